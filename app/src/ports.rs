@@ -1,0 +1,155 @@
+//! What the pages need served: small traits that the server implements.
+//!
+//! The server hands them over as `Arc<dyn …>` in one context closure, so that this crate holds no SQL, no Docker and no HTTP client under any
+//! feature, and a page can be tested against a fake backend. Every method takes the [`Caller`]; whoever implements it decides what they may see.
+
+use async_trait::async_trait;
+use contract::*;
+use std::sync::Arc;
+
+/// Signing in and out, invitations, one's own sessions.
+#[async_trait]
+pub trait Accounts: Send + Sync {
+    /// Opens a session. `agent` is the browser's own name for itself.
+    async fn sign_in(&self, email: &str, password: &str, agent: &str) -> Answer<NewSession>;
+    /// Ends the session; the answer is the `Set-Cookie` value that clears the cookie.
+    async fn sign_out(&self, caller: &Caller) -> Answer<String>;
+    /// What a one-use set-up link is for.
+    async fn setup(&self, token: &str) -> Answer<Welcome>;
+    /// Uses the set-up link: makes the first administrator and signs them in.
+    async fn accept_setup(&self, token: &str, email: &str, name: &str, password: &str, agent: &str) -> Answer<NewSession>;
+    /// What an invitation is for.
+    async fn invitation(&self, token: &str) -> Answer<Welcome>;
+    /// Accepts an invitation: makes the person and signs them in.
+    async fn accept_invitation(&self, token: &str, name: &str, password: &str, agent: &str) -> Answer<NewSession>;
+    /// The caller's open sessions, the present one first.
+    async fn sessions(&self, caller: &Caller) -> Answer<Vec<SessionView>>;
+    /// Ends one of the caller's sessions.
+    async fn end_session(&self, caller: &Caller, session: SessionId) -> Answer<()>;
+    /// Changes the caller's password and ends their other sessions.
+    async fn change_password(&self, caller: &Caller, current: &str, new: &str) -> Answer<()>;
+    /// Changes the caller's name and time zone (IANA).
+    async fn change_profile(&self, caller: &Caller, name: &str, time_zone: &str) -> Answer<()>;
+    /// What the caller did and what was done to them, newest first.
+    async fn lately(&self, caller: &Caller) -> Answer<Vec<AuditEntry>>;
+}
+
+/// One's own runtimes. Another person's is `RuntimeNotFound`.
+#[async_trait]
+pub trait Runtimes: Send + Sync {
+    /// The caller's runtimes, by name.
+    async fn list(&self, caller: &Caller) -> Answer<Vec<RuntimeView>>;
+    /// One runtime; an administrator may see anyone's.
+    async fn get(&self, caller: &Caller, runtime: RuntimeId) -> Answer<RuntimeView>;
+    /// Makes a runtime and asks for it to run.
+    async fn create(&self, caller: &Caller, name: &str) -> Answer<RuntimeView>;
+    /// Asks for it to run. Asked twice is asked once.
+    async fn start(&self, caller: &Caller, runtime: RuntimeId) -> Answer<RuntimeView>;
+    /// Asks for it to stop. An administrator may stop anyone's.
+    async fn stop(&self, caller: &Caller, runtime: RuntimeId) -> Answer<RuntimeView>;
+    /// Asks for a new container, also when it runs well.
+    async fn restart(&self, caller: &Caller, runtime: RuntimeId) -> Answer<RuntimeView>;
+    /// Asks for it to go; the workspace stays or goes with it.
+    async fn delete(&self, caller: &Caller, runtime: RuntimeId, retention: Retention) -> Answer<()>;
+    /// What it uses now; none unless it runs.
+    async fn stats(&self, caller: &Caller, runtime: RuntimeId) -> Answer<Option<RuntimeStats>>;
+    /// Its last log lines, oldest first, at most `lines`.
+    async fn logs(&self, caller: &Caller, runtime: RuntimeId, lines: usize) -> Answer<Vec<String>>;
+    /// Everyone's runtimes; for administrators.
+    async fn everyones(&self, caller: &Caller) -> Answer<Vec<RuntimeView>>;
+    /// One person's runtimes; for administrators.
+    async fn of_person(&self, caller: &Caller, person: PersonId) -> Answer<Vec<RuntimeView>>;
+}
+
+/// The catalog and one's own keys.
+#[async_trait]
+pub trait Models: Send + Sync {
+    /// The models that the caller may use, the default one first.
+    async fn catalog(&self, caller: &Caller) -> Answer<Vec<ModelView>>;
+    /// The caller's keys, newest first, those of their runtimes among them.
+    async fn keys(&self, caller: &Caller) -> Answer<Vec<KeyView>>;
+    /// Makes a key that ends after `days`, or never.
+    async fn make_key(&self, caller: &Caller, name: &str, days: Option<u16>) -> Answer<NewKey>;
+    /// Revokes a key; it stops working at once.
+    async fn revoke_key(&self, caller: &Caller, key: KeyId) -> Answer<()>;
+    /// The address of the model API for outside clients, `http://clawloops.localhost:3000/v1`.
+    fn address(&self) -> String;
+}
+
+/// What was used and what may be.
+#[async_trait]
+pub trait Usage: Send + Sync {
+    /// Usage over the last `days` days, today among them (1 to 366).
+    async fn report(&self, caller: &Caller, whose: Whose, days: u16) -> Answer<UsageReport>;
+    /// The limits that apply to a person; `None` asks for the caller's own, another's is for administrators.
+    async fn budgets(&self, caller: &Caller, person: Option<PersonId>) -> Answer<Vec<BudgetView>>;
+    /// Sets, changes or removes a limit; for administrators.
+    async fn set_budget(&self, caller: &Caller, change: BudgetChange) -> Answer<()>;
+}
+
+/// What only an administrator may do; anyone else gets `AccessDenied`.
+#[async_trait]
+pub trait Admin: Send + Sync {
+    /// The platform at a glance.
+    async fn overview(&self, caller: &Caller) -> Answer<Overview>;
+    /// Everyone, by name.
+    async fn people(&self, caller: &Caller) -> Answer<Vec<PersonView>>;
+    /// One person.
+    async fn person(&self, caller: &Caller, person: PersonId) -> Answer<PersonView>;
+    /// Opens or closes a person: disabling ends sessions, keys and runtimes at once.
+    async fn set_status(&self, caller: &Caller, person: PersonId, status: PersonStatus) -> Answer<()>;
+    /// Ends all sessions of a person.
+    async fn sign_out_everywhere(&self, caller: &Caller, person: PersonId) -> Answer<()>;
+    /// What a person did and what was done to them, newest first.
+    async fn history(&self, caller: &Caller, person: PersonId) -> Answer<Vec<AuditEntry>>;
+    /// Invitations that were not consumed, newest first.
+    async fn invitations(&self, caller: &Caller) -> Answer<Vec<InvitationView>>;
+    /// Invites by e-mail address; the link is in the answer and nowhere else.
+    async fn invite(&self, caller: &Caller, email: &str, role: Role, hours: u16) -> Answer<NewInvitation>;
+    /// Takes an invitation back.
+    async fn revoke_invitation(&self, caller: &Caller, invitation: InvitationId) -> Answer<()>;
+    /// Makes a new link for an invitation; the old one ends.
+    async fn renew_invitation(&self, caller: &Caller, invitation: InvitationId) -> Answer<NewInvitation>;
+    /// The audit log, newest first, at most 200 entries, older than `before` where given.
+    async fn audit(&self, caller: &Caller, before: Option<AuditEntryId>) -> Answer<Vec<AuditEntry>>;
+}
+
+/// Providers and the whole catalog; for administrators.
+#[async_trait]
+pub trait Providers: Send + Sync {
+    /// The providers.
+    async fn providers(&self, caller: &Caller) -> Answer<Vec<ProviderView>>;
+    /// Servers found on this machine that are not used yet.
+    async fn offered_providers(&self, caller: &Caller) -> Answer<Vec<OfferedProvider>>;
+    /// Adds a provider; its secret is sealed.
+    async fn add_provider(&self, caller: &Caller, provider: NewProvider) -> Answer<ProviderView>;
+    /// Asks a provider for its models, by its own names: a real call that also tests the address and the secret.
+    async fn upstream_models(&self, caller: &Caller, provider: ProviderId) -> Answer<Vec<String>>;
+    /// Removes a provider and its models.
+    async fn remove_provider(&self, caller: &Caller, provider: ProviderId) -> Answer<()>;
+    /// The whole catalog, unpublished and unpriced models too.
+    async fn models(&self, caller: &Caller) -> Answer<Vec<ModelView>>;
+    /// Adds a provider's model to the catalog.
+    async fn add_model(&self, caller: &Caller, provider: ProviderId, change: ModelChange) -> Answer<ModelView>;
+    /// Changes a model: name, price, whether it is published, whether it is the default.
+    async fn change_model(&self, caller: &Caller, model: ModelId, change: ModelChange) -> Answer<ModelView>;
+    /// Takes a model out of the catalog; its usage records stay.
+    async fn remove_model(&self, caller: &Caller, model: ModelId) -> Answer<()>;
+}
+
+/// All ports at once, as the server hands them over.
+#[derive(Clone)]
+pub struct Ports {
+    /// Accounts.
+    pub accounts: Arc<dyn Accounts>,
+    /// Runtimes.
+    pub runtimes: Arc<dyn Runtimes>,
+    /// Models.
+    pub models: Arc<dyn Models>,
+    /// Usage.
+    pub usage: Arc<dyn Usage>,
+    /// Admin.
+    pub admin: Arc<dyn Admin>,
+    /// Providers.
+    pub providers: Arc<dyn Providers>,
+}

@@ -1,0 +1,57 @@
+//! Identifiers: one newtype a noun, so that a runtime's id cannot be passed where a person's is wanted.
+
+use serde::{Deserialize, Serialize};
+use std::{fmt, str::FromStr};
+use uuid::Uuid;
+
+macro_rules! ids {
+    ($($(#[$doc:meta])* $name:ident;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(transparent))]
+        #[serde(transparent)]
+        pub struct $name(pub Uuid);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = uuid::Error;
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                text.parse().map(Self)
+            }
+        }
+
+        impl From<Uuid> for $name {
+            fn from(id: Uuid) -> Self {
+                Self(id)
+            }
+        }
+    )*};
+}
+
+ids! {
+    /// A person of the team, administrators among them.
+    PersonId;
+    /// A signed-in browser.
+    SessionId;
+    /// An invitation by e-mail address. Not its token: the token is never stored.
+    InvitationId;
+    /// One person's OpenClaw: its container, network, volume and host name.
+    RuntimeId;
+    /// A source of models: a company's API, or a server of one's own.
+    ProviderId;
+    /// An entry of the catalog.
+    ModelId;
+    /// A key for the model API.
+    KeyId;
+    /// A limit on money or tokens within a window.
+    BudgetId;
+    /// One metered model call.
+    UsageRecordId;
+    /// One line of the audit log.
+    AuditEntryId;
+}

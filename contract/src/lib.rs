@@ -1,0 +1,25 @@
+//! The words that the dashboard and the server share.
+//!
+//! No framework lives here, so that the crate builds for the browser as well as for the server, and so that a state or a field has one name on
+//! the page, in the API, in Rust and in SQL.
+
+pub mod admin;
+pub mod ids;
+pub mod model;
+pub mod money;
+pub mod person;
+pub mod problem;
+pub mod runtime;
+pub mod usage;
+
+pub use admin::*;
+pub use ids::*;
+pub use model::*;
+pub use money::Micros;
+pub use person::*;
+pub use problem::{Code, Problem};
+pub use runtime::*;
+pub use usage::*;
+
+/// A result whose error can be shown to a person.
+pub type Answer<T> = Result<T, Problem>;

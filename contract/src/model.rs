@@ -1,0 +1,190 @@
+//! The catalog, providers and keys.
+
+use crate::{
+    ids::{KeyId, ModelId, ProviderId, RuntimeId},
+    money::Micros,
+};
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+/// The price of a million tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Price {
+    /// Tokens sent.
+    pub input: Micros,
+    /// Tokens sent that the provider had cached.
+    pub cached_input: Micros,
+    /// Tokens answered.
+    pub output: Micros,
+}
+
+impl Price {
+    /// Costs nothing.
+    pub const FREE: Self = Self { input: Micros::ZERO, cached_input: Micros::ZERO, output: Micros::ZERO };
+}
+
+/// A model of the catalog.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelView {
+    /// Which.
+    pub model_id: ModelId,
+    /// The name that callers use.
+    pub name: String,
+    /// What it is, in one sentence.
+    pub description: String,
+    /// Whose it is.
+    pub provider_id: ProviderId,
+    /// The provider's name.
+    pub provider: String,
+    /// The provider's own name for it.
+    pub upstream: String,
+    /// How many tokens fit, in and out together.
+    pub context_tokens: i64,
+    /// How many tokens it may answer at most.
+    pub output_tokens: i64,
+    /// Its price; none while nobody set one: then it is refused.
+    pub price: Option<Price>,
+    /// Whether people are offered it.
+    pub published: bool,
+    /// Whether new runtimes take it.
+    pub is_default: bool,
+}
+
+/// How a provider is spoken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
+#[serde(rename_all = "snake_case")]
+pub enum ProviderKind {
+    /// The built-in demo: a fixed answer, no upstream.
+    Demo,
+    /// The small model server that `make run` starts on this machine.
+    Local,
+    /// OpenAI.
+    OpenAi,
+    /// Anthropic.
+    Anthropic,
+    /// OpenRouter.
+    OpenRouter,
+    /// Ollama, on this machine or another.
+    Ollama,
+    /// Any server that speaks OpenAI's API (vLLM, llama.cpp, …).
+    OpenAiCompatible,
+}
+
+impl ProviderKind {
+    /// The name on the page.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Demo => "Demo",
+            Self::Local => "This machine",
+            Self::OpenAi => "OpenAI",
+            Self::Anthropic => "Anthropic",
+            Self::OpenRouter => "OpenRouter",
+            Self::Ollama => "Ollama",
+            Self::OpenAiCompatible => "OpenAI-compatible server",
+        }
+    }
+
+    /// The kinds that an administrator can add.
+    pub const ADDABLE: [Self; 5] = [Self::OpenAi, Self::Anthropic, Self::OpenRouter, Self::Ollama, Self::OpenAiCompatible];
+}
+
+/// A provider, as an administrator sees it. Its secret is written, never read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProviderView {
+    /// Which.
+    pub provider_id: ProviderId,
+    /// How it is spoken to.
+    pub kind: ProviderKind,
+    /// The name shown.
+    pub name: String,
+    /// Where it is, where that is not fixed by the kind.
+    pub base_url: Option<String>,
+    /// The last characters of its secret.
+    pub secret_hint: Option<String>,
+    /// When it was added.
+    #[serde(with = "time::serde::rfc3339")]
+    pub created_at: OffsetDateTime,
+    /// How many of its models are in the catalog.
+    pub models: i64,
+}
+
+/// A provider to add.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewProvider {
+    /// How it is spoken to.
+    pub kind: ProviderKind,
+    /// The name shown.
+    pub name: String,
+    /// Where it is; needed for Ollama and OpenAI-compatible servers.
+    pub base_url: Option<String>,
+    /// Its key, where it wants one. Sealed before it is stored.
+    pub secret: Option<String>,
+}
+
+/// A model to publish, or a change to one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelChange {
+    /// The name that callers use.
+    pub name: String,
+    /// The provider's own name for it.
+    pub upstream: String,
+    /// What it is, in one sentence.
+    pub description: String,
+    /// How many tokens fit.
+    pub context_tokens: i64,
+    /// How many tokens it may answer at most.
+    pub output_tokens: i64,
+    /// Its price; none leaves it refused.
+    pub price: Option<Price>,
+    /// Whether people are offered it.
+    pub published: bool,
+    /// Whether new runtimes take it.
+    pub is_default: bool,
+}
+
+/// A server found on this machine that is not used yet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OfferedProvider {
+    /// How it would be spoken to.
+    pub kind: ProviderKind,
+    /// Where it answers.
+    pub base_url: String,
+    /// Its models, by its own names.
+    pub models: Vec<String>,
+}
+
+/// A key of the model API, as its owner sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyView {
+    /// Which.
+    pub key_id: KeyId,
+    /// The name its owner gave it.
+    pub name: String,
+    /// The runtime it belongs to; none for a person's own key.
+    pub runtime_id: Option<RuntimeId>,
+    /// Its recognisable part, `cl_live_7Qd2…`.
+    pub hint: String,
+    /// When it was made.
+    #[serde(with = "time::serde::rfc3339")]
+    pub created_at: OffsetDateTime,
+    /// When it was last used.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub last_used_at: Option<OffsetDateTime>,
+    /// When it ends.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub expires_at: Option<OffsetDateTime>,
+    /// When it was revoked.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub revoked_at: Option<OffsetDateTime>,
+}
+
+/// A key that was just made. The secret is shown once: only its hash is stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewKey {
+    /// The key.
+    pub key: KeyView,
+    /// The whole key, to copy now.
+    pub secret: String,
+}

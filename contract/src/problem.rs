@@ -1,0 +1,144 @@
+//! What a person is told when something does not work.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident = $text:literal, $status:literal;)*) => {
+        /// The kinds of problem. The text form is part of the API and never changes its meaning.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        pub enum Code {$(
+            $(#[$doc])*
+            #[serde(rename = $text)]
+            $name,
+        )*}
+
+        impl Code {
+            /// The text form, as in the API.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self {$(Self::$name => $text,)*}
+            }
+
+            /// The HTTP status (RFC 9110) that goes with it.
+            #[must_use]
+            pub const fn status(self) -> u16 {
+                match self {$(Self::$name => $status,)*}
+            }
+        }
+    };
+}
+
+codes! {
+    /// No valid session or token came with the request.
+    Unauthenticated = "UNAUTHENTICATED", 401;
+    /// The address or the password is wrong; which of the two is not said.
+    InvalidCredentials = "INVALID_CREDENTIALS", 401;
+    /// Signed in, but not allowed.
+    AccessDenied = "ACCESS_DENIED", 403;
+    /// The person was disabled (said only after the right password).
+    PersonDisabled = "USER_DISABLED", 403;
+    /// The request came from another site.
+    CrossSite = "CROSS_SITE", 403;
+    /// No such thing, or not yours to know of.
+    NotFound = "NOT_FOUND", 404;
+    /// No such person.
+    PersonNotFound = "USER_NOT_FOUND", 404;
+    /// No such runtime, or another person's.
+    RuntimeNotFound = "RUNTIME_NOT_FOUND", 404;
+    /// No such model, or not offered to this person.
+    ModelNotFound = "MODEL_NOT_FOUND", 404;
+    /// No such invitation.
+    InvitationNotFound = "INVITATION_NOT_FOUND", 404;
+    /// The invitation or set-up link was used already.
+    InvitationConsumed = "INVITATION_ALREADY_CONSUMED", 409;
+    /// An administrator took the invitation back.
+    InvitationRevoked = "INVITATION_REVOKED", 409;
+    /// The invitation or set-up link is too old.
+    InvitationExpired = "INVITATION_EXPIRED", 410;
+    /// What is asked contradicts the present state.
+    Conflict = "CONFLICT", 409;
+    /// The runtime is not in a state for this.
+    RuntimeConflict = "RUNTIME_ACTION_CONFLICT", 409;
+    /// A field of the request is missing or wrong.
+    Invalid = "INVALID_REQUEST", 422;
+    /// The request is larger than allowed.
+    TooLarge = "REQUEST_TOO_LARGE", 413;
+    /// A limit on money or tokens is spent.
+    BudgetSpent = "BUDGET_SPENT", 429;
+    /// A quota on runtimes is full.
+    QuotaExceeded = "QUOTA_EXCEEDED", 422;
+    /// Too many tries in too short a time.
+    TooManyRequests = "TOO_MANY_REQUESTS", 429;
+    /// The runtime could not be started.
+    RuntimeStartFailed = "RUNTIME_START_FAILED", 502;
+    /// A model's provider, or LiteLLM, failed.
+    UpstreamFailed = "UPSTREAM_FAILED", 502;
+    /// A part of the platform (Docker, PostgreSQL, LiteLLM) does not answer.
+    Unavailable = "SERVICE_UNAVAILABLE", 503;
+    /// A fault of ours.
+    Internal = "INTERNAL_ERROR", 500;
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What happened, why, and what to do: for people. The cause for operators stays in the log, under the same `id`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// The kind.
+    pub code: Code,
+    /// What happened and why, in one or two sentences.
+    pub message: String,
+    /// What to do about it, where there is something to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<String>,
+    /// The form field that is wrong, by its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
+    /// Ties the page to the log line; empty until it is logged.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub id: String,
+    /// Seconds until a new try makes sense.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after: Option<u32>,
+}
+
+impl Problem {
+    /// A problem of this kind with its message.
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), remedy: None, field: None, id: String::new(), retry_after: None }
+    }
+
+    /// Adds what to do.
+    #[must_use]
+    pub fn remedy(mut self, remedy: impl Into<String>) -> Self {
+        self.remedy = Some(remedy.into());
+        self
+    }
+
+    /// Names the form field that is wrong.
+    #[must_use]
+    pub fn field(mut self, field: impl Into<String>) -> Self {
+        self.field = Some(field.into());
+        self
+    }
+
+    /// Says when a new try makes sense, in seconds.
+    #[must_use]
+    pub fn retry_after(mut self, seconds: u32) -> Self {
+        self.retry_after = Some(seconds);
+        self
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Problem {}

@@ -1,0 +1,181 @@
+//! Runtimes: what was asked of them, where they stand, and what a start is doing.
+
+use crate::{
+    ids::{PersonId, RuntimeId},
+    problem::Problem,
+};
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+/// What a person asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
+#[serde(rename_all = "snake_case")]
+pub enum DesiredState {
+    /// A container that is ready.
+    Running,
+    /// No container; the workspace stays.
+    Stopped,
+    /// Nothing but, where asked for, the workspace.
+    Deleted,
+}
+
+/// Where a runtime stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// No container.
+    Stopped,
+    /// Asked to run, not looked at yet.
+    Pending,
+    /// Network, volume and container are being made.
+    Creating,
+    /// The container is being started.
+    Starting,
+    /// The container runs; OpenClaw is still booting.
+    Waiting,
+    /// OpenClaw answers: it can be opened.
+    Ready,
+    /// The container is being stopped.
+    Stopping,
+    /// Container and network are being removed.
+    Deleting,
+    /// It broke; a new try comes by itself.
+    Retrying,
+    /// It broke and was given up; a person decides.
+    Failed,
+    /// Removed.
+    Deleted,
+}
+
+impl Phase {
+    /// The word on the page.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Stopped => "Stopped",
+            Self::Pending | Self::Creating | Self::Starting | Self::Waiting => "Starting",
+            Self::Ready => "Running",
+            Self::Stopping => "Stopping",
+            Self::Deleting => "Deleting",
+            Self::Retrying => "Restarting",
+            Self::Failed => "Stopped working",
+            Self::Deleted => "Deleted",
+        }
+    }
+
+    /// Whether it moves on by itself, so that a page should watch it.
+    #[must_use]
+    pub const fn is_moving(self) -> bool {
+        match self {
+            Self::Pending | Self::Creating | Self::Starting | Self::Waiting | Self::Stopping | Self::Deleting | Self::Retrying => true,
+            Self::Stopped | Self::Ready | Self::Failed | Self::Deleted => false,
+        }
+    }
+}
+
+/// What becomes of the workspace when a runtime is deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
+#[serde(rename_all = "snake_case")]
+pub enum Retention {
+    /// The volume stays; a new runtime of the same name finds it.
+    PreserveWorkspace,
+    /// The volume is removed for good.
+    WipeWorkspace,
+}
+
+/// The steps of a start, in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
+#[serde(rename_all = "snake_case")]
+pub enum StartStep {
+    /// Network and volume are there.
+    Place,
+    /// The container is made.
+    Create,
+    /// The container is started.
+    Start,
+    /// OpenClaw boots.
+    Wait,
+}
+
+impl StartStep {
+    /// All steps, in order.
+    pub const ALL: [Self; 4] = [Self::Place, Self::Create, Self::Start, Self::Wait];
+}
+
+/// One step of the present start.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepView {
+    /// Which.
+    pub step: StartStep,
+    /// When it began; none while it waits its turn.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub began_at: Option<OffsetDateTime>,
+    /// How long it took, in milliseconds; none until it is done.
+    pub took_ms: Option<i64>,
+}
+
+/// A start that is under way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// When the person asked.
+    #[serde(with = "time::serde::rfc3339")]
+    pub began_at: OffsetDateTime,
+    /// How long it took so far by the server's clock, in milliseconds.
+    pub elapsed_ms: i64,
+    /// How long starts usually take on this machine, in milliseconds; none before the first.
+    pub expected_ms: Option<i64>,
+    /// All four steps, in order.
+    pub steps: Vec<StepView>,
+}
+
+/// A runtime, as its owner and an administrator see it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuntimeView {
+    /// Which.
+    pub runtime_id: RuntimeId,
+    /// Whose.
+    pub person_id: PersonId,
+    /// The owner's name.
+    pub owner: String,
+    /// The name its owner gave it.
+    pub name: String,
+    /// Its own origin, `http://name.clawloops.localhost:3000`.
+    pub origin: String,
+    /// What was asked for.
+    pub desired_state: DesiredState,
+    /// Where it stands.
+    pub phase: Phase,
+    /// Since when it stands there.
+    #[serde(with = "time::serde::rfc3339")]
+    pub phase_since: OffsetDateTime,
+    /// What went wrong, in the phases `Retrying` and `Failed`.
+    pub problem: Option<Problem>,
+    /// The start that is under way.
+    pub progress: Option<Progress>,
+    /// Memory it may use, in bytes.
+    pub memory_bytes: i64,
+    /// Processor time it may use, in thousandths of a core.
+    pub cpu_millis: i64,
+    /// The image it runs, or will run.
+    pub image: String,
+    /// Its model of choice, where it has one.
+    pub model: Option<String>,
+    /// When it was made.
+    #[serde(with = "time::serde::rfc3339")]
+    pub created_at: OffsetDateTime,
+}
+
+/// What a running container uses now.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RuntimeStats {
+    /// Memory in use without the page cache, in bytes.
+    pub memory_bytes: i64,
+    /// Memory it may use, in bytes.
+    pub memory_limit_bytes: i64,
+    /// Processor use, in percent of one core.
+    pub cpu_percent: f64,
+}

@@ -1,0 +1,2 @@
+//! The UI alone, under Trunk.
+fn main() {}

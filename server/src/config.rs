@@ -1,0 +1,109 @@
+//! The one reader of the environment: a struct a section, every variable documented. `docs/OPERATING.md` repeats the table.
+
+use clap::Args;
+use secrecy::SecretString;
+use std::{net::SocketAddr, path::PathBuf};
+use url::Url;
+
+/// All settings of `clawloops serve`.
+#[derive(Args, Clone, Debug)]
+pub struct Config {
+    /// Entry.
+    #[command(flatten)]
+    pub entry: Entry,
+    /// Data.
+    #[command(flatten)]
+    pub data: Data,
+    /// Runtimes.
+    #[command(flatten)]
+    pub runtimes: Runtimes,
+    /// Models.
+    #[command(flatten)]
+    pub models: Models,
+}
+
+/// Where browsers come in.
+#[derive(Args, Clone, Debug)]
+pub struct Entry {
+    /// Address and port of the dashboard and of the runtimes' hosts.
+    #[arg(long, env = "CLAWLOOPS_LISTEN", default_value = "127.0.0.1:3000")]
+    pub listen: SocketAddr,
+    /// The dashboard's address as browsers see it; runtimes are at `<name>.` before its host.
+    #[arg(long, env = "CLAWLOOPS_PUBLIC_URL", default_value = "http://clawloops.localhost:3000")]
+    pub public_url: Url,
+    /// Where the built page lies: `pkg/` with script, wasm and style, and the files of `public/`.
+    #[arg(long, env = "CLAWLOOPS_SITE_DIR", default_value = "target/site")]
+    pub site_dir: PathBuf,
+    /// Port of the internal listener for runtimes, opened on the gateway address of each runtime's network only.
+    #[arg(long, env = "CLAWLOOPS_INTERNAL_PORT", default_value_t = 3100)]
+    pub internal_port: u16,
+}
+
+/// Where data lies.
+#[derive(Args, Clone, Debug)]
+pub struct Data {
+    /// Keys, the private PostgreSQL cluster, runtimes' configuration files.
+    #[arg(long, env = "CLAWLOOPS_DATA_DIR", default_value = "data")]
+    pub data_dir: PathBuf,
+    /// An own PostgreSQL (15 or later). Without it, a private cluster runs in the data directory.
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    pub database_url: Option<SecretString>,
+    /// Where `initdb` and `postgres` lie; found by itself on Debian.
+    #[arg(long, env = "CLAWLOOPS_POSTGRES_BIN")]
+    pub postgres_bin: Option<PathBuf>,
+    /// Seals provider secrets and derives runtime keys: 64 hex digits. Without it, a file in the data directory is made and used.
+    #[arg(long, env = "CLAWLOOPS_MASTER_KEY", hide_env_values = true)]
+    pub master_key: Option<SecretString>,
+}
+
+/// Runtimes and the engine that runs them.
+#[derive(Args, Clone, Debug)]
+pub struct Runtimes {
+    /// Address of the Docker Engine; the local socket without it.
+    #[arg(long, env = "DOCKER_HOST")]
+    pub docker_host: Option<String>,
+    /// Tells installations on one engine apart: in names and labels. Containers of another one are never touched.
+    #[arg(long, env = "CLAWLOOPS_INSTANCE", default_value = "clawloops")]
+    pub instance: String,
+    /// The runtime image.
+    #[arg(long, env = "CLAWLOOPS_RUNTIME_IMAGE", default_value = "ghcr.io/openclaw/openclaw:2026.9.6")]
+    pub runtime_image: String,
+    /// Memory of a runtime, in MiB. OpenClaw is killed on its first turn with less than 2048.
+    #[arg(long, env = "CLAWLOOPS_RUNTIME_MEMORY_MIB", default_value_t = 2048)]
+    pub runtime_memory_mib: i64,
+    /// Processor time of a runtime, in thousandths of a core.
+    #[arg(long, env = "CLAWLOOPS_RUNTIME_CPU_MILLIS", default_value_t = 2000)]
+    pub runtime_cpu_millis: i64,
+    /// Processes of a runtime.
+    #[arg(long, env = "CLAWLOOPS_RUNTIME_PIDS", default_value_t = 512)]
+    pub runtime_pids: i64,
+    /// How many runtimes a person may have.
+    #[arg(long, env = "CLAWLOOPS_RUNTIMES_PER_PERSON", default_value_t = 3)]
+    pub runtimes_per_person: i64,
+}
+
+/// Models.
+#[derive(Args, Clone, Debug)]
+pub struct Models {
+    /// An own LiteLLM. Without it, one is started and supervised.
+    #[arg(long, env = "LITELLM_URL")]
+    pub litellm_url: Option<Url>,
+    /// The master key of the own LiteLLM.
+    #[arg(long, env = "LITELLM_MASTER_KEY", hide_env_values = true)]
+    pub litellm_master_key: Option<SecretString>,
+    /// The `litellm` program to supervise.
+    #[arg(long, env = "CLAWLOOPS_LITELLM_BIN")]
+    pub litellm_bin: Option<PathBuf>,
+    /// Port of the supervised LiteLLM, on 127.0.0.1.
+    #[arg(long, env = "CLAWLOOPS_LITELLM_PORT", default_value_t = 3101)]
+    pub litellm_port: u16,
+    /// A program that serves the small local model; takes `--host` and `--port`.
+    #[arg(long, env = "CLAWLOOPS_LOCAL_MODEL_BIN")]
+    pub local_model_bin: Option<PathBuf>,
+    /// Port of the local model, on 127.0.0.1.
+    #[arg(long, env = "CLAWLOOPS_LOCAL_MODEL_PORT", default_value_t = 3102)]
+    pub local_model_port: u16,
+    /// Where an Ollama is looked for, to be offered.
+    #[arg(long, env = "CLAWLOOPS_OLLAMA_URL", default_value = "http://127.0.0.1:11434")]
+    pub ollama_url: Url,
+}

@@ -1,0 +1,1 @@
+//! The private PostgreSQL cluster: made, started and stopped when no `DATABASE_URL` is set.

@@ -1,0 +1,1 @@
+//! SQL of `setup_link`.

@@ -1,0 +1,1 @@
+//! ENTRY: the router, session check, guard, pages, live updates, tickets, the gateway to runtimes, the internal listener.

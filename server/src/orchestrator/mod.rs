@@ -1,0 +1,1 @@
+//! ORCHESTRATION, the wish: commands, the pure decision, the reconciler and its driver.

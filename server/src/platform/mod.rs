@@ -1,0 +1,1 @@
+//! PLATFORM: people, invitations, sessions, passwords, the audit log.

@@ -1,0 +1,1 @@
+//! RUNTIME: what a container is to be, as pure values: spec, OpenClaw configuration, token.
