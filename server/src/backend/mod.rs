@@ -6,3 +6,22 @@ mod models;
 mod providers;
 mod runtimes;
 mod usage;
+
+use crate::{clock::Clock, config::Config, data::Pool, model, orchestrator, platform};
+use std::sync::Arc;
+
+/// What the ports need. Implements all of them; one file a port.
+pub struct Backend {
+    /// The database.
+    pub pool: Pool,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// The settings.
+    pub config: Arc<Config>,
+    /// Hashing of passwords.
+    pub passwords: Arc<platform::passwords::Passwords>,
+    /// Runtimes.
+    pub orchestrator: Arc<orchestrator::Orchestrator>,
+    /// Models.
+    pub models: Arc<model::Service>,
+}

@@ -1,1 +1,3 @@
 //! PLATFORM: people, invitations, sessions, passwords, the audit log.
+
+pub mod passwords;

@@ -1,0 +1,4 @@
+//! Passwords: argon2id.
+
+/// Hashes and verifies passwords.
+pub struct Passwords;
