@@ -1,0 +1,55 @@
+# shellcheck shell=bash
+# What every set-up step shares: where things are kept, timed output, and a
+# log that is shown only when a step fails. Sourced, never run.
+set -euo pipefail
+
+repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+cache=${CLAWLOOPS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/clawloops}
+logs=$cache/log
+mkdir -p "$logs"
+
+say() { printf '%s\n' "  $*" >&2; }
+
+# fail WHAT [HOW TO MEND IT…]: stops the step with a reason a person can act on.
+fail() {
+  printf 'set-up stopped: %s\n' "$1" >&2
+  shift
+  local line
+  for line in "$@"; do printf '  %s\n' "$line" >&2; done
+  exit 1
+}
+
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# Only root on a Debian system installs packages by itself.
+can_install() { [ "$(id -u)" = 0 ] && have apt-get; }
+
+# seconds SINCE_MS: the time that passed, as "12.3".
+now_ms() { date +%s%3N; }
+seconds() {
+  local spent=$(($(now_ms) - $1))
+  printf '%d.%d' $((spent / 1000)) $((spent % 1000 / 100))
+}
+
+# logged NAME MESSAGE COMMAND…: runs a long command with its output in a file,
+# says every 20 s that it is still at it, and shows the end of the log if it fails.
+logged() {
+  local name=$1 message=$2 log=$logs/$1.log begun pid waited=0
+  shift 2
+  begun=$(now_ms)
+  say "$message"
+  "$@" >"$log" 2>&1 </dev/null &
+  pid=$!
+  while kill -0 "$pid" 2>/dev/null; do
+    sleep 0.2
+    waited=$((waited + 1))
+    if [ $((waited % 100)) = 0 ]; then say "… $message, $(seconds "$begun") s so far"; fi
+  done
+  if ! wait "$pid"; then
+    tail -n 40 "$log" >&2
+    fail "$name failed; the whole log is $log"
+  fi
+}
+
+# digest FILE…: a short hash of the files' contents, for names of caches and tags.
+digest() { cat "$@" | sha256sum | cut -c1-12; }
