@@ -1,1 +1,114 @@
-//! ORCHESTRATION, the deed: the `Engine` trait, Docker behind it, deterministic names, a fake for tests.
+//! The deed: whoever runs runtimes, in the words of runtimes, workspaces and isolation.
+//!
+//! Every method looks first, takes "already there" and "already gone" for success, and touches nothing that does not bear this installation's labels.
+//! An engine that does not answer is [`crate::Error::Engine`]; one that answers no, with a reason for people, is [`crate::Error::Problem`].
+
+pub mod docker;
+pub mod door;
+pub mod fake;
+pub mod firewall;
+pub mod names;
+
+use crate::{
+    Result,
+    runtime::spec::{Isolation, RuntimeSpec},
+};
+use async_trait::async_trait;
+use contract::{RuntimeId, RuntimeStats};
+use futures::stream::BoxStream;
+use std::{collections::HashMap, net::SocketAddr, time::Duration};
+use time::OffsetDateTime;
+
+/// What there is of one runtime.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Its container.
+    pub container: Option<SeenContainer>,
+    /// Its network.
+    pub isolation: Option<Isolation>,
+    /// Its configuration file, as it stands there.
+    pub configuration: Option<String>,
+}
+
+/// A container, as the engine tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeenContainer {
+    /// The revision it was made for.
+    pub revision: i64,
+    /// The hash of what it was made from.
+    pub spec_hash: String,
+    /// Where it stands.
+    pub state: ContainerState,
+}
+
+/// Where a container stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ContainerState {
+    /// Made, never started.
+    Created,
+    /// Runs (frozen counts too).
+    Running {
+        /// Since when.
+        since: OffsetDateTime,
+        /// Where OpenClaw listens.
+        address: Option<SocketAddr>,
+    },
+    /// Ended, or half removed.
+    Ended {
+        /// The exit code; 137 is a kill.
+        code: i64,
+        /// Whether the kernel killed it for memory.
+        out_of_memory: bool,
+    },
+}
+
+/// Everything of this installation that the engine holds.
+pub type World = HashMap<RuntimeId, Seen>;
+
+/// Something happened to a container of this installation: look again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EngineEvent {
+    /// Whose container.
+    pub runtime_id: RuntimeId,
+}
+
+/// Runs runtimes.
+#[async_trait]
+pub trait Engine: Send + Sync {
+    /// What the engine is and which version; an error when it does not answer.
+    async fn health(&self) -> Result<String>;
+    /// Whether the image is there.
+    async fn has_image(&self, image: &str) -> Result<bool>;
+    /// Everything of this installation, in few calls. Exit codes of ended containers may be missing (0): [`Engine::look`] knows.
+    async fn survey(&self) -> Result<World>;
+    /// What there is of one runtime, exactly.
+    async fn look(&self, runtime_id: RuntimeId) -> Result<Seen>;
+    /// Puts the walls up: the runtime's own network and the rules that hold it. Refuses when they cannot be held.
+    async fn isolate(&self, runtime_id: RuntimeId) -> Result<Isolation>;
+    /// Takes the runtime's network and configuration away.
+    async fn release(&self, runtime_id: RuntimeId) -> Result<()>;
+    /// Makes the workspace, if it is not there.
+    async fn keep_workspace(&self, workspace: &str) -> Result<()>;
+    /// Removes the workspace for good.
+    async fn wipe_workspace(&self, workspace: &str) -> Result<()>;
+    /// Writes the configuration; a running OpenClaw reads it again by itself.
+    async fn configure(&self, runtime_id: RuntimeId, configuration: &str) -> Result<()>;
+    /// Makes the container, in its isolation, with its workspace and configuration, which are there.
+    async fn create(&self, spec: &RuntimeSpec) -> Result<()>;
+    /// Starts the container.
+    async fn start(&self, runtime_id: RuntimeId) -> Result<()>;
+    /// Whether OpenClaw answers and is ready.
+    async fn is_ready(&self, runtime_id: RuntimeId) -> Result<bool>;
+    /// Asks the container to end and kills it after `grace`.
+    async fn stop(&self, runtime_id: RuntimeId, grace: Duration) -> Result<()>;
+    /// Removes the container; a running one is killed.
+    async fn remove(&self, runtime_id: RuntimeId) -> Result<()>;
+    /// What it uses now; none unless it runs.
+    async fn stats(&self, runtime_id: RuntimeId) -> Result<Option<RuntimeStats>>;
+    /// Its last lines of output, oldest first; empty without a container.
+    async fn logs(&self, runtime_id: RuntimeId, lines: usize) -> Result<Vec<String>>;
+    /// Whether the rules that hold all runtimes stand; puts them back when they do not.
+    async fn hold_walls(&self) -> Result<()>;
+    /// What happens to containers of this installation. Ends when the engine goes away; may miss some.
+    async fn events(&self) -> Result<BoxStream<'static, EngineEvent>>;
+}

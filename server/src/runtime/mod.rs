@@ -1,1 +1,5 @@
-//! RUNTIME: what a container is to be, as pure values: spec, OpenClaw configuration, token.
+//! What a runtime is made of: values in, values out, no IO.
+
+pub mod openclaw;
+pub mod spec;
+pub mod token;

@@ -1,0 +1,62 @@
+//! The values of a runtime: who it is, what it may use, how hard its walls are.
+
+use super::token::hex;
+use contract::RuntimeId;
+use secrecy::SecretString;
+use sha2::{Digest as _, Sha256};
+use std::net::IpAddr;
+
+/// The port of OpenClaw's gateway inside its runtime.
+pub const OPENCLAW_PORT: u16 = 18789;
+/// The environment variable that OpenClaw reads its model key from.
+pub const MODEL_KEY: &str = "CLAWLOOPS_MODEL_KEY";
+/// Where the image wants its configuration.
+pub const CONFIG_PATH: &str = "/etc/clawloops/openclaw.json";
+/// Where OpenClaw keeps everything that a person would miss.
+pub const STATE_DIR: &str = "/home/claw/.openclaw";
+/// The user inside: without rights, on every image of ours.
+pub const USER: &str = "1000:1000";
+/// Bytes of `/tmp`, in memory.
+pub const TMP_BYTES: i64 = 256 * 1024 * 1024;
+
+/// A runtime to be made: everything that the engine needs, nothing that it decides.
+#[derive(Clone)]
+pub struct RuntimeSpec {
+    /// Which.
+    pub runtime_id: RuntimeId,
+    /// Which container of it: grows when a new one is asked for.
+    pub revision: i64,
+    /// The image.
+    pub image: String,
+    /// The name of its workspace.
+    pub workspace: String,
+    /// Memory, in bytes; swap is none on top.
+    pub memory_bytes: i64,
+    /// Processor time, in thousandths of a core.
+    pub cpu_millis: i64,
+    /// Processes and threads.
+    pub pids: i64,
+    /// The key it calls models with.
+    pub model_key: SecretString,
+}
+
+impl RuntimeSpec {
+    /// What the container was made from, without secrets: two containers of one hash are the same.
+    #[must_use]
+    pub fn hash(&self) -> String {
+        let mut hash = Sha256::new();
+        let text = format!(
+            "v1|{}|{}|{}|{}|{}|{}|{}",
+            self.runtime_id, self.revision, self.image, self.workspace, self.memory_bytes, self.cpu_millis, self.pids
+        );
+        hash.update(text.as_bytes());
+        hex(&hash.finalize()[..8])
+    }
+}
+
+/// The walls around a runtime: its own network, from which it reaches the internal listener and nothing else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Isolation {
+    /// The host's address inside: where the internal listener stands.
+    pub gateway: IpAddr,
+}
