@@ -22,6 +22,19 @@ pub struct Config {
     pub models: Models,
 }
 
+impl Config {
+    /// The defaults, whatever the environment says: for tests, which change what they need.
+    #[must_use]
+    pub fn for_tests() -> Self {
+        use clap::{Args as _, FromArgMatches as _};
+        let command = Self::augment_args(clap::Command::new("test").no_binary_name(true)).mut_args(|arg| arg.env(None::<&str>));
+        #[expect(clippy::expect_used, reason = "every setting has a default, and this never runs in a server")]
+        let matches = command.try_get_matches_from(Vec::<String>::new()).expect("defaults parse");
+        #[expect(clippy::expect_used, reason = "as above")]
+        Self::from_arg_matches(&matches).expect("defaults are whole")
+    }
+}
+
 /// Where browsers come in.
 #[derive(Args, Clone, Debug)]
 pub struct Entry {

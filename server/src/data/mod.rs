@@ -25,6 +25,28 @@ use crate::error::Error;
 /// The migrations, compiled in.
 pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../migrations");
 
+/// A pool for a server: twenty connections at most. Ten seconds without a connection is an error.
+///
+/// # Errors
+/// When the address is malformed or nothing answers there.
+pub async fn connect(url: &str) -> crate::Result<Pool> {
+    let options: sqlx::postgres::PgConnectOptions = url.parse()?;
+    let pool = sqlx::postgres::PgPoolOptions::new()
+        .max_connections(20)
+        .acquire_timeout(std::time::Duration::from_secs(10))
+        .connect_with(options.application_name("clawloops"))
+        .await?;
+    Ok(pool)
+}
+
+/// Applies the migrations that are missing. Two servers that start at once wait for each other.
+///
+/// # Errors
+/// When one fails, or the database is of a newer version.
+pub async fn migrate(pool: &Pool) -> crate::Result<()> {
+    MIGRATIONS.run(pool).await.map_err(|error| Error::Database(Box::new(error)))
+}
+
 /// Opens a transaction. It is rolled back unless committed.
 pub async fn begin(pool: &Pool) -> crate::Result<sqlx::Transaction<'static, sqlx::Postgres>> {
     Ok(pool.begin().await?)

@@ -1,3 +1,13 @@
 //! PLATFORM: people, invitations, sessions, passwords, the audit log.
 
+pub mod audit;
+pub mod fields;
+pub mod invitations;
+pub mod master_key;
 pub mod passwords;
+pub mod people;
+pub mod secret;
+pub mod sessions;
+pub mod setup;
+pub mod sign_in;
+pub mod throttle;
