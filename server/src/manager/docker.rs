@@ -1,1 +1,408 @@
-//! Docker.
+//! The Docker Engine behind [`Engine`]. Only files of this name know bollard.
+
+use super::{
+    ContainerState, Engine, EngineEvent, Seen, SeenContainer, World, docker_container, docker_network,
+    door::Door,
+    firewall::Firewall,
+    names::{self, Names},
+};
+use crate::{
+    Error, Result,
+    config::Config,
+    runtime::spec::{Isolation, OPENCLAW_PORT, RuntimeSpec},
+};
+use async_trait::async_trait;
+use bollard::{
+    API_DEFAULT_VERSION, Docker,
+    errors::Error as DockerError,
+    models::{ContainerInspectResponse, ContainerStateStatusEnum, ContainerSummaryStateEnum, EndpointSettings, VolumeCreateRequest},
+    query_parameters::{
+        EventsOptionsBuilder, InspectContainerOptions, ListContainersOptionsBuilder, LogsOptionsBuilder, RemoveContainerOptionsBuilder,
+        RemoveVolumeOptions, StartContainerOptions, StatsOptionsBuilder, StopContainerOptionsBuilder,
+    },
+};
+use contract::{Code, Problem, RuntimeId, RuntimeStats};
+use futures::{StreamExt as _, TryStreamExt as _, stream::BoxStream};
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use tokio::sync::{Mutex, OnceCell};
+
+/// Seconds until the engine is taken for dead. A stop waits up to its grace within one call.
+const PATIENCE_SECONDS: u64 = 90;
+const SOCKET: &str = "unix:///var/run/docker.sock";
+
+/// One Docker Engine, as far as it is one installation's.
+pub struct DockerEngine {
+    address: String,
+    connection: OnceCell<Docker>,
+    names: Names,
+    firewall: Firewall,
+    door: Door,
+    /// Where configuration files lie, one folder a runtime.
+    folder: PathBuf,
+    /// Address plans are read, then taken: one at a time.
+    planning: Mutex<()>,
+    /// Processor counters at the last look: (container's, system's).
+    counters: Mutex<HashMap<RuntimeId, (u64, u64)>>,
+}
+
+impl DockerEngine {
+    /// Names the engine; it is not called before it is needed, and may come later.
+    pub fn new(config: &Config) -> Result<Self> {
+        let folder = std::path::absolute(&config.data.data_dir)
+            .map_err(|error| Error::internal("finding the data directory", error))?
+            .join("runtimes");
+        let names = Names::new(&config.runtimes.instance);
+        Ok(Self {
+            address: config.runtimes.docker_host.clone().unwrap_or_else(|| SOCKET.to_owned()),
+            connection: OnceCell::new(),
+            firewall: Firewall::new(&names, config.entry.internal_port),
+            names,
+            door: Door::new(),
+            folder,
+            planning: Mutex::default(),
+            counters: Mutex::default(),
+        })
+    }
+
+    /// The rules around this installation's runtimes.
+    #[must_use]
+    pub fn firewall(&self) -> &Firewall {
+        &self.firewall
+    }
+
+    async fn docker(&self) -> Result<&Docker> {
+        self.connection
+            .get_or_try_init(|| async {
+                let docker = if self.address.starts_with("unix://") {
+                    Docker::connect_with_unix(&self.address, PATIENCE_SECONDS, API_DEFAULT_VERSION)?
+                } else {
+                    Docker::connect_with_http(&self.address, PATIENCE_SECONDS, API_DEFAULT_VERSION)?
+                };
+                docker.negotiate_version().await
+            })
+            .await
+            .map_err(|error| failed("connecting", error))
+    }
+
+    fn file(&self, runtime_id: RuntimeId) -> PathBuf {
+        self.folder.join(runtime_id.to_string()).join("openclaw.json")
+    }
+
+    async fn read_configuration(&self, runtime_id: RuntimeId) -> Option<String> {
+        tokio::fs::read_to_string(self.file(runtime_id)).await.ok()
+    }
+
+    /// The container, when it is there and ours.
+    async fn inspect(&self, runtime_id: RuntimeId) -> Result<Option<ContainerInspectResponse>> {
+        let name = self.names.runtime(runtime_id);
+        let found = self.docker().await?.inspect_container(&name, None::<InspectContainerOptions>).await;
+        let Some(found) = absent(found, "looking at a container")? else { return Ok(None) };
+        let labels = found.config.as_ref().and_then(|config| config.labels.as_ref());
+        self.check_ours(labels, names::LABEL_RUNTIME, &runtime_id.to_string(), &name)?;
+        Ok(Some(found))
+    }
+
+    fn check_ours(&self, labels: Option<&HashMap<String, String>>, label: &str, value: &str, name: &str) -> Result<()> {
+        let bears = |label: &str, value: &str| labels.and_then(|labels| labels.get(label)).is_some_and(|found| found == value);
+        if bears(names::LABEL_INSTANCE, self.names.instance()) && bears(label, value) {
+            return Ok(());
+        }
+        Err(Problem::new(
+            Code::Conflict,
+            format!("Something on this machine is called {name} and was not made by ClawLoops. It was not touched."),
+        )
+        .remedy("An administrator renames or removes it.")
+        .into())
+    }
+
+    fn labels(&self, label: &str, value: &str) -> HashMap<String, String> {
+        HashMap::from([(names::LABEL_INSTANCE.to_owned(), self.names.instance().to_owned()), (label.to_owned(), value.to_owned())])
+    }
+
+    fn ours(&self) -> HashMap<String, Vec<String>> {
+        HashMap::from([("label".to_owned(), vec![format!("{}={}", names::LABEL_INSTANCE, self.names.instance())])])
+    }
+}
+
+#[async_trait]
+impl Engine for DockerEngine {
+    async fn health(&self) -> Result<String> {
+        let version = self.docker().await?.version().await.map_err(|error| failed("asking for the version", error))?;
+        Ok(format!("Docker Engine {}", version.version.unwrap_or_default()))
+    }
+
+    async fn has_image(&self, image: &str) -> Result<bool> {
+        let found = self.docker().await?.inspect_image(image).await;
+        Ok(absent(found, "looking at the image")?.is_some())
+    }
+
+    async fn survey(&self) -> Result<World> {
+        let docker = self.docker().await?;
+        let options = ListContainersOptionsBuilder::default().all(true).filters(&self.ours()).build();
+        let containers = docker.list_containers(Some(options)).await.map_err(|error| failed("listing containers", error))?;
+        let mut world = World::new();
+        for container in containers {
+            let labels = container.labels.unwrap_or_default();
+            let Some(runtime_id) = runtime_of(&labels) else { continue };
+            let networks = container.network_settings.and_then(|settings| settings.networks);
+            let since = container.created.and_then(|at| OffsetDateTime::from_unix_timestamp(at).ok()).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+            let state = match container.state {
+                Some(ContainerSummaryStateEnum::CREATED) => ContainerState::Created,
+                Some(ContainerSummaryStateEnum::RUNNING | ContainerSummaryStateEnum::PAUSED) => {
+                    ContainerState::Running { since, address: self.address_in(runtime_id, networks.as_ref()) }
+                }
+                _ => ContainerState::Ended { code: 0, out_of_memory: false },
+            };
+            world.entry(runtime_id).or_default().container = Some(seen_container(&labels, state));
+        }
+        for (runtime_id, isolation) in docker_network::list(docker, self.ours()).await? {
+            world.entry(runtime_id).or_default().isolation = Some(isolation);
+        }
+        for (runtime_id, seen) in &mut world {
+            seen.configuration = self.read_configuration(*runtime_id).await;
+        }
+        Ok(world)
+    }
+
+    async fn look(&self, runtime_id: RuntimeId) -> Result<Seen> {
+        let isolation = match docker_network::find(self.docker().await?, &self.names.runtime(runtime_id)).await? {
+            Some(network) => {
+                self.check_ours(network.labels.as_ref(), names::LABEL_RUNTIME, &runtime_id.to_string(), &self.names.runtime(runtime_id))?;
+                docker_network::isolation(network.ipam.as_ref())
+            }
+            None => None,
+        };
+        let container = self.inspect(runtime_id).await?.map(|container| {
+            let labels = container.config.and_then(|config| config.labels).unwrap_or_default();
+            let networks = container.network_settings.and_then(|settings| settings.networks);
+            let state = container.state.unwrap_or_default();
+            let state = match state.status {
+                Some(ContainerStateStatusEnum::CREATED) => ContainerState::Created,
+                Some(ContainerStateStatusEnum::RUNNING | ContainerStateStatusEnum::PAUSED) => ContainerState::Running {
+                    since: state.started_at.and_then(|at| OffsetDateTime::parse(&at, &Rfc3339).ok()).unwrap_or(OffsetDateTime::UNIX_EPOCH),
+                    address: self.address_in(runtime_id, networks.as_ref()),
+                },
+                _ => ContainerState::Ended { code: state.exit_code.unwrap_or(-1), out_of_memory: state.oom_killed.unwrap_or(false) },
+            };
+            seen_container(&labels, state)
+        });
+        Ok(Seen { container, isolation, configuration: self.read_configuration(runtime_id).await })
+    }
+
+    async fn isolate(&self, runtime_id: RuntimeId) -> Result<Isolation> {
+        self.firewall.hold().await?;
+        if let Some(isolation) = self.look(runtime_id).await?.isolation {
+            return Ok(isolation);
+        }
+        let _one_at_a_time = self.planning.lock().await;
+        let labels = self.labels(names::LABEL_RUNTIME, &runtime_id.to_string());
+        docker_network::make(self.docker().await?, &self.names, runtime_id, labels).await
+    }
+
+    async fn release(&self, runtime_id: RuntimeId) -> Result<()> {
+        if self.look(runtime_id).await?.isolation.is_some() {
+            let removed = self.docker().await?.remove_network(&self.names.runtime(runtime_id)).await;
+            absent(removed, "removing a network")?;
+        }
+        match tokio::fs::remove_dir_all(self.folder.join(runtime_id.to_string())).await {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::internal("removing a runtime's configuration", error)),
+            _ => Ok(()),
+        }
+    }
+
+    async fn keep_workspace(&self, workspace: &str) -> Result<()> {
+        let docker = self.docker().await?;
+        if let Some(volume) = absent(docker.inspect_volume(workspace).await, "looking at a workspace")? {
+            return self.check_ours(Some(&volume.labels), names::LABEL_WORKSPACE, workspace, workspace);
+        }
+        let labels = self.labels(names::LABEL_WORKSPACE, workspace);
+        let request = VolumeCreateRequest { name: Some(workspace.to_owned()), labels: Some(labels), ..Default::default() };
+        docker.create_volume(request).await.map_err(|error| failed("making a workspace", error))?;
+        Ok(())
+    }
+
+    async fn wipe_workspace(&self, workspace: &str) -> Result<()> {
+        let docker = self.docker().await?;
+        let Some(volume) = absent(docker.inspect_volume(workspace).await, "looking at a workspace")? else { return Ok(()) };
+        self.check_ours(Some(&volume.labels), names::LABEL_WORKSPACE, workspace, workspace)?;
+        absent(docker.remove_volume(workspace, None::<RemoveVolumeOptions>).await, "removing a workspace")?;
+        Ok(())
+    }
+
+    async fn configure(&self, runtime_id: RuntimeId, configuration: &str) -> Result<()> {
+        write_in_place(&self.file(runtime_id), configuration)
+            .await
+            .map_err(|error| Error::internal("writing a runtime's configuration", error))
+    }
+
+    async fn create(&self, spec: &RuntimeSpec) -> Result<()> {
+        if self.inspect(spec.runtime_id).await?.is_some() {
+            return Ok(());
+        }
+        docker_container::create(self.docker().await?, &self.names, &self.file(spec.runtime_id), spec).await
+    }
+
+    async fn start(&self, runtime_id: RuntimeId) -> Result<()> {
+        // The rules may have been flushed since the network was made.
+        self.firewall.hold().await?;
+        if self.inspect(runtime_id).await?.is_none() {
+            return Ok(());
+        }
+        let started = self.docker().await?.start_container(&self.names.runtime(runtime_id), None::<StartContainerOptions>).await;
+        started.map_err(|error| failed("starting a container", error))
+    }
+
+    async fn is_ready(&self, runtime_id: RuntimeId) -> Result<bool> {
+        match self.look(runtime_id).await?.container {
+            Some(SeenContainer { state: ContainerState::Running { address: Some(address), .. }, .. }) => {
+                Ok(self.door.is_ready(address).await)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    async fn stop(&self, runtime_id: RuntimeId, grace: Duration) -> Result<()> {
+        if self.inspect(runtime_id).await?.is_none() {
+            return Ok(());
+        }
+        let seconds = i32::try_from(grace.as_secs()).unwrap_or(i32::MAX);
+        let options = StopContainerOptionsBuilder::default().t(seconds).build();
+        let stopped = self.docker().await?.stop_container(&self.names.runtime(runtime_id), Some(options)).await;
+        absent(stopped, "stopping a container").map(drop)
+    }
+
+    async fn remove(&self, runtime_id: RuntimeId) -> Result<()> {
+        self.counters.lock().await.remove(&runtime_id);
+        if self.inspect(runtime_id).await?.is_none() {
+            return Ok(());
+        }
+        let options = RemoveContainerOptionsBuilder::default().force(true).build();
+        let removed = self.docker().await?.remove_container(&self.names.runtime(runtime_id), Some(options)).await;
+        match removed {
+            // Another call removes it already.
+            Err(DockerError::DockerResponseServerError { status_code: 409, .. }) => Ok(()),
+            other => absent(other, "removing a container").map(drop),
+        }
+    }
+
+    async fn stats(&self, runtime_id: RuntimeId) -> Result<Option<RuntimeStats>> {
+        if !matches!(self.look(runtime_id).await?.container, Some(SeenContainer { state: ContainerState::Running { .. }, .. })) {
+            return Ok(None);
+        }
+        let docker = self.docker().await?;
+        let name = self.names.runtime(runtime_id);
+        let mut before = self.counters.lock().await.get(&runtime_id).copied();
+        if before.is_none() {
+            let Some((_, counters)) = sample(docker, &name).await? else { return Ok(None) };
+            before = Some(counters);
+            tokio::time::sleep(Duration::from_millis(300)).await;
+        }
+        let Some((mut stats, now)) = sample(docker, &name).await? else { return Ok(None) };
+        if let Some(before) = before {
+            stats.cpu_percent = docker_container::cpu_percent(before, now);
+        }
+        self.counters.lock().await.insert(runtime_id, now);
+        Ok(Some(stats))
+    }
+
+    async fn logs(&self, runtime_id: RuntimeId, lines: usize) -> Result<Vec<String>> {
+        if self.inspect(runtime_id).await?.is_none() {
+            return Ok(Vec::new());
+        }
+        let options = LogsOptionsBuilder::default().stdout(true).stderr(true).tail(&lines.to_string()).build();
+        let output = self.docker().await?.logs(&self.names.runtime(runtime_id), Some(options));
+        let pieces: Vec<_> = output.try_collect().await.map_err(|error| failed("reading logs", error))?;
+        let text: String = pieces.into_iter().map(|piece| String::from_utf8_lossy(&piece.into_bytes()).into_owned()).collect();
+        Ok(text.lines().map(docker_container::plain).collect())
+    }
+
+    async fn hold_walls(&self) -> Result<()> {
+        self.firewall.hold().await
+    }
+
+    async fn events(&self) -> Result<BoxStream<'static, EngineEvent>> {
+        let mut filters = self.ours();
+        filters.insert("type".to_owned(), vec!["container".to_owned()]);
+        filters.insert("event".to_owned(), ["start", "die", "oom", "destroy"].map(str::to_owned).to_vec());
+        let docker = self.docker().await?.clone();
+        let events = docker.events(Some(EventsOptionsBuilder::default().filters(&filters).build()));
+        Ok(events
+            .take_while(|event| futures::future::ready(event.is_ok()))
+            .filter_map(|event| {
+                let attributes = event.ok().and_then(|event| event.actor).and_then(|actor| actor.attributes);
+                futures::future::ready(attributes.as_ref().and_then(runtime_of).map(|runtime_id| EngineEvent { runtime_id }))
+            })
+            .boxed())
+    }
+}
+
+impl DockerEngine {
+    fn address_in(&self, runtime_id: RuntimeId, networks: Option<&HashMap<String, EndpointSettings>>) -> Option<SocketAddr> {
+        let endpoint = networks?.get(&self.names.runtime(runtime_id))?;
+        Some(SocketAddr::new(endpoint.ip_address.as_ref()?.parse().ok()?, OPENCLAW_PORT))
+    }
+}
+
+fn runtime_of(labels: &HashMap<String, String>) -> Option<RuntimeId> {
+    labels.get(names::LABEL_RUNTIME)?.parse().ok()
+}
+
+fn seen_container(labels: &HashMap<String, String>, state: ContainerState) -> SeenContainer {
+    SeenContainer {
+        revision: labels.get(names::LABEL_REVISION).and_then(|text| text.parse().ok()).unwrap_or(0),
+        spec_hash: labels.get(names::LABEL_SPEC).cloned().unwrap_or_default(),
+        state,
+    }
+}
+
+async fn sample(docker: &Docker, name: &str) -> Result<Option<(RuntimeStats, (u64, u64))>> {
+    let options = StatsOptionsBuilder::default().stream(false).one_shot(true).build();
+    let mut answers = std::pin::pin!(docker.stats(name, Some(options)));
+    match answers.next().await {
+        Some(answer) => Ok(absent(answer, "reading a container's use")?.map(|stats| docker_container::read_stats(&stats))),
+        None => Ok(None),
+    }
+}
+
+/// Rewrites the file without replacing it: a container has this very file mounted.
+async fn write_in_place(file: &Path, text: &str) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    use tokio::io::AsyncWriteExt as _;
+    if let Some(folder) = file.parent() {
+        tokio::fs::create_dir_all(folder).await?;
+    }
+    // Not truncated first: a reader in between sees the old beginning rather than nothing.
+    let mut open = tokio::fs::OpenOptions::new().write(true).create(true).truncate(false).open(file).await?;
+    open.write_all(text.as_bytes()).await?;
+    open.flush().await?;
+    open.set_len(text.len() as u64).await?;
+    // Read inside by a user without rights. No secret stands in it.
+    open.set_permissions(std::fs::Permissions::from_mode(0o644)).await?;
+    open.sync_all().await
+}
+
+/// What the engine's error is to the rest: a no is a problem to tell, silence is [`Error::Engine`].
+pub(super) fn failed(context: &str, error: DockerError) -> Error {
+    match &error {
+        DockerError::DockerResponseServerError { status_code, message } => {
+            tracing::warn!(context, status_code, message, "the container engine refused");
+            Problem::new(Code::RuntimeStartFailed, format!("The container engine refused {context}: {}", message.trim())).into()
+        }
+        _ => Error::Engine { context: context.to_owned(), source: Box::new(error) },
+    }
+}
+
+/// Not there is not an error.
+pub(super) fn absent<T>(found: std::result::Result<T, DockerError>, context: &str) -> Result<Option<T>> {
+    match found {
+        Ok(found) => Ok(Some(found)),
+        Err(DockerError::DockerResponseServerError { status_code: 404, .. }) => Ok(None),
+        Err(error) => Err(failed(context, error)),
+    }
+}

@@ -1,1 +1,1 @@
-//! Fake.
+//! An engine in memory, for tests.

@@ -4,6 +4,8 @@
 //! An engine that does not answer is [`crate::Error::Engine`]; one that answers no, with a reason for people, is [`crate::Error::Problem`].
 
 pub mod docker;
+mod docker_container;
+mod docker_network;
 pub mod door;
 pub mod fake;
 pub mod firewall;

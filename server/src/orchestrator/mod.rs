@@ -42,7 +42,12 @@ impl Orchestrator {
     /// Stands still until [`Orchestrator::run`]. `key_root` is `master_key.derive("runtime-key")`.
     #[must_use]
     pub fn new(
-        pool: Pool, clock: Arc<dyn Clock>, engine: Arc<dyn Engine>, config: Arc<Config>, key_root: [u8; 32], doors: Arc<dyn Doors>,
+        pool: Pool,
+        clock: Arc<dyn Clock>,
+        engine: Arc<dyn Engine>,
+        config: Arc<Config>,
+        key_root: [u8; 32],
+        doors: Arc<dyn Doors>,
         changes: Changes,
     ) -> Self {
         Self { pool, clock, engine, config, key_root, doors, changes }

@@ -1,0 +1,157 @@
+//! Docker's containers: the hardened profile, and what is read back.
+
+use super::{
+    docker::failed,
+    names::{self, Names},
+};
+use crate::{
+    Error, Result,
+    runtime::spec::{CONFIG_PATH, MODEL_KEY, RuntimeSpec, STATE_DIR, TMP_BYTES, USER},
+};
+use bollard::{
+    Docker,
+    errors::Error as DockerError,
+    models::{
+        ContainerCreateBody, ContainerStatsResponse, HostConfig, HostConfigLogConfig, Mount, MountType, RestartPolicy,
+        RestartPolicyNameEnum,
+    },
+    query_parameters::CreateContainerOptionsBuilder,
+};
+use contract::{Code, Problem, RuntimeStats};
+use secrecy::ExposeSecret as _;
+use std::{collections::HashMap, path::Path};
+
+pub(super) async fn create(docker: &Docker, names: &Names, configuration: &Path, spec: &RuntimeSpec) -> Result<()> {
+    let name = names.runtime(spec.runtime_id);
+    let options = CreateContainerOptionsBuilder::default().name(&name).build();
+    match docker.create_container(Some(options), body(names, configuration, spec)).await {
+        Ok(_) => Ok(()),
+        // Made by a call whose answer was lost; the next look judges it.
+        Err(DockerError::DockerResponseServerError { status_code: 409, message }) if message.contains("already in use") => Ok(()),
+        Err(DockerError::DockerResponseServerError { status_code: 404, message }) => Err(no_image(spec, &message)),
+        Err(error) => Err(failed("making a container", error)),
+    }
+}
+
+fn no_image(spec: &RuntimeSpec, message: &str) -> Error {
+    tracing::error!(image = spec.image, message, "the runtime image is not there");
+    Problem::new(Code::RuntimeStartFailed, format!("The runtime image {} is not on this machine.", spec.image))
+        .remedy("An administrator builds or pulls it, or names another one with CLAWLOOPS_RUNTIME_IMAGE.")
+        .into()
+}
+
+fn body(names: &Names, configuration: &Path, spec: &RuntimeSpec) -> ContainerCreateBody {
+    let labels = HashMap::from([
+        (names::LABEL_INSTANCE.to_owned(), names.instance().to_owned()),
+        (names::LABEL_RUNTIME.to_owned(), spec.runtime_id.to_string()),
+        (names::LABEL_REVISION.to_owned(), spec.revision.to_string()),
+        (names::LABEL_SPEC.to_owned(), spec.hash()),
+    ]);
+    let mounts = vec![
+        Mount {
+            typ: Some(MountType::VOLUME),
+            source: Some(spec.workspace.clone()),
+            target: Some(STATE_DIR.to_owned()),
+            ..Default::default()
+        },
+        Mount {
+            typ: Some(MountType::BIND),
+            source: Some(configuration.display().to_string()),
+            target: Some(CONFIG_PATH.to_owned()),
+            read_only: Some(true),
+            ..Default::default()
+        },
+    ];
+    ContainerCreateBody {
+        image: Some(spec.image.clone()),
+        user: Some(USER.to_owned()),
+        hostname: Some("openclaw".to_owned()),
+        env: Some(vec![format!("{MODEL_KEY}={}", spec.model_key.expose_secret())]),
+        labels: Some(labels),
+        host_config: Some(HostConfig {
+            network_mode: Some(names.runtime(spec.runtime_id)),
+            memory: Some(spec.memory_bytes),
+            // As much as the memory: no swap on top.
+            memory_swap: Some(spec.memory_bytes),
+            nano_cpus: Some(spec.cpu_millis * 1_000_000),
+            pids_limit: Some(spec.pids),
+            init: Some(true),
+            readonly_rootfs: Some(true),
+            tmpfs: Some(HashMap::from([("/tmp".to_owned(), format!("rw,nosuid,nodev,size={TMP_BYTES}"))])),
+            cap_drop: Some(vec!["ALL".to_owned()]),
+            security_opt: Some(vec!["no-new-privileges:true".to_owned()]),
+            privileged: Some(false),
+            publish_all_ports: Some(false),
+            mounts: Some(mounts),
+            // The orchestrator restarts, not the engine: it alone knows the wish.
+            restart_policy: Some(RestartPolicy { name: Some(RestartPolicyNameEnum::NO), maximum_retry_count: None }),
+            log_config: Some(HostConfigLogConfig {
+                typ: Some("json-file".to_owned()),
+                config: Some(HashMap::from([("max-size".to_owned(), "5m".to_owned()), ("max-file".to_owned(), "2".to_owned())])),
+            }),
+            ..Default::default()
+        }),
+        ..Default::default()
+    }
+}
+
+/// Memory without the page cache, and the processor counters (the container's, the system's) that two looks make a percentage of.
+pub(super) fn read_stats(stats: &ContainerStatsResponse) -> (RuntimeStats, (u64, u64)) {
+    let memory = stats.memory_stats.clone().unwrap_or_default();
+    let details = memory.stats.unwrap_or_default();
+    // cgroup v1 says total_inactive_file, v2 says inactive_file.
+    let cache = details.get("total_inactive_file").or_else(|| details.get("inactive_file")).copied().unwrap_or(0);
+    let signed = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+    let cpu = stats.cpu_stats.clone().unwrap_or_default();
+    let cores = u64::from(cpu.online_cpus.unwrap_or(1).max(1));
+    let used = cpu.cpu_usage.and_then(|usage| usage.total_usage).unwrap_or(0);
+    let view = RuntimeStats {
+        memory_bytes: signed(memory.usage.unwrap_or(0).saturating_sub(cache)),
+        memory_limit_bytes: signed(memory.limit.unwrap_or(0)),
+        cpu_percent: 0.0,
+    };
+    (view, (used, cpu.system_cpu_usage.unwrap_or(0) / cores))
+}
+
+/// Processor use between two looks, in percent of one core.
+#[expect(clippy::cast_precision_loss, reason = "a percentage of nanoseconds; its last digits do not matter")]
+pub(super) fn cpu_percent(before: (u64, u64), now: (u64, u64)) -> f64 {
+    let (used, passed) = (now.0.saturating_sub(before.0), now.1.saturating_sub(before.1));
+    if passed == 0 { 0.0 } else { used as f64 / passed as f64 * 100.0 }
+}
+
+/// A line without terminal colours and control characters.
+pub(super) fn plain(line: &str) -> String {
+    let mut text = String::with_capacity(line.len());
+    let mut characters = line.chars();
+    while let Some(character) = characters.next() {
+        if character == '\u{1b}' {
+            // A sequence ends with its first letter.
+            for inside in characters.by_ref() {
+                if inside.is_ascii_alphabetic() {
+                    break;
+                }
+            }
+        } else if character == '\t' || !character.is_control() {
+            text.push(character);
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percent_is_of_one_core_and_never_divides_by_nothing() {
+        assert!((cpu_percent((0, 0), (50, 100)) - 50.0).abs() < f64::EPSILON);
+        assert!(cpu_percent((5, 100), (9, 100)).abs() < f64::EPSILON);
+        assert!(cpu_percent((9, 9), (0, 0)).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn colours_are_taken_out_of_a_line() {
+        assert_eq!(plain("\u{1b}[32mready\u{1b}[0m in 3 s\r"), "ready in 3 s");
+    }
+}
