@@ -20,6 +20,8 @@ pub struct Backend {
     pub config: Arc<Config>,
     /// Hashing of passwords.
     pub passwords: Arc<platform::passwords::Passwords>,
+    /// Counting of tries at passwords; the entry counts tries by network address with it too.
+    pub throttle: Arc<platform::throttle::Throttle>,
     /// Runtimes.
     pub orchestrator: Arc<orchestrator::Orchestrator>,
     /// Models.

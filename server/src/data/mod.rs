@@ -47,6 +47,18 @@ pub async fn migrate(pool: &Pool) -> crate::Result<()> {
     MIGRATIONS.run(pool).await.map_err(|error| Error::Database(Box::new(error)))
 }
 
+/// The server's version as it says it, and as a number (150004 is 15.4).
+///
+/// # Errors
+/// When it does not answer.
+pub async fn version(pool: &Pool) -> crate::Result<(String, i32)> {
+    let row = sqlx::query!(
+        r#"select current_setting('server_version') as "version!", current_setting('server_version_num')::int as "number!""#
+    );
+    let row = row.fetch_one(pool).await?;
+    Ok((row.version, row.number))
+}
+
 /// Opens a transaction. It is rolled back unless committed.
 pub async fn begin(pool: &Pool) -> crate::Result<sqlx::Transaction<'static, sqlx::Postgres>> {
     Ok(pool.begin().await?)

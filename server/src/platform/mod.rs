@@ -4,6 +4,7 @@ pub mod audit;
 pub mod fields;
 pub mod invitations;
 pub mod master_key;
+pub mod overview;
 pub mod passwords;
 pub mod people;
 pub mod secret;
