@@ -53,3 +53,13 @@ logged() {
 
 # digest FILE…: a short hash of the files' contents, for names of caches and tags.
 digest() { cat "$@" | sha256sum | cut -c1-12; }
+
+# step NAME COMMAND…: runs a step and says how long it took. What the command
+# prints on its standard output (a path, mostly) goes on to the caller.
+step() {
+  local name=$1 begun
+  shift
+  begun=$(now_ms)
+  "$@" || exit $?
+  printf 'step %-18s %7s s\n' "$name" "$(seconds "$begun")" >&2
+}

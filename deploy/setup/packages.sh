@@ -11,6 +11,7 @@ export PATH="$PATH:/usr/sbin:/sbin"
 # command, or a check that begins with "test:"  → Debian package
 needs=(
   "cc gcc"
+  "test:libc libc6-dev"
   "ld binutils"
   "pkg-config pkg-config"
   "curl curl"
@@ -32,6 +33,7 @@ if [ "${1:-run}" = test ]; then needs+=("test:chromium chromium"); fi
 
 found() {
   case $1 in
+    test:libc) [ -e /usr/include/stdio.h ] ;;
     test:pip) python3 -m pip --version >/dev/null 2>&1 ;;
     test:venv) python3 -c 'import ensurepip, venv' >/dev/null 2>&1 ;;
     test:postgres) have postgres || compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null ;;
