@@ -35,6 +35,26 @@ impl Config {
     }
 }
 
+/// What is logged, and how.
+#[derive(Args, Clone, Debug)]
+pub struct Logs {
+    /// What is logged: a level, or levels by module (`info,server::orchestrator=debug`).
+    #[arg(long = "log-filter", env = "RUST_LOG", default_value = "info", global = true)]
+    pub filter: String,
+    /// The form: lines to be read, or one JSON object a line.
+    #[arg(long = "log", env = "CLAWLOOPS_LOG", default_value = "text", value_enum, global = true)]
+    pub form: LogForm,
+}
+
+/// The form of the log.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogForm {
+    /// Lines to be read.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
 /// Where browsers come in.
 #[derive(Args, Clone, Debug)]
 pub struct Entry {

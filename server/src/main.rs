@@ -1,2 +1,158 @@
-//! The binary: parse, dispatch.
-fn main() {}
+//! The binary: parse, telemetry, dispatch.
+
+use anyhow::Context as _;
+use clap::{Args, Parser, Subcommand};
+use secrecy::ExposeSecret as _;
+use server::{
+    boot,
+    clock::SystemClock,
+    config::{Config, LogForm, Logs},
+    data::{self, cluster::Cluster},
+    doctor,
+    platform::{passwords::Passwords, people},
+};
+use std::{io::Read as _, process::ExitCode};
+
+/// Every member of a team gets an OpenClaw agent of their own, with models the team pays for and controls.
+#[derive(Parser)]
+#[command(name = "clawloops", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    logs: Logs,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve the dashboard, the model API and the runtimes, until Ctrl-C.
+    Serve(Box<Config>),
+    /// Bring the database to this version's schema.
+    Migrate(Box<Config>),
+    /// Administer from the command line, also beside a running server.
+    Admin(Admin),
+    /// Look at every part and say what is wrong and what to do.
+    Doctor(Box<Config>),
+}
+
+#[derive(Args)]
+struct Admin {
+    #[command(subcommand)]
+    command: AdminCommand,
+}
+
+#[derive(Subcommand)]
+enum AdminCommand {
+    /// Make an administrator.
+    Create(Create),
+}
+
+#[derive(Args)]
+struct Create {
+    /// The address they sign in with.
+    #[arg(long)]
+    email: String,
+    /// The name shown; the part before the @ without it.
+    #[arg(long)]
+    name: Option<String>,
+    /// Read the password from standard input: never as an argument, which everyone on the machine could see.
+    #[arg(long, required = true)]
+    password_stdin: bool,
+    #[command(flatten)]
+    config: Box<Config>,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    telemetry(&cli.logs);
+    let done = match cli.command {
+        Command::Serve(config) => boot::serve(*config).await.map(|()| ExitCode::SUCCESS),
+        Command::Migrate(config) => migrate(&config).await.map(|()| ExitCode::SUCCESS),
+        Command::Admin(Admin { command: AdminCommand::Create(create) }) => create_administrator(create).await.map(|()| ExitCode::SUCCESS),
+        Command::Doctor(config) => examine(*config).await,
+    };
+    done.unwrap_or_else(|error| {
+        say_error(&error);
+        ExitCode::FAILURE
+    })
+}
+
+fn telemetry(logs: &Logs) {
+    let filter = tracing_subscriber::EnvFilter::try_new(&logs.filter).unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match logs.form {
+        LogForm::Text => log.init(),
+        LogForm::Json => log.json().init(),
+    }
+}
+
+/// A database to work on, and the cluster to stop afterwards where we started one.
+async fn database(config: &Config) -> anyhow::Result<(data::Pool, Option<Cluster>)> {
+    if let Some(url) = &config.data.database_url {
+        return Ok((data::connect(url.expose_secret()).await.context("connecting to DATABASE_URL")?, None));
+    }
+    let cluster = Cluster::join(config).await?;
+    Ok((data::connect(&cluster.url()).await?, Some(cluster)))
+}
+
+/// Does some work on the database, and puts everything back as it was, however the work ended.
+async fn with_database<T>(config: &Config, work: impl AsyncFnOnce(&data::Pool) -> server::Result<T>) -> anyhow::Result<T> {
+    let (pool, cluster) = database(config).await?;
+    let done = match data::migrate(&pool).await {
+        Ok(()) => work(&pool).await,
+        Err(error) => Err(error),
+    };
+    pool.close().await;
+    if let Some(cluster) = cluster {
+        cluster.stop().await?;
+    }
+    Ok(done?)
+}
+
+async fn migrate(config: &Config) -> anyhow::Result<()> {
+    with_database(config, async |_| Ok(())).await?;
+    say("The database is up to date.");
+    Ok(())
+}
+
+async fn create_administrator(create: Create) -> anyhow::Result<()> {
+    let mut password = String::new();
+    std::io::stdin().take(4096).read_to_string(&mut password).context("reading the password from standard input")?;
+    let password = password.trim_end_matches(['\r', '\n']);
+    let name = create.name.as_deref().or_else(|| create.email.trim().split('@').next()).unwrap_or_default();
+    let passwords = Passwords::new()?;
+    let person = with_database(&create.config, async |pool| {
+        people::add_administrator(pool, &SystemClock, &passwords, (&create.email, name), password).await
+    });
+    let person = person.await?;
+    say(&format!("{} is an administrator now. Sign in at {}", person.email, create.config.entry.public_url));
+    Ok(())
+}
+
+/// Zero when every part is fine.
+async fn examine(config: Config) -> anyhow::Result<ExitCode> {
+    let parts = doctor::from_outside(config).await?;
+    for part in &parts {
+        say(&doctor::line(part));
+    }
+    let wrong = parts.iter().filter(|part| part.problem.is_some()).count();
+    say(&if wrong == 0 { "Everything is fine.".to_owned() } else { format!("{wrong} of {} parts need attention.", parts.len()) });
+    Ok(if wrong == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+#[expect(clippy::print_stdout, reason = "the command line answers on standard output")]
+fn say(text: &str) {
+    println!("{text}");
+}
+
+/// What went wrong, why, and what to do.
+#[expect(clippy::print_stderr, reason = "the command line complains on standard error")]
+fn say_error(error: &anyhow::Error) {
+    eprintln!("clawloops: {error:#}");
+    if let Some(server::Error::Problem(problem)) = error.downcast_ref() {
+        if let Some(remedy) = &problem.remedy {
+            eprintln!("{remedy}");
+        }
+    }
+}

@@ -30,13 +30,19 @@ pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../migrations")
 /// # Errors
 /// When the address is malformed or nothing answers there.
 pub async fn connect(url: &str) -> crate::Result<Pool> {
-    let options: sqlx::postgres::PgConnectOptions = url.parse()?;
-    let pool = sqlx::postgres::PgPoolOptions::new()
-        .max_connections(20)
-        .acquire_timeout(std::time::Duration::from_secs(10))
-        .connect_with(options.application_name("clawloops"))
-        .await?;
+    let pool = connect_lazily(url)?;
+    drop(pool.acquire().await?);
     Ok(pool)
+}
+
+/// As [`connect`], but nothing is connected before it is needed.
+///
+/// # Errors
+/// When the address is malformed.
+pub fn connect_lazily(url: &str) -> crate::Result<Pool> {
+    let options: sqlx::postgres::PgConnectOptions = url.parse()?;
+    let pool = sqlx::postgres::PgPoolOptions::new().max_connections(20).acquire_timeout(std::time::Duration::from_secs(10));
+    Ok(pool.connect_lazy_with(options.application_name("clawloops")))
 }
 
 /// Applies the migrations that are missing. Two servers that start at once wait for each other.

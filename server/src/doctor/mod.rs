@@ -4,13 +4,16 @@ pub mod machine;
 
 use crate::{
     Error, Result,
+    clock::SystemClock,
     config::Config,
-    data::{self, Pool},
+    data::{self, Pool, cluster::Cluster, listen::Changes},
     error::chain,
-    manager::Engine,
+    manager::{Engine, docker::DockerEngine},
+    model,
 };
 use contract::{Code, PartHealth, Problem};
-use std::time::Duration;
+use secrecy::ExposeSecret as _;
+use std::{sync::Arc, time::Duration};
 
 /// A part that takes longer to answer is not well.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -21,6 +24,41 @@ pub async fn examine(config: &Config, pool: Option<&Pool>, engine: &dyn Engine, 
     let mut parts = vec![docker, image, walls, postgres, litellm];
     parts.extend(machine::examine(config).await);
     parts
+}
+
+/// Looks from the command line, beside a running server or without one; starts nothing.
+///
+/// # Errors
+/// When the settings themselves cannot be used.
+pub async fn from_outside(config: Config) -> Result<Vec<PartHealth>> {
+    let config = Arc::new(config);
+    let cluster = if config.data.database_url.is_some() { None } else { Cluster::running(&config).await? };
+    let url = config.data.database_url.as_ref().map(|url| url.expose_secret().to_owned()).or_else(|| cluster.as_ref().map(Cluster::url));
+    // Connects when it is first asked: a database that is down is a finding, not an error.
+    let pool = url.as_deref().map(data::connect_lazily).transpose()?;
+    let engine = DockerEngine::new(&config)?;
+    let litellm = match &pool {
+        Some(pool) => {
+            // Only looks: no secret is opened, so the vault's key is not needed.
+            let service = model::Service::new(pool.clone(), Arc::new(SystemClock), Arc::clone(&config), [0; 32], Changes::new())?;
+            model::litellm::health(&service).await
+        }
+        None => wrong("LiteLLM", "", "Not known while no server runs, which brings it.", "Start clawloops serve."),
+    };
+    Ok(examine(&config, pool.as_ref(), &engine, litellm).await)
+}
+
+/// One part in one line, with what to do in a second.
+#[must_use]
+pub fn line(part: &PartHealth) -> String {
+    let PartHealth { name, detail, problem } = part;
+    match problem {
+        None => format!("  fine   {name:<14} {detail}"),
+        Some(problem) => {
+            let remedy = problem.remedy.as_deref().map(|remedy| format!("\n{:24}{remedy}", "")).unwrap_or_default();
+            format!("  WRONG  {name:<14} {}{remedy}", problem.message)
+        }
+    }
 }
 
 fn fine(name: &str, detail: impl Into<String>) -> PartHealth {

@@ -1,0 +1,151 @@
+//! The private PostgreSQL cluster: made, adopted, shared with commands, stopped; and what a power cut leaves behind.
+
+use server::{
+    Error,
+    config::Config,
+    data::{self, cluster::Cluster},
+};
+use std::{
+    fs,
+    os::unix::fs::{MetadataExt, PermissionsExt},
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+fn config(data_dir: &Path) -> Config {
+    let mut config = Config::for_tests();
+    config.data.data_dir = data_dir.to_owned();
+    config
+}
+
+/// A folder that PostgreSQL's user reaches, which a fresh temporary directory (0700) is not. A cluster outlives whoever started it by design:
+/// a test that fails must not leave one behind.
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if let Some(pid) = pid(&self.path().join("postgres")) {
+            Command::new("kill").args(["-QUIT", &pid]).status().ok();
+        }
+    }
+}
+
+fn folder() -> Folder {
+    let folder = tempfile::tempdir().unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o711)).unwrap();
+    Folder(folder)
+}
+
+fn pid(home: &Path) -> Option<String> {
+    let note = fs::read_to_string(home.join("data/postmaster.pid")).ok()?;
+    Some(note.lines().next()?.to_owned())
+}
+
+async fn answer(cluster: &Cluster) -> data::Pool {
+    let pool = data::connect(&cluster.url()).await.unwrap();
+    data::migrate(&pool).await.unwrap();
+    pool
+}
+
+#[tokio::test]
+async fn it_is_made_once_shared_with_a_command_and_stopped_by_its_server() {
+    let folder = folder();
+    let config = config(folder.path());
+    assert!(Cluster::running(&config).await.unwrap().is_none(), "looking makes nothing");
+
+    let cluster = Cluster::start(&config).await.unwrap();
+    let pool = answer(&cluster).await;
+    sqlx::query("insert into setting values ('kept', 'yes')").execute(&pool).await.unwrap();
+    let home = folder.path().join("postgres");
+    let closed = fs::metadata(&home).unwrap();
+    assert_eq!(closed.permissions().mode() & 0o777, 0o700);
+    assert_ne!(closed.uid(), 0, "never root's");
+    assert!(home.join(".s.PGSQL.5432").exists());
+    let tcp: String = sqlx::query_scalar("select current_setting('listen_addresses')").fetch_one(&pool).await.unwrap();
+    assert_eq!(tcp, "", "a socket only");
+
+    // A command beside the server uses it and leaves it running.
+    let command = Cluster::join(&config).await.unwrap();
+    let beside = answer(&command).await;
+    beside.close().await;
+    command.stop().await.unwrap();
+    sqlx::query("select 1").execute(&pool).await.unwrap();
+
+    pool.close().await;
+    cluster.stop().await.unwrap();
+    assert_eq!(pid(&home), None, "a clean stop takes its note along");
+
+    // A command without a server starts it for itself, finds the data, and stops it.
+    let command = Cluster::join(&config).await.unwrap();
+    let pool = answer(&command).await;
+    let kept: String = sqlx::query_scalar("select value from setting where name = 'kept'").fetch_one(&pool).await.unwrap();
+    assert_eq!(kept, "yes");
+    pool.close().await;
+    command.stop().await.unwrap();
+    assert!(Cluster::running(&config).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn one_that_a_killed_server_left_running_is_taken_over_and_stopped_at_the_end() {
+    let folder = folder();
+    let config = config(folder.path());
+    let home = folder.path().join("postgres");
+    // Dropped without a stop: what a SIGKILL leaves.
+    drop(Cluster::start(&config).await.unwrap());
+    let before = pid(&home).expect("it outlives its server");
+
+    let cluster = Cluster::start(&config).await.unwrap();
+    assert_eq!(pid(&home).unwrap(), before, "the same process");
+    answer(&cluster).await.close().await;
+    cluster.stop().await.unwrap();
+    assert!(Cluster::running(&config).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_power_cut_is_survived() {
+    let folder = folder();
+    let config = config(folder.path());
+    let home = folder.path().join("postgres");
+    let cluster = Cluster::start(&config).await.unwrap();
+    let pool = answer(&cluster).await;
+    sqlx::query("insert into setting values ('kept', 'yes')").execute(&pool).await.unwrap();
+    assert!(Command::new("kill").args(["-KILL", &pid(&home).unwrap()]).status().unwrap().success());
+    drop(cluster);
+    pool.close().await;
+
+    // The note is still there, and another program has its number now: this very test.
+    let note = fs::read_to_string(home.join("data/postmaster.pid")).unwrap();
+    let rest: String = note.split_inclusive('\n').skip(1).collect();
+    fs::write(home.join("data/postmaster.pid"), format!("{}\n{rest}", std::process::id())).unwrap();
+
+    let cluster = Cluster::start(&config).await.unwrap();
+    let pool = answer(&cluster).await;
+    let kept: String = sqlx::query_scalar("select value from setting where name = 'kept'").fetch_one(&pool).await.unwrap();
+    assert_eq!(kept, "yes");
+    pool.close().await;
+    cluster.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_deep_data_directory_a_half_made_cluster_and_missing_binaries() {
+    let folder = folder();
+    let deep = folder.path().join("a,b \"c\"/".to_owned() + &"x".repeat(100));
+    let mut config = config(&deep);
+
+    config.data.postgres_bin = Some(PathBuf::from("/nowhere"));
+    let Err(Error::Problem(problem)) = Cluster::start(&config).await else { panic!("started without PostgreSQL") };
+    assert!(problem.message.contains("/nowhere") && problem.remedy.unwrap().contains("DATABASE_URL"));
+
+    // What an initdb that was killed leaves.
+    fs::create_dir_all(deep.join("postgres/data.new/base")).unwrap();
+    config.data.postgres_bin = None;
+    let cluster = Cluster::start(&config).await.unwrap();
+    answer(&cluster).await.close().await;
+    cluster.stop().await.unwrap();
+}
