@@ -1,0 +1,109 @@
+//! What only a browser has: its clock, its clipboard, its event stream. Called in effects and event handlers only, which never run on the server.
+
+use leptos::{leptos_dom::helpers::set_interval_with_handle, prelude::*};
+use std::time::Duration;
+use wasm_bindgen::{JsCast, JsValue, closure::Closure};
+
+/// The browser's clock as a signal: none on the server and until the page is alive, so that both render the same.
+#[derive(Clone, Copy)]
+pub struct Clock(RwSignal<Option<f64>>);
+
+impl Clock {
+    /// A clock that begins to tick when the page is alive.
+    pub fn new() -> Self {
+        let now = RwSignal::new(None);
+        Effect::new(move |_| {
+            now.set(Some(now_ms()));
+            let ticking = set_interval_with_handle(move || now.set(Some(now_ms())), Duration::from_millis(500));
+            on_cleanup(move || {
+                if let Ok(handle) = ticking {
+                    handle.clear();
+                }
+            });
+        });
+        Self(now)
+    }
+
+    /// Milliseconds since 1970, twice a second.
+    pub fn now(self) -> Option<f64> {
+        self.0.get()
+    }
+
+    /// Whether the page is alive. Does not tick.
+    pub fn alive(self) -> Memo<bool> {
+        Memo::new(move |_| self.0.read().is_some())
+    }
+
+    /// Minutes since 1970, for what need not be renewed twice a second.
+    pub fn minute(self) -> Memo<Option<i64>> {
+        Memo::new(move |_| self.0.read().map(|ms| (ms / 60_000.0) as i64))
+    }
+}
+
+/// The browser's clock now, in milliseconds since 1970; zero on the server.
+pub fn now_ms() -> f64 {
+    if cfg!(feature = "ssr") { 0.0 } else { js_sys::Date::now() }
+}
+
+/// A moment in words of the person's zone, `22 Nov 2026, 08:12`; the browser's own zone where theirs is unknown to it.
+pub fn local_time(unix_ms: f64, zone: &str) -> String {
+    let options = js_sys::Object::new();
+    for (key, value) in [("dateStyle", "medium"), ("timeStyle", "short"), ("timeZone", zone)] {
+        drop(js_sys::Reflect::set(&options, &key.into(), &value.into()));
+    }
+    let date = js_sys::Date::new(&JsValue::from_f64(unix_ms));
+    let format = js_sys::Reflect::get(&js_sys::global(), &"Intl".into())
+        .and_then(|intl| js_sys::Reflect::get(&intl, &"DateTimeFormat".into()))
+        .and_then(|constructor| js_sys::Reflect::construct(constructor.unchecked_ref::<js_sys::Function>(), &js_sys::Array::of2(&"en-GB".into(), &options)));
+    format
+        .and_then(|format| {
+            let method = js_sys::Reflect::get(&format, &"format".into())?;
+            js_sys::Function::from(method).call1(&format, &date)
+        })
+        .ok()
+        .and_then(|text| text.as_string())
+        .unwrap_or_else(|| date.to_utc_string().into())
+}
+
+/// The browser's own time zone, by its IANA name.
+pub fn time_zone() -> Option<String> {
+    let options = js_sys::Intl::DateTimeFormat::new(&js_sys::Array::new(), &js_sys::Object::new()).resolved_options();
+    js_sys::Reflect::get(&options, &"timeZone".into()).ok()?.as_string()
+}
+
+/// Puts a text on the clipboard.
+pub fn copy(text: &str) {
+    // The promise may be refused by the person's settings; the text is selectable beside the button then.
+    drop(window().navigator().clipboard().write_text(text));
+}
+
+/// Hears the event stream for as long as the present owner lives; connects again by itself.
+pub fn listen(address: &str, hear: impl Fn(String) + 'static) {
+    let Ok(source) = web_sys::EventSource::new(address) else {
+        return;
+    };
+    let hearer = Closure::<dyn Fn(web_sys::MessageEvent)>::new(move |event: web_sys::MessageEvent| {
+        if let Some(text) = event.data().as_string() {
+            hear(text);
+        }
+    });
+    source.set_onmessage(Some(hearer.as_ref().unchecked_ref()));
+    let kept = StoredValue::new_local((source, hearer));
+    on_cleanup(move || {
+        let _ = kept.try_with_value(|(source, _)| source.close());
+    });
+}
+
+/// Closes the dialog of this id, if it is open.
+pub fn close_dialog(id: &str) {
+    if let Some(dialog) = document().get_element_by_id(id).and_then(|element| element.dyn_into::<web_sys::HtmlDialogElement>().ok()) {
+        dialog.close();
+    }
+}
+
+/// Calls again and again for as long as the present owner lives.
+pub fn every(period: Duration, call: impl Fn() + 'static) {
+    if let Ok(handle) = set_interval_with_handle(call, period) {
+        on_cleanup(move || handle.clear());
+    }
+}

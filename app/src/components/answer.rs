@@ -1,0 +1,46 @@
+//! A part of a page that waits for an answer: a skeleton first, then the part, or the problem in its place.
+
+use super::notice;
+use crate::api::Answered;
+use leptos::prelude::*;
+
+/// Shows `part` with the answer, and again with each newer one; meanwhile the older one stays.
+pub fn answer<T>(asked: Resource<Answered<T>>, skeleton: fn() -> AnyView, part: impl Fn(T) -> AnyView + Clone + Send + Sync + 'static) -> AnyView
+where
+    T: Clone + Send + Sync + 'static,
+{
+    view! {
+        <Transition fallback=skeleton>
+            {move || {
+                let part = part.clone();
+                Suspend::new(async move {
+                    match asked.await {
+                        Ok(value) => part(value),
+                        Err(error) => notice::instead(&error.0),
+                    }
+                })
+            }}
+        </Transition>
+    }
+    .into_any()
+}
+
+/// Bars of the height of a card with a few lines.
+pub fn card_skeleton() -> AnyView {
+    view! { <div class="card skeleton" aria-hidden="true"><div class="body stack"><i></i><i></i><i></i></div></div> }.into_any()
+}
+
+/// Bars of the height of a list.
+pub fn list_skeleton() -> AnyView {
+    view! { <div class="skeleton body stack" aria-hidden="true"><i></i><i></i><i></i><i></i></div> }.into_any()
+}
+
+/// Nothing, where a part may come later without moving others.
+pub fn no_skeleton() -> AnyView {
+    ().into_any()
+}
+
+/// A whole page of skeletons.
+pub fn page_skeleton() -> AnyView {
+    view! { <div class="stack" aria-busy="true" aria-label="Loading">{card_skeleton()}{card_skeleton()}</div> }.into_any()
+}

@@ -1,0 +1,93 @@
+//! Limits: how much of one is gone, in two parts, and when it comes back.
+
+use super::time;
+use crate::words;
+use contract::{BudgetView, Unit};
+use leptos::prelude::*;
+
+/// A card a limit; one sentence where there is none.
+pub fn cards(limits: &[BudgetView]) -> AnyView {
+    if limits.is_empty() {
+        return view! {
+            <section class="card">
+                <header><h2>"Your limit"</h2></header>
+                <div class="body"><p class="small muted">"No limit is set: your team pays for what you use."</p></div>
+            </section>
+        }
+        .into_any();
+    }
+    limits.iter().map(card).collect_view().into_any()
+}
+
+/// One limit as a card.
+pub fn card(limit: &BudgetView) -> AnyView {
+    let resets = limit.resets_at.map(|at| view! { <span class="tiny faint">"comes back "{time::time(at)}</span> });
+    view! {
+        <section class="card">
+            <header><h2>{words::window(limit.window)}</h2><span class="grow"></span>{resets}</header>
+            <div class="body stack close">{inside(limit)}</div>
+        </section>
+    }
+    .into_any()
+}
+
+/// A limit without its card.
+pub fn inside(limit: &BudgetView) -> AnyView {
+    let figure = |amount: i64| match limit.unit {
+        Unit::Money => words::amount(Unit::Money, amount),
+        Unit::Tokens => words::tokens(amount),
+    };
+    let unit = match limit.unit {
+        Unit::Money => "",
+        Unit::Tokens => " tokens",
+    };
+    let gone = limit.settled + limit.reserved;
+    let told = (gone >= limit.amount).then(|| view! { <p class="small wrong">"It is used up. Ask your administrator for more."</p> });
+    view! {
+        <div class="figure"><span class="big">{figure(limit.settled)}<span class="of faint">" of "{figure(limit.amount)}{unit}</span></span></div>
+        {meter(limit)}
+        <div class="legend">
+            <span><i style=format!("--c:var(--{})", tone(limit).1)></i>"Used "{figure(limit.settled)}</span>
+            {(limit.reserved > 0).then(|| view! { <span><i class="held" style=format!("--c:var(--{})", tone(limit).1)></i>"In progress "{figure(limit.reserved)}</span> })}
+        </div>
+        {told}
+    }
+    .into_any()
+}
+
+/// The bar of a limit: solid what is used, hatched what is in progress.
+pub fn meter(limit: &BudgetView) -> AnyView {
+    let (used, held) = (percent(limit.settled, limit.amount), percent(limit.reserved, limit.amount));
+    view! {
+        <div
+            class=format!("meter {}", tone(limit).0)
+            style=format!("--v:{used}%;--r:{held}%")
+            role="img"
+            aria-label=format!("{used} % used, {held} % in progress")
+        ></div>
+    }
+    .into_any()
+}
+
+/// Green to 80 %, amber to 95 %, red above.
+fn tone(limit: &BudgetView) -> (&'static str, &'static str) {
+    match percent(limit.settled + limit.reserved, limit.amount) {
+        ..=79 => ("ok", "good"),
+        80..=94 => ("warn", "series-3"),
+        95.. => ("bad", "bad"),
+    }
+}
+
+fn percent(part: i64, whole: i64) -> i64 {
+    if whole <= 0 { 100 } else { (part.saturating_mul(100) / whole).clamp(0, 100) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::percent;
+
+    #[test]
+    fn a_share_stays_between_nothing_and_all() {
+        assert_eq!([percent(5, 20), percent(0, 20), percent(30, 20), percent(1, 0)], [25, 0, 100, 100]);
+    }
+}

@@ -1,0 +1,15 @@
+//! The parts that pages are made of. None knows an address or where its data comes from.
+
+pub mod answer;
+pub mod chart;
+pub mod code;
+pub mod face;
+pub mod form;
+pub mod frame;
+pub mod icon;
+pub mod limit;
+pub mod notice;
+pub mod runtime_card;
+pub mod start_steps;
+pub mod state;
+pub mod time;

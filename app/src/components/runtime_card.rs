@@ -1,0 +1,132 @@
+//! A runtime as a card: its state first, then what can be done.
+
+use super::{
+    form::{Press, Wrong, press, wrong, wrongs},
+    icon::icon,
+    notice,
+    start_steps::StartLine,
+    state::state,
+    time,
+};
+use crate::{
+    routes,
+    server_fns::runtimes::{RestartRuntime, StartRuntime, StopRuntime},
+    words,
+};
+use contract::{Phase, RuntimeView};
+use leptos::prelude::*;
+
+/// The verbs on a runtime. A page has one set, made outside of what is drawn anew.
+#[derive(Clone, Copy)]
+pub struct Verbs {
+    start: ServerAction<StartRuntime>,
+    stop: ServerAction<StopRuntime>,
+    restart: ServerAction<RestartRuntime>,
+}
+
+impl Verbs {
+    /// New actions.
+    pub fn new() -> Self {
+        Self { start: ServerAction::new(), stop: ServerAction::new(), restart: ServerAction::new() }
+    }
+
+    /// What went wrong with any of them.
+    pub fn wrong(self) -> Wrong {
+        wrongs([wrong(self.start), wrong(self.stop), wrong(self.restart)])
+    }
+
+    /// How many were done: a resource that reads it fetches anew.
+    pub fn done(self) -> usize {
+        self.start.version().get() + self.stop.version().get() + self.restart.version().get()
+    }
+
+    /// Start.
+    pub fn start(self, runtime: &RuntimeView, class: &'static str) -> AnyView {
+        let label = if runtime.phase == Phase::Failed { "Try again" } else { "Start" };
+        press(self.start, this(runtime, label, Some("play"), class))
+    }
+
+    /// Stop, or cancel a start.
+    pub fn stop(self, runtime: &RuntimeView, class: &'static str) -> AnyView {
+        let label = if runtime.progress.is_some() { "Cancel" } else { "Stop" };
+        press(self.stop, this(runtime, label, Some(if runtime.progress.is_some() { "close" } else { "stop" }), class))
+    }
+
+    /// Restart.
+    pub fn restart(self, runtime: &RuntimeView, class: &'static str) -> AnyView {
+        press(self.restart, this(runtime, "Restart", Some("again"), class))
+    }
+
+    /// What a person does next with a runtime in this phase, the one thing last.
+    pub fn next(self, runtime: &RuntimeView) -> AnyView {
+        match runtime.phase {
+            Phase::Ready => view! { {self.stop(runtime, "btn")}{open(runtime)} }.into_any(),
+            Phase::Stopped => self.start(runtime, "btn primary"),
+            Phase::Failed => view! { {self.stop(runtime, "btn")}{self.start(runtime, "btn primary")} }.into_any(),
+            Phase::Pending | Phase::Creating | Phase::Starting | Phase::Waiting | Phase::Retrying => self.stop(runtime, "btn"),
+            Phase::Stopping | Phase::Deleting | Phase::Deleted => ().into_any(),
+        }
+    }
+}
+
+/// The link that opens a runtime in the dashboard.
+pub fn open(runtime: &RuntimeView) -> AnyView {
+    view! { <a class="btn primary" href=routes::open(runtime.runtime_id) aria-label=format!("Open {}", runtime.name)>{icon("open")}"Open"</a> }.into_any()
+}
+
+/// A runtime's card in a list.
+pub fn card(runtime: &RuntimeView, verbs: Verbs) -> AnyView {
+    let host = runtime.origin.split_once("://").map_or(runtime.origin.as_str(), |(_, host)| host).to_owned();
+    let below = match runtime.phase {
+        Phase::Ready => view! { <div class="facts-row">{facts(runtime)}</div> }.into_any(),
+        Phase::Failed | Phase::Retrying => runtime.problem.as_ref().map(notice::problem).into_any(),
+        Phase::Stopped | Phase::Pending | Phase::Creating | Phase::Starting | Phase::Waiting | Phase::Stopping | Phase::Deleting | Phase::Deleted => {
+            runtime.progress.clone().map(|progress| view! { <StartLine name=runtime.name.clone() progress=progress /> }).into_any()
+        }
+    };
+    view! {
+        <section class="card runtime" aria-label=runtime.name.clone() data-phase=format!("{:?}", runtime.phase).to_lowercase()>
+            <div class="body stack">
+                <div class="row">
+                    <div class="name">
+                        <div class="row tight"><h2><a href=routes::runtime(runtime.runtime_id)>{runtime.name.clone()}</a></h2>{state(runtime.phase)}</div>
+                        <p class="muted small mono">{host}</p>
+                    </div>
+                    <span class="grow"></span>
+                    <div class="row">{verbs.next(runtime)}</div>
+                </div>
+                {below}
+            </div>
+        </section>
+    }
+    .into_any()
+}
+
+fn facts(runtime: &RuntimeView) -> AnyView {
+    view! {
+        <div class="figure"><span class="tiny faint">"Memory"</span><b class="num">"up to "{words::bytes(runtime.memory_bytes)}</b></div>
+        <div class="figure"><span class="tiny faint">"Processor"</span><b class="num">"up to "{cores(runtime.cpu_millis)}</b></div>
+        <div class="figure"><span class="tiny faint">"Running since"</span><b>{time::time(runtime.phase_since)}</b></div>
+        <div class="figure"><span class="tiny faint">"Model"</span><b>{runtime.model.clone().unwrap_or_else(|| "the default".to_owned())}</b></div>
+    }
+    .into_any()
+}
+
+/// `2 cores`, `half a core`.
+pub fn cores(millis: i64) -> String {
+    match millis {
+        1000 => "1 core".to_owned(),
+        millis if millis % 1000 == 0 => format!("{} cores", millis / 1000),
+        millis => format!("{:.1} cores", millis as f64 / 1000.0),
+    }
+}
+
+fn this(runtime: &RuntimeView, label: &'static str, icon: Option<&'static str>, class: &'static str) -> Press {
+    Press {
+        fields: vec![("runtime_id", runtime.runtime_id.to_string())],
+        label,
+        name: Some(format!("{label} {}", runtime.name)),
+        icon,
+        class,
+    }
+}

@@ -1,0 +1,28 @@
+//! The state of a runtime: text, shape and colour together.
+
+use contract::{Phase, PersonStatus};
+use leptos::prelude::*;
+
+/// A runtime's state.
+pub fn state(phase: Phase) -> AnyView {
+    let class = match phase {
+        Phase::Ready => "state running",
+        Phase::Pending | Phase::Creating | Phase::Starting | Phase::Waiting | Phase::Stopping | Phase::Deleting | Phase::Retrying => "state starting",
+        Phase::Stopped | Phase::Deleted => "state stopped",
+        Phase::Failed => "state failed",
+    };
+    labelled(class, phase.label())
+}
+
+/// Whether a person may sign in.
+pub fn person_state(status: PersonStatus) -> AnyView {
+    match status {
+        PersonStatus::Active => labelled("state running", "Active"),
+        PersonStatus::Disabled => labelled("state stopped", "Disabled"),
+    }
+}
+
+/// Any state: one of `running`, `starting`, `stopped`, `failed`, `warned`, `sleeping`.
+pub fn labelled(class: &'static str, text: &'static str) -> AnyView {
+    view! { <span class=class>{text}</span> }.into_any()
+}

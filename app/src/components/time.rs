@@ -1,0 +1,40 @@
+//! Times: absolute and in UTC from the server; relative, and in the person's zone, once the page is alive.
+
+use crate::{browser, browser::Clock, components::frame::Me, words};
+use leptos::prelude::*;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+/// A moment.
+pub fn time(at: OffsetDateTime) -> AnyView {
+    let clock = use_context::<Clock>();
+    let zone = use_context::<Me>().map_or_else(|| "UTC".to_owned(), |me| me.0.time_zone);
+    let minute = clock.map(Clock::minute);
+    let ms = at.unix_timestamp() as f64 * 1000.0;
+    let local = StoredValue::new(zone);
+    let exact = move || match minute {
+        Some(minute) if minute.read().is_some() => local.with_value(|zone| browser::local_time(ms, zone)),
+        Some(_) | None => words::moment(at),
+    };
+    let text = move || match minute.and_then(|minute| minute.get()) {
+        Some(now) => words::relative(now - at.unix_timestamp() / 60).unwrap_or_else(exact),
+        None => words::moment(at),
+    };
+    view! { <time datetime=at.format(&Rfc3339).unwrap_or_default() title=exact>{text}</time> }.into_any()
+}
+
+/// A moment, or a word where there is none.
+pub fn time_or(at: Option<OffsetDateTime>, none: &'static str) -> AnyView {
+    at.map_or_else(|| none.into_any(), time)
+}
+
+/// A moment with its day and its minute, not relative; in UTC until the page is alive.
+pub fn exact(at: OffsetDateTime) -> AnyView {
+    let alive = use_context::<Clock>().map(Clock::alive);
+    let zone = StoredValue::new(use_context::<Me>().map_or_else(|| "UTC".to_owned(), |me| me.0.time_zone));
+    let ms = at.unix_timestamp() as f64 * 1000.0;
+    let text = move || match alive {
+        Some(alive) if alive.get() => zone.with_value(|zone| browser::local_time(ms, zone)),
+        Some(_) | None => words::moment(at),
+    };
+    view! { <time class="num" datetime=at.format(&Rfc3339).unwrap_or_default()>{text}</time> }.into_any()
+}

@@ -1,0 +1,38 @@
+//! The pages, one a file. They know addresses and data; components know neither.
+
+pub mod home;
+pub mod invitation;
+pub mod open;
+pub mod runtime;
+pub mod runtimes;
+pub mod setup;
+pub mod sign_in;
+
+use crate::{components::icon::mark, routes};
+use leptos::prelude::*;
+use leptos_meta::Title;
+
+/// The page for an address that is none of ours.
+pub fn not_found() -> AnyView {
+    #[cfg(feature = "ssr")]
+    crate::request::set_page_status(404);
+    door(
+        "There is no such page",
+        "The address may be mistyped, or what it named is gone.",
+        view! { <a class="btn primary block" href=routes::HOME>"Go home"</a> }.into_any(),
+    )
+}
+
+/// A page outside the frame: the mark, a title, a sentence, and one card.
+fn door(title: &'static str, below: &'static str, card: AnyView) -> AnyView {
+    view! {
+        <Title text=title />
+        <div class="center">
+            <main class="door stack">
+                <div class="head">{mark(44)}<h1>{title}</h1><p class="muted small">{below}</p></div>
+                {card}
+            </main>
+        </div>
+    }
+    .into_any()
+}

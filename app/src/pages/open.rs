@@ -1,0 +1,100 @@
+//! A runtime, opened: a bar, then OpenClaw edge to edge. While it is not ready the page waits with it.
+
+use super::runtime::{named, watched};
+use crate::{
+    components::{
+        answer::{answer, page_skeleton},
+        form::form_problem,
+        icon::{icon, sized},
+        notice,
+        runtime_card::Verbs,
+        start_steps::{StartLine, StartSteps},
+        state::state,
+    },
+    routes,
+};
+use contract::{Phase, RuntimeView};
+use leptos::prelude::*;
+use leptos_meta::Title;
+
+/// The page of an open runtime.
+pub fn page() -> AnyView {
+    crate::live::Live::here().listen();
+    let verbs = Verbs::new();
+    let found = watched(named(), verbs);
+    let wide = RwSignal::new(false);
+    view! {
+        <main class="bar-frame" class:filled=move || wide.get()>
+            {form_problem(verbs.wrong(), &[])}
+            {answer(found, page_skeleton, move |runtime| view! { {bar(&runtime, wide)}{inside(&runtime, verbs)} }.into_any())}
+        </main>
+    }
+    .into_any()
+}
+
+fn bar(runtime: &RuntimeView, wide: RwSignal<bool>) -> AnyView {
+    let fill = move |_| wide.update(|wide| *wide = !*wide);
+    view! {
+        <Title text=runtime.name.clone() />
+        <header>
+            <a class="btn quiet icon" href=routes::runtime(runtime.runtime_id) aria-label="Back to ClawLoops">{sized("back", 18)}</a>
+            <b>{runtime.name.clone()}</b>
+            {state(runtime.phase)}
+            {runtime.model.clone().map(|model| view! { <span class="chip wide-only">{model}</span> })}
+            <span class="grow"></span>
+            <a class="btn quiet wide-only" href=routes::MODELS>{icon("key")}"Models"</a>
+            <a class="btn quiet wide-only" href=routes::USAGE>{icon("usage")}"Usage"</a>
+            <button
+                class="btn quiet icon needs-script"
+                r#type="button"
+                on:click=fill
+                aria-pressed=move || if wide.get() { "true" } else { "false" }
+                aria-label="Fill the window"
+            >
+                {move || icon(if wide.get() { "unfill" } else { "fill" })}
+            </button>
+        </header>
+    }
+    .into_any()
+}
+
+fn inside(runtime: &RuntimeView, verbs: Verbs) -> AnyView {
+    if runtime.phase == Phase::Ready {
+        return view! {
+            <iframe
+                src=routes::entrance(runtime.runtime_id)
+                title=format!("OpenClaw of {}", runtime.name)
+                allow="clipboard-read; clipboard-write; fullscreen; microphone"
+            ></iframe>
+        }
+        .into_any();
+    }
+    let moving = runtime.phase.is_moving();
+    let steps = runtime.progress.clone().map(|progress| {
+        view! {
+            <StartLine name=runtime.name.clone() progress=progress.clone() />
+            <StartSteps runtime=runtime.clone() progress=progress />
+        }
+    });
+    let said = match runtime.phase {
+        Phase::Stopped => "It is stopped. Your files and conversations wait in its workspace.",
+        Phase::Failed => "Your workspace is safe. Nothing runs until you try again.",
+        Phase::Stopping => "It is being stopped.",
+        Phase::Deleting | Phase::Deleted => "It is being deleted.",
+        Phase::Pending | Phase::Creating | Phase::Starting | Phase::Waiting | Phase::Retrying | Phase::Ready => "It opens here by itself.",
+    };
+    view! {
+        {moving.then(|| view! { <noscript><meta http-equiv="refresh" content="2" /></noscript> })}
+        <div class="waiting">
+            <section class="card">
+                <div class="body stack">
+                    <div class="row"><h1>{runtime.name.clone()}</h1>{state(runtime.phase)}<span class="grow"></span>{verbs.next(runtime)}</div>
+                    {runtime.problem.as_ref().map(notice::problem)}
+                    {steps}
+                    <p class="muted small">{said}</p>
+                </div>
+            </section>
+        </div>
+    }
+    .into_any()
+}

@@ -1,0 +1,202 @@
+//! One runtime: its start, its state, its log, and every verb.
+
+use crate::{
+    browser,
+    components::{
+        answer::{answer, list_skeleton, no_skeleton, page_skeleton},
+        form::{cancel, dialog, form_problem, opener, submit, wrong, wrongs},
+        frame::top,
+        icon::icon,
+        notice,
+        runtime_card::{Verbs, cores},
+        start_steps::{StartLine, StartSteps, image},
+        state::state,
+        time,
+    },
+    live::Live,
+    routes,
+    server_fns::runtimes::{DeleteRuntime, runtime, runtime_logs, runtime_stats},
+    words,
+};
+use contract::{Phase, RuntimeId, RuntimeView};
+use leptos::{form::ActionForm, prelude::*};
+use leptos_router::{components::A, hooks::use_params_map};
+use std::time::Duration;
+
+/// The runtime that the address names; one that cannot be is nobody's.
+pub fn named() -> Memo<RuntimeId> {
+    let params = use_params_map();
+    Memo::new(move |_| params.with(|params| params.get("id").and_then(|id| id.parse().ok())).unwrap_or(RuntimeId(Default::default())))
+}
+
+/// A runtime, fetched anew on each change, and every two seconds while it moves.
+pub fn watched(id: Memo<RuntimeId>, verbs: Verbs) -> Resource<crate::api::Answered<RuntimeView>> {
+    let live = Live::here();
+    let found = Resource::new(move || (id.get(), live.runtimes.get(), verbs.done()), |(id, ..)| runtime(id));
+    Effect::new(move |_| {
+        let moving = found.with(|found| matches!(found, Some(Ok(runtime)) if runtime.phase.is_moving()));
+        if moving {
+            browser::every(Duration::from_secs(2), move || found.refetch());
+        }
+    });
+    found
+}
+
+/// The page of one runtime.
+pub fn page() -> AnyView {
+    let id = named();
+    let verbs = Verbs::new();
+    let delete = ServerAction::<DeleteRuntime>::new();
+    let found = watched(id, verbs);
+    let logs = Resource::new(move || (id.get(), Live::here().runtimes.get()), |(id, _)| runtime_logs(id));
+    let stats = Resource::new(move || (id.get(), Live::here().runtimes.get()), |(id, _)| runtime_stats(id));
+    Effect::new(move |_| {
+        browser::every(Duration::from_secs(5), move || {
+            logs.refetch();
+            stats.refetch();
+        });
+    });
+    let wrong = wrongs([verbs.wrong(), wrong(delete)]);
+    view! {
+        {form_problem(wrong, &[])}
+        {answer(found, page_skeleton, move |runtime| whole(&runtime, verbs, delete, logs, stats))}
+    }
+    .into_any()
+}
+
+type Logs = Resource<crate::api::Answered<Vec<String>>>;
+type Stats = Resource<crate::api::Answered<Option<contract::RuntimeStats>>>;
+
+fn whole(runtime: &RuntimeView, verbs: Verbs, delete: ServerAction<DeleteRuntime>, logs: Logs, stats: Stats) -> AnyView {
+    let moving = runtime.phase.is_moving();
+    let title = if runtime.progress.is_some() { format!("Starting {}", runtime.name) } else { runtime.name.clone() };
+    view! {
+        {top(title, (), view! { <A href=routes::RUNTIMES attr:class="btn quiet">{icon("back")}"All runtimes"</A> })}
+        {moving.then(|| view! { <noscript><meta http-equiv="refresh" content="2" /></noscript> })}
+        <div class="split">
+            <div class="stack">
+                {hero(runtime, verbs, stats)}
+                {log_card(logs, runtime.phase)}
+            </div>
+            <div class="stack">{facts(runtime)}{danger(runtime, verbs, delete)}</div>
+        </div>
+    }
+    .into_any()
+}
+
+fn hero(runtime: &RuntimeView, verbs: Verbs, stats: Stats) -> AnyView {
+    let below = match (&runtime.progress, runtime.phase) {
+        (Some(progress), _) => view! {
+            <StartLine name=runtime.name.clone() progress=progress.clone() />
+            <StartSteps runtime=runtime.clone() progress=progress.clone() />
+        }
+        .into_any(),
+        (None, Phase::Ready) => usage_now(stats),
+        (None, Phase::Failed) => view! { <p class="muted small">"Your workspace is safe. Nothing runs until you try again."</p> }.into_any(),
+        (None, Phase::Stopped) => view! { <p class="muted small">"Your files and conversations wait in its workspace."</p> }.into_any(),
+        (None, _) => ().into_any(),
+    };
+    view! {
+        <section class="card runtime" aria-label=runtime.name.clone() data-phase=format!("{:?}", runtime.phase).to_lowercase()>
+            <div class="body stack">
+                <div class="row">
+                    <div class="row tight"><h2>{runtime.name.clone()}</h2>{state(runtime.phase)}</div>
+                    <span class="grow"></span>
+                    <div class="row">{verbs.next(runtime)}</div>
+                </div>
+                {runtime.problem.as_ref().map(notice::problem)}
+                {below}
+            </div>
+        </section>
+    }
+    .into_any()
+}
+
+fn usage_now(stats: Stats) -> AnyView {
+    answer(stats, no_skeleton, |stats| match stats {
+        Some(stats) => {
+            let percent = stats.memory_bytes * 100 / stats.memory_limit_bytes.max(1);
+            view! {
+                <div class="facts-row two">
+                    <div class="figure">
+                        <span class="tiny faint">"Memory"</span>
+                        <b class="num">{words::bytes(stats.memory_bytes)}<span class="faint">" of "{words::bytes(stats.memory_limit_bytes)}</span></b>
+                        <div class="meter" style=format!("--v:{percent}%") role="img" aria-label=format!("{percent} % of its memory")></div>
+                    </div>
+                    <div class="figure"><span class="tiny faint">"Processor"</span><b class="num">{format!("{:.0} %", stats.cpu_percent)}<span class="faint">" of a core"</span></b></div>
+                </div>
+            }
+            .into_any()
+        }
+        None => ().into_any(),
+    })
+}
+
+fn log_card(logs: Logs, phase: Phase) -> AnyView {
+    let title = if phase == Phase::Failed { "Last lines before it ended" } else { "What it is doing" };
+    view! {
+        <section class="card">
+            <header><h2>{title}</h2></header>
+            <div class="body">
+                {answer(logs, list_skeleton, |lines| {
+                    if lines.is_empty() {
+                        return view! { <p class="small muted">"There is no log: nothing runs."</p> }.into_any();
+                    }
+                    view! { <pre class="log tall" tabindex="0" aria-label="Log">{lines.join("\n")}</pre> }.into_any()
+                })}
+            </div>
+        </section>
+    }
+    .into_any()
+}
+
+fn facts(runtime: &RuntimeView) -> AnyView {
+    let host = runtime.origin.split_once("://").map_or(runtime.origin.as_str(), |(_, host)| host).to_owned();
+    view! {
+        <section class="card">
+            <header><h2>"About it"</h2></header>
+            <div class="body">
+                <dl class="facts">
+                    <dt>"Address"</dt><dd class="mono">{host}</dd>
+                    <dt>"Owner"</dt><dd>{runtime.owner.clone()}</dd>
+                    <dt>"Memory"</dt><dd class="num">"up to "{words::bytes(runtime.memory_bytes)}</dd>
+                    <dt>"Processor"</dt><dd class="num">"up to "{cores(runtime.cpu_millis)}</dd>
+                    <dt>"Image"</dt><dd class="mono">{image(&runtime.image)}</dd>
+                    <dt>{runtime.phase.label()}</dt><dd>{time::time(runtime.phase_since)}</dd>
+                    <dt>"Made"</dt><dd>{time::time(runtime.created_at)}</dd>
+                </dl>
+            </div>
+        </section>
+    }
+    .into_any()
+}
+
+fn danger(runtime: &RuntimeView, verbs: Verbs, delete: ServerAction<DeleteRuntime>) -> AnyView {
+    let id = runtime.runtime_id.to_string();
+    let body = view! {
+        <ActionForm action=delete>
+            <div class="body stack">
+                <input r#type="hidden" name="runtime_id" value=id />
+                <fieldset class="stack close">
+                    <legend class="small muted">"Its container and its address go. What becomes of its files and conversations?"</legend>
+                    <label class="choice"><input r#type="radio" name="retention" value="preserve_workspace" checked=true />
+                        <span><b>"Keep the workspace"</b><span class="small muted">"A new runtime of the same name finds it again."</span></span></label>
+                    <label class="choice"><input r#type="radio" name="retention" value="wipe_workspace" />
+                        <span><b>"Wipe the workspace"</b><span class="small muted">"Files and conversations are gone for good."</span></span></label>
+                </fieldset>
+                <div class="row end">{cancel("delete-runtime")}{submit("Delete", "btn danger", delete.pending())}</div>
+            </div>
+        </ActionForm>
+    };
+    let restart = (runtime.phase == Phase::Ready).then(|| verbs.restart(runtime, "btn block"));
+    view! {
+        <section class="card">
+            <div class="body stack close">
+                {restart}
+                {opener("delete-runtime", "btn danger block", Some("bin"), "Delete")}
+            </div>
+        </section>
+        {dialog("delete-runtime", "Delete this runtime", body.into_any())}
+    }
+    .into_any()
+}

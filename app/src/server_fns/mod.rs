@@ -1,0 +1,8 @@
+//! Server functions: three lines each. Take the caller and the port from context, call it, answer.
+
+pub mod accounts;
+pub mod admin;
+pub mod models;
+pub mod providers;
+pub mod runtimes;
+pub mod usage;

@@ -1,0 +1,46 @@
+//! What was used and what may be.
+
+use crate::api::Answered;
+#[cfg(feature = "ssr")]
+use crate::{parse, request};
+use contract::{BudgetView, PersonId, Unit, UsageReport, Window};
+#[cfg(feature = "ssr")]
+use contract::{BudgetChange, Whose};
+use leptos::prelude::*;
+
+/// The caller's own usage over the last days.
+#[server(prefix = "/api/ui", endpoint = "my-usage")]
+pub async fn my_usage(days: u16) -> Answered<UsageReport> {
+    Ok(request::ports()?.usage.report(&request::caller()?, Whose::Mine, days).await?)
+}
+
+/// Everyone's usage over the last days.
+#[server(prefix = "/api/ui", endpoint = "everyones-usage")]
+pub async fn everyones_usage(days: u16) -> Answered<UsageReport> {
+    Ok(request::ports()?.usage.report(&request::caller()?, Whose::Everyone, days).await?)
+}
+
+/// One person's usage over the last days.
+#[server(prefix = "/api/ui", endpoint = "usage-of-person")]
+pub async fn usage_of(person_id: PersonId, days: u16) -> Answered<UsageReport> {
+    Ok(request::ports()?.usage.report(&request::caller()?, Whose::Person(person_id), days).await?)
+}
+
+/// The limits that apply to the caller.
+#[server(prefix = "/api/ui", endpoint = "my-limits")]
+pub async fn my_limits() -> Answered<Vec<BudgetView>> {
+    Ok(request::ports()?.usage.budgets(&request::caller()?, None).await?)
+}
+
+/// The limits that apply to a person.
+#[server(prefix = "/api/ui", endpoint = "limits-of-person")]
+pub async fn limits_of(person_id: PersonId) -> Answered<Vec<BudgetView>> {
+    Ok(request::ports()?.usage.budgets(&request::caller()?, Some(person_id)).await?)
+}
+
+/// Sets, changes or (with no amount) removes a limit. Without a person it is everyone's.
+#[server(prefix = "/api/ui", endpoint = "set-limit")]
+pub async fn set_limit(person_id: Option<PersonId>, window: Window, unit: Unit, amount: Option<String>) -> Answered<()> {
+    let amount = parse::amount(unit, amount.as_deref().unwrap_or_default())?;
+    Ok(request::ports()?.usage.set_budget(&request::caller()?, BudgetChange { person_id, window, unit, amount }).await?)
+}
