@@ -1,1 +1,161 @@
-//! The app's `runtimes` port.
+//! Runtimes, as the pages see them.
+
+use super::Backend;
+use crate::{
+    Result,
+    data::{self, runtime::Row},
+    model, orchestrator,
+    runtime::mask,
+};
+use app::ports::Runtimes;
+use async_trait::async_trait;
+use contract::{
+    Answer, Caller, Code, PersonId, Phase, Problem, Progress, Retention, RuntimeId, RuntimeStats, RuntimeView, StartStep, StepView,
+};
+use std::collections::HashMap;
+
+/// More of a log is not for a page.
+const LONGEST_LOG: usize = 2000;
+
+#[async_trait]
+impl Runtimes for Backend {
+    async fn list(&self, caller: &Caller) -> Answer<Vec<RuntimeView>> {
+        Ok(self.views_of(caller.person_id).await?)
+    }
+
+    async fn get(&self, caller: &Caller, runtime: RuntimeId) -> Answer<RuntimeView> {
+        Ok(self.view(caller, runtime).await?)
+    }
+
+    async fn create(&self, caller: &Caller, name: &str) -> Answer<RuntimeView> {
+        let runtime = self.orchestrator.create(caller, name).await?;
+        Ok(self.view(caller, runtime).await?)
+    }
+
+    async fn start(&self, caller: &Caller, runtime: RuntimeId) -> Answer<RuntimeView> {
+        self.orchestrator.start(caller, runtime).await?;
+        Ok(self.view(caller, runtime).await?)
+    }
+
+    async fn stop(&self, caller: &Caller, runtime: RuntimeId) -> Answer<RuntimeView> {
+        self.orchestrator.stop(caller, runtime).await?;
+        Ok(self.view(caller, runtime).await?)
+    }
+
+    async fn restart(&self, caller: &Caller, runtime: RuntimeId) -> Answer<RuntimeView> {
+        self.orchestrator.restart(caller, runtime).await?;
+        Ok(self.view(caller, runtime).await?)
+    }
+
+    async fn delete(&self, caller: &Caller, runtime: RuntimeId, retention: Retention) -> Answer<()> {
+        Ok(self.orchestrator.delete(caller, runtime, retention).await?)
+    }
+
+    async fn stats(&self, caller: &Caller, runtime: RuntimeId) -> Answer<Option<RuntimeStats>> {
+        let row = self.orchestrator.find(caller, runtime).await?;
+        Ok(self.orchestrator.engine().stats(row.runtime_id).await?)
+    }
+
+    async fn logs(&self, caller: &Caller, runtime: RuntimeId, lines: usize) -> Answer<Vec<String>> {
+        let row = self.orchestrator.find(caller, runtime).await?;
+        let lines = self.orchestrator.engine().logs(row.runtime_id, lines.min(LONGEST_LOG)).await?;
+        Ok(lines.iter().map(|line| mask::keys(line)).collect())
+    }
+
+    async fn everyones(&self, caller: &Caller) -> Answer<Vec<RuntimeView>> {
+        for_administrators(caller)?;
+        Ok(self.views_of_everyone().await?)
+    }
+
+    async fn of_person(&self, caller: &Caller, person: PersonId) -> Answer<Vec<RuntimeView>> {
+        if person != caller.person_id {
+            for_administrators(caller)?;
+        }
+        Ok(self.views_of(person).await?)
+    }
+}
+
+fn for_administrators(caller: &Caller) -> Answer<()> {
+    if caller.is_administrator() {
+        return Ok(());
+    }
+    Err(Problem::new(Code::AccessDenied, "Only an administrator may see other people's runtimes."))
+}
+
+impl Backend {
+    async fn view(&self, caller: &Caller, runtime: RuntimeId) -> Result<RuntimeView> {
+        let row = self.orchestrator.find(caller, runtime).await?;
+        self.views(vec![row]).await?.pop().ok_or_else(|| orchestrator::commands::not_found().into())
+    }
+
+    async fn views_of(&self, person: PersonId) -> Result<Vec<RuntimeView>> {
+        let rows = data::runtime::of_person(&mut *self.pool.acquire().await?, person).await?;
+        self.views(rows).await
+    }
+
+    async fn views_of_everyone(&self) -> Result<Vec<RuntimeView>> {
+        let rows = data::runtime::all(&mut *self.pool.acquire().await?).await?;
+        self.views(rows).await
+    }
+
+    async fn views(&self, rows: Vec<Row>) -> Result<Vec<RuntimeView>> {
+        let mut connection = self.pool.acquire().await?;
+        let ids: Vec<RuntimeId> = rows.iter().filter(|row| is_starting(row.phase)).map(|row| row.runtime_id).collect();
+        let steps = data::runtime::steps(&mut connection, &ids).await?;
+        let mut expected: HashMap<String, Option<i64>> = HashMap::new();
+        for row in rows.iter().filter(|row| is_starting(row.phase)) {
+            if !expected.contains_key(&row.image) {
+                let lesson = data::start_history::lesson(&mut connection, &row.image).await?;
+                expected.insert(row.image.clone(), lesson.median_ms);
+            }
+        }
+        let model = model::catalog::offered(&mut connection).await?.into_iter().next().map(|model| model.name);
+        let views = rows.into_iter().map(|row| {
+            let progress = is_starting(row.phase).then(|| self.progress(&row, &steps, expected.get(&row.image).copied().flatten()));
+            RuntimeView {
+                runtime_id: row.runtime_id,
+                person_id: row.person_id,
+                owner: row.owner,
+                name: row.name,
+                origin: self.orchestrator.origin(&row.host_label),
+                desired_state: row.desired_state,
+                phase: row.phase,
+                phase_since: row.phase_since,
+                problem: row.problem.map(|problem| problem.0),
+                progress,
+                memory_bytes: row.memory_bytes,
+                cpu_millis: row.cpu_millis,
+                image: row.image,
+                model: model.clone(),
+                created_at: row.created_at,
+            }
+        });
+        Ok(views.collect())
+    }
+
+    fn progress(&self, row: &Row, steps: &[data::runtime::Step], expected_ms: Option<i64>) -> Progress {
+        let millis = |time: time::Duration| i64::try_from(time.whole_milliseconds()).unwrap_or(i64::MAX).max(0);
+        let of_step = |step: StartStep| {
+            let found = steps.iter().find(|found| found.runtime_id == row.runtime_id && found.step == step);
+            StepView {
+                step,
+                began_at: found.map(|found| found.began_at),
+                took_ms: found.and_then(|found| found.ended_at.map(|ended| millis(ended - found.began_at))),
+            }
+        };
+        Progress {
+            began_at: row.wished_at,
+            elapsed_ms: millis(self.clock.now() - row.wished_at),
+            expected_ms,
+            steps: StartStep::ALL.into_iter().map(of_step).collect(),
+        }
+    }
+}
+
+/// Whether a start is under way.
+fn is_starting(phase: Phase) -> bool {
+    match phase {
+        Phase::Pending | Phase::Creating | Phase::Starting | Phase::Waiting | Phase::Retrying => true,
+        Phase::Stopped | Phase::Ready | Phase::Stopping | Phase::Deleting | Phase::Failed | Phase::Deleted => false,
+    }
+}

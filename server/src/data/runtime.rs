@@ -1,1 +1,402 @@
-//! SQL of `runtime`.
+//! SQL of `runtime`, `runtime_step` and the lock that names the one server that reconciles.
+
+use super::{
+    Connection, Pool,
+    listen::{Change, notify},
+};
+use crate::Result;
+use contract::{DesiredState, PersonId, Phase, Problem, Retention, RuntimeId, StartStep};
+use sqlx::{Connection as _, types::Json};
+use time::OffsetDateTime;
+
+/// A runtime that is there, with what is needed of its owner.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// Which.
+    pub runtime_id: RuntimeId,
+    /// Whose.
+    pub person_id: PersonId,
+    /// The owner's address.
+    pub person_email: String,
+    /// The owner's name.
+    pub owner: String,
+    /// The name its owner gave it.
+    pub name: String,
+    /// The first label of its host name.
+    pub host_label: String,
+    /// What was asked for.
+    pub desired_state: DesiredState,
+    /// What becomes of the workspace, once it is to be deleted.
+    pub retention: Option<Retention>,
+    /// Grows with every wish.
+    pub generation: i64,
+    /// Grows when a new container is asked for.
+    pub revision: i64,
+    /// Where it stood when it was last looked at.
+    pub phase: Phase,
+    /// Since when.
+    pub phase_since: OffsetDateTime,
+    /// What was wrong then.
+    pub problem: Option<Json<Problem>>,
+    /// Failed tries since the last wish.
+    pub attempts: i32,
+    /// When the next try may begin.
+    pub retry_at: Option<OffsetDateTime>,
+    /// Memory, in bytes.
+    pub memory_bytes: i64,
+    /// Processor time, in thousandths of a core.
+    pub cpu_millis: i64,
+    /// Processes.
+    pub pids: i64,
+    /// The image.
+    pub image: String,
+    /// The workspace's name.
+    pub volume: String,
+    /// When the last wish was made.
+    pub wished_at: OffsetDateTime,
+    /// When it was made.
+    pub created_at: OffsetDateTime,
+}
+
+macro_rules! rows {
+    ($tail:literal $(, $argument:expr)*) => {
+        sqlx::query_as!(
+            Row,
+            r#"select runtime_id as "runtime_id: RuntimeId", person_id as "person_id: PersonId", person.email as person_email, person.name as owner,
+                      runtime.name, host_label, desired_state as "desired_state: DesiredState", retention as "retention: Retention",
+                      generation, revision, phase as "phase: Phase", phase_since, problem as "problem: Json<Problem>", attempts, retry_at,
+                      memory_bytes, cpu_millis, pids, image, volume, wished_at, runtime.created_at
+                 from runtime join person using (person_id)
+                where deleted_at is null "# + $tail
+            $(, $argument)*
+        )
+    };
+}
+
+/// A runtime to insert. It is wished to run.
+pub struct NewRuntime<'a> {
+    /// Which.
+    pub runtime_id: RuntimeId,
+    /// Whose.
+    pub person_id: PersonId,
+    /// Its name.
+    pub name: &'a str,
+    /// The first label of its host name.
+    pub host_label: &'a str,
+    /// Memory, in bytes.
+    pub memory_bytes: i64,
+    /// Processor time, in thousandths of a core.
+    pub cpu_millis: i64,
+    /// Processes.
+    pub pids: i64,
+    /// The image.
+    pub image: &'a str,
+    /// The workspace's name.
+    pub volume: &'a str,
+}
+
+/// Inserts a runtime. Violates `runtime_person_name_key` or `runtime_host_label_key` where a name is taken.
+pub async fn insert(connection: &mut Connection, new: &NewRuntime<'_>, now: OffsetDateTime) -> Result<()> {
+    sqlx::query!(
+        "insert into runtime (runtime_id, person_id, name, host_label, desired_state, phase, phase_since, memory_bytes, cpu_millis, pids,
+                              image, volume, wished_at, created_at)
+         values ($1, $2, $3, $4, 'running', 'pending', $10, $5, $6, $7, $8, $9, $10, $10)",
+        new.runtime_id.0,
+        new.person_id.0,
+        new.name,
+        new.host_label,
+        new.memory_bytes,
+        new.cpu_millis,
+        new.pids,
+        new.image,
+        new.volume,
+        now
+    )
+    .execute(&mut *connection)
+    .await?;
+    notify(connection, Change::Runtime { runtime_id: new.runtime_id, person_id: new.person_id }).await
+}
+
+/// One runtime.
+pub async fn get(connection: &mut Connection, runtime_id: RuntimeId) -> Result<Option<Row>> {
+    Ok(rows!("and runtime_id = $1", runtime_id.0).fetch_optional(connection).await?)
+}
+
+/// One runtime, held until the transaction ends.
+pub async fn hold(connection: &mut Connection, runtime_id: RuntimeId) -> Result<Option<Row>> {
+    Ok(rows!("and runtime_id = $1 for update of runtime", runtime_id.0).fetch_optional(connection).await?)
+}
+
+/// The runtime behind a host name.
+pub async fn by_host_label(connection: &mut Connection, host_label: &str) -> Result<Option<Row>> {
+    Ok(rows!("and host_label = $1", host_label).fetch_optional(connection).await?)
+}
+
+/// A person's runtimes, by name.
+pub async fn of_person(connection: &mut Connection, person_id: PersonId) -> Result<Vec<Row>> {
+    Ok(rows!("and person_id = $1 order by lower(runtime.name)", person_id.0).fetch_all(connection).await?)
+}
+
+/// Everyone's runtimes, by owner and name.
+pub async fn all(connection: &mut Connection) -> Result<Vec<Row>> {
+    Ok(rows!("order by lower(person.name), lower(runtime.name)").fetch_all(connection).await?)
+}
+
+/// How many runtimes a person has. Holds the person until the transaction ends, so that two that are made at once are counted one after the other.
+pub async fn count_holding(connection: &mut Connection, person_id: PersonId) -> Result<i64> {
+    sqlx::query!("select from person where person_id = $1 for update", person_id.0).execute(&mut *connection).await?;
+    let count = sqlx::query_scalar!(r#"select count(*) as "count!" from runtime where person_id = $1 and deleted_at is null"#, person_id.0);
+    Ok(count.fetch_one(connection).await?)
+}
+
+/// The workspace that a person's last runtime of this name left behind.
+pub async fn kept_volume(connection: &mut Connection, person_id: PersonId, name: &str) -> Result<Option<String>> {
+    let last = sqlx::query!(
+        r#"select volume, retention as "retention: Retention" from runtime
+            where person_id = $1 and lower(name) = lower($2) and deleted_at is not null
+            order by deleted_at desc limit 1"#,
+        person_id.0,
+        name
+    );
+    let last = last.fetch_optional(connection).await?;
+    Ok(last.filter(|last| last.retention != Some(Retention::WipeWorkspace)).map(|last| last.volume))
+}
+
+/// Whether a host name is taken.
+pub async fn is_label_taken(connection: &mut Connection, host_label: &str) -> Result<bool> {
+    let taken =
+        sqlx::query_scalar!(r#"select exists (select from runtime where host_label = $1 and deleted_at is null) as "taken!""#, host_label);
+    Ok(taken.fetch_one(connection).await?)
+}
+
+/// A wish.
+pub struct Wish {
+    /// What is asked for.
+    pub desired_state: DesiredState,
+    /// What becomes of the workspace, with `Deleted`.
+    pub retention: Option<Retention>,
+    /// Whether a new container is wanted.
+    pub renew: bool,
+    /// What the page shows until the reconciler looks.
+    pub phase: Phase,
+}
+
+/// Writes a wish: a new generation with a clean history, told when the transaction commits.
+pub async fn wish(connection: &mut Connection, runtime_id: RuntimeId, wish: &Wish, now: OffsetDateTime) -> Result<()> {
+    let person_id = sqlx::query_scalar!(
+        r#"update runtime
+              set desired_state = $2, retention = $3, generation = generation + 1, revision = revision + $4, phase = $5, phase_since = $6,
+                  problem = null, attempts = 0, retry_at = null, wished_at = $6
+            where runtime_id = $1 and deleted_at is null
+        returning person_id as "person_id: PersonId""#,
+        runtime_id.0,
+        wish.desired_state as DesiredState,
+        wish.retention as Option<Retention>,
+        i64::from(wish.renew),
+        wish.phase as Phase,
+        now
+    )
+    .fetch_one(&mut *connection)
+    .await?;
+    sqlx::query!("delete from runtime_step where runtime_id = $1", runtime_id.0).execute(&mut *connection).await?;
+    notify(connection, Change::Runtime { runtime_id, person_id }).await
+}
+
+/// Wishes all of a person's running runtimes stopped. Answers which.
+pub async fn stop_all_of(connection: &mut Connection, person_id: PersonId, now: OffsetDateTime) -> Result<Vec<RuntimeId>> {
+    let stopped = sqlx::query_scalar!(
+        r#"update runtime
+              set desired_state = 'stopped', generation = generation + 1, phase = 'stopping', phase_since = $2,
+                  problem = null, attempts = 0, retry_at = null, wished_at = $2
+            where person_id = $1 and deleted_at is null and desired_state = 'running'
+        returning runtime_id as "runtime_id: RuntimeId""#,
+        person_id.0,
+        now
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    for runtime_id in &stopped {
+        notify(connection, Change::Runtime { runtime_id: *runtime_id, person_id }).await?;
+    }
+    Ok(stopped)
+}
+
+/// What the reconciler saw.
+pub struct Noted<'a> {
+    /// Where the runtime stands.
+    pub phase: Phase,
+    /// What is wrong.
+    pub problem: Option<&'a Problem>,
+    /// Failed tries so far.
+    pub attempts: i32,
+    /// When the next may begin.
+    pub retry_at: Option<OffsetDateTime>,
+}
+
+/// Writes what was seen, if it was seen under the present wish and is new. Told when the transaction commits.
+pub async fn note(
+    connection: &mut Connection,
+    runtime_id: RuntimeId,
+    generation: i64,
+    noted: &Noted<'_>,
+    now: OffsetDateTime,
+) -> Result<()> {
+    let problem =
+        noted.problem.map(serde_json::to_value).transpose().map_err(|error| crate::Error::internal("writing a problem", error))?;
+    let changed = sqlx::query_scalar!(
+        r#"update runtime
+              set phase = $3, problem = $4, attempts = $5, retry_at = $6, phase_since = case when phase = $3 then phase_since else $7 end
+            where runtime_id = $1 and generation = $2 and deleted_at is null
+              and (phase, problem, attempts, retry_at) is distinct from ($3, $4, $5, $6)
+        returning person_id as "person_id: PersonId""#,
+        runtime_id.0,
+        generation,
+        noted.phase as Phase,
+        problem,
+        noted.attempts,
+        noted.retry_at,
+        now
+    )
+    .fetch_optional(&mut *connection)
+    .await?;
+    match changed {
+        Some(person_id) => notify(connection, Change::Runtime { runtime_id, person_id }).await,
+        None => Ok(()),
+    }
+}
+
+/// The runtime is gone, if that is still wished.
+pub async fn finish(connection: &mut Connection, runtime_id: RuntimeId, generation: i64, now: OffsetDateTime) -> Result<()> {
+    let gone = sqlx::query_scalar!(
+        r#"update runtime set phase = 'deleted', phase_since = $3, deleted_at = $3, problem = null
+            where runtime_id = $1 and generation = $2 and deleted_at is null
+        returning person_id as "person_id: PersonId""#,
+        runtime_id.0,
+        generation,
+        now
+    )
+    .fetch_optional(&mut *connection)
+    .await?;
+    match gone {
+        Some(person_id) => notify(connection, Change::Runtime { runtime_id, person_id }).await,
+        None => Ok(()),
+    }
+}
+
+/// Says of every runtime that is on its way that the engine does not answer; `None` takes that back.
+pub async fn say_of_moving(connection: &mut Connection, problem: Option<&Problem>) -> Result<()> {
+    let problem = problem.map(serde_json::to_value).transpose().map_err(|error| crate::Error::internal("writing a problem", error))?;
+    let changed = sqlx::query!(
+        r#"update runtime set problem = $1
+            where deleted_at is null and phase in ('pending', 'creating', 'starting', 'waiting', 'stopping', 'deleting')
+              and problem is distinct from $1
+        returning runtime_id as "runtime_id: RuntimeId", person_id as "person_id: PersonId""#,
+        problem
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    for row in changed {
+        notify(connection, Change::Runtime { runtime_id: row.runtime_id, person_id: row.person_id }).await?;
+    }
+    Ok(())
+}
+
+/// A step of the present start.
+pub struct Step {
+    /// Of which runtime.
+    pub runtime_id: RuntimeId,
+    /// Which.
+    pub step: StartStep,
+    /// When it began.
+    pub began_at: OffsetDateTime,
+    /// When it ended.
+    pub ended_at: Option<OffsetDateTime>,
+}
+
+/// The steps of these runtimes' present starts.
+pub async fn steps(connection: &mut Connection, runtime_ids: &[RuntimeId]) -> Result<Vec<Step>> {
+    let ids: Vec<uuid::Uuid> = runtime_ids.iter().map(|id| id.0).collect();
+    let steps = sqlx::query_as!(
+        Step,
+        r#"select runtime_id as "runtime_id: RuntimeId", step as "step: StartStep", began_at, ended_at
+             from runtime_step where runtime_id = any($1)"#,
+        &ids
+    );
+    Ok(steps.fetch_all(connection).await?)
+}
+
+/// Ends the steps before this one and begins it, if the wish is still the same. The first step forgets those of an earlier try.
+pub async fn begin_step(
+    connection: &mut Connection,
+    runtime_id: RuntimeId,
+    generation: i64,
+    step: StartStep,
+    now: OffsetDateTime,
+) -> Result<()> {
+    if step == StartStep::Place {
+        sqlx::query!("delete from runtime_step where runtime_id = $1", runtime_id.0).execute(&mut *connection).await?;
+    }
+    end_steps(connection, runtime_id, step, now).await?;
+    sqlx::query!(
+        "insert into runtime_step (runtime_id, step, began_at)
+         select runtime_id, $3, $4 from runtime where runtime_id = $1 and generation = $2 and deleted_at is null
+         on conflict do nothing",
+        runtime_id.0,
+        generation,
+        step as StartStep,
+        now
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+async fn end_steps(connection: &mut Connection, runtime_id: RuntimeId, but: StartStep, now: OffsetDateTime) -> Result<()> {
+    sqlx::query!(
+        "update runtime_step set ended_at = $3 where runtime_id = $1 and step <> $2 and ended_at is null",
+        runtime_id.0,
+        but as StartStep,
+        now
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Ends the last step: the start is done. Answers when it began.
+pub async fn end_start(connection: &mut Connection, runtime_id: RuntimeId, now: OffsetDateTime) -> Result<Option<OffsetDateTime>> {
+    sqlx::query!("update runtime_step set ended_at = $2 where runtime_id = $1 and ended_at is null", runtime_id.0, now)
+        .execute(&mut *connection)
+        .await?;
+    let began = sqlx::query_scalar!("select began_at from runtime_step where runtime_id = $1 and step = 'place'", runtime_id.0);
+    Ok(began.fetch_optional(connection).await?)
+}
+
+/// The proof that this server is the one that reconciles: a lock that ends with its connection.
+pub struct Lead(Connection);
+
+/// Any number that no other lock of the database uses.
+const LEAD: i64 = 0x434c_4157;
+
+/// Takes the lead, if no other server of this database has it.
+pub async fn take_lead(pool: &Pool) -> Result<Option<Lead>> {
+    let mut connection = pool.acquire().await?.detach();
+    let taken = sqlx::query_scalar!(r#"select pg_try_advisory_lock($1) as "taken!""#, LEAD).fetch_one(&mut connection).await?;
+    if taken {
+        return Ok(Some(Lead(connection)));
+    }
+    connection.close().await?;
+    Ok(None)
+}
+
+impl Lead {
+    /// Whether the connection, and with it the lock, still stands.
+    pub async fn holds(&mut self) -> bool {
+        self.0.ping().await.is_ok()
+    }
+
+    /// Gives the lead up.
+    pub async fn yield_up(self) -> Result<()> {
+        Ok(self.0.close().await?)
+    }
+}

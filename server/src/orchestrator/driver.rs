@@ -1,12 +1,265 @@
-//! The loop: woken by changes and engine events, and on a period.
+//! The loop: woken by changes and engine events, and on a period. One server of a database leads; the others wait for the lead.
 
-use super::Orchestrator;
-use std::sync::Arc;
-use tokio_util::sync::CancellationToken;
+use super::{Orchestrator, reconcile::Next, reconcile::silent_engine};
+use crate::{
+    Result,
+    data::{self, listen::Change},
+    error::chain,
+    manager::{ContainerState, EngineEvent, Seen, World},
+};
+use contract::{DesiredState, Phase, RuntimeId};
+use futures::{StreamExt as _, stream::BoxStream};
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
+use tokio::{
+    sync::{Notify, broadcast::error::RecvError},
+    time::MissedTickBehavior,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// How often everything is looked at, woken or not: what catches lost events.
+const PERIOD: Duration = Duration::from_secs(5);
+/// How often a server without the lead asks for it.
+const ASK_FOR_LEAD: Duration = Duration::from_secs(2);
+/// How long steps in progress may take to end at shutdown. Cut off, they are found half done by the next run.
+const LAST_STEPS: Duration = Duration::from_secs(5);
+
+/// Runtimes that are being attended to, each by one task.
+#[derive(Default)]
+pub(super) struct Attended(std::sync::Mutex<HashMap<RuntimeId, Arc<Wake>>>);
+
+/// Wakes the task that attends to a runtime.
+#[derive(Default)]
+struct Wake {
+    notify: Notify,
+    woken: std::sync::atomic::AtomicBool,
+}
+
+impl Attended {
+    /// Begins to attend, or wakes whoever does already.
+    fn begin(&self, runtime_id: RuntimeId) -> Option<Arc<Wake>> {
+        let mut attended = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(wake) = attended.get(&runtime_id) {
+            wake.woken.store(true, std::sync::atomic::Ordering::Release);
+            wake.notify.notify_one();
+            return None;
+        }
+        let wake = Arc::new(Wake::default());
+        attended.insert(runtime_id, Arc::clone(&wake));
+        Some(wake)
+    }
+
+    /// Ends, unless somebody woke us since the last look.
+    fn end(&self, runtime_id: RuntimeId, wake: &Wake) -> bool {
+        let mut attended = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if wake.woken.swap(false, std::sync::atomic::Ordering::AcqRel) {
+            return false;
+        }
+        attended.remove(&runtime_id);
+        true
+    }
+
+    fn leave(&self, runtime_id: RuntimeId, wake: &Arc<Wake>) {
+        let mut attended = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Another task may have begun since.
+        if attended.get(&runtime_id).is_some_and(|present| Arc::ptr_eq(present, wake)) {
+            attended.remove(&runtime_id);
+        }
+    }
+}
+
+/// Takes a runtime off the list also when its task is cut off or fails.
+struct Leave<'a>(&'a Attended, RuntimeId, Arc<Wake>);
+
+impl Drop for Leave<'_> {
+    fn drop(&mut self) {
+        self.0.leave(self.1, &self.2);
+    }
+}
 
 impl Orchestrator {
     /// Reconciles until `stop`. Runtimes keep running.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
-        stop.cancelled().await;
+        while !stop.is_cancelled() {
+            match data::runtime::take_lead(&self.pool).await {
+                Ok(Some(lead)) => self.lead(lead, &stop).await,
+                Ok(None) => tracing::debug!("another server reconciles"),
+                Err(error) => tracing::warn!(error = %chain(&error), "the lead could not be asked for"),
+            }
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(ASK_FOR_LEAD) => {}
+            }
+        }
+    }
+
+    async fn lead(self: &Arc<Self>, mut lead: data::runtime::Lead, stop: &CancellationToken) {
+        let ours = stop.child_token();
+        let tasks = TaskTracker::new();
+        // Heard from now on, before the first look: nothing falls in between.
+        let mut changes = self.changes.subscribe();
+        let mut events: BoxStream<'static, EngineEvent> = futures::stream::pending().boxed();
+        let mut has_events = false;
+        let mut tick = tokio::time::interval(PERIOD);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let whole = tokio::select! {
+                () = ours.cancelled() => break,
+                _ = tick.tick() => {
+                    if !lead.holds().await {
+                        tracing::warn!("the lead is lost");
+                        break;
+                    }
+                    true
+                }
+                change = changes.recv() => match change {
+                    Ok(Change::Runtime { runtime_id, .. }) => {
+                        self.attend(runtime_id, &tasks, &ours);
+                        false
+                    }
+                    Ok(Change::Catalog | Change::Anything) | Err(RecvError::Lagged(_)) => true,
+                    Ok(
+                        Change::SessionEnded { .. }
+                        | Change::PersonClosed { .. }
+                        | Change::Usage { .. }
+                        | Change::Keys { .. }
+                        | Change::People,
+                    ) => false,
+                    Err(RecvError::Closed) => break,
+                },
+                event = events.next() => {
+                    match event {
+                        Some(event) => self.attend(event.runtime_id, &tasks, &ours),
+                        None => {
+                            events = futures::stream::pending().boxed();
+                            has_events = false;
+                        }
+                    }
+                    false
+                }
+            };
+            if !whole {
+                continue;
+            }
+            if !has_events && let Ok(stream) = self.engine.events().await {
+                events = stream;
+                has_events = true;
+            }
+            tokio::select! {
+                () = ours.cancelled() => break,
+                passed = self.pass() => match passed {
+                    Ok(restless) => restless.into_iter().for_each(|runtime_id| self.attend(runtime_id, &tasks, &ours)),
+                    Err(error) => tracing::warn!(error = %chain(&error), "a pass over all runtimes failed, the next comes by itself"),
+                },
+            }
+        }
+        ours.cancel();
+        tasks.close();
+        if tokio::time::timeout(LAST_STEPS, tasks.wait()).await.is_err() {
+            tracing::info!("a step was cut off; the next run finds it");
+        }
+        drop(lead.yield_up().await);
+    }
+
+    /// Looks at everything once: tidies what has no row, holds walls and doors, and answers which runtimes are not as they should be.
+    pub async fn pass(&self) -> Result<Vec<RuntimeId>> {
+        // The engine first: whatever it shows then has a row, or had one.
+        let world = match self.engine.survey().await {
+            Ok(world) => world,
+            Err(error) => {
+                data::runtime::say_of_moving(&mut *self.pool.acquire().await?, Some(&silent_engine())).await?;
+                return Err(error);
+            }
+        };
+        let rows = {
+            let mut connection = self.pool.acquire().await?;
+            data::runtime::say_of_moving(&mut connection, None).await?;
+            data::runtime::all(&mut connection).await?
+        };
+        self.tidy(&world, &rows).await;
+        self.hold(&world).await;
+        let nothing = Seen::default();
+        let mut restless = Vec::new();
+        for row in rows {
+            let seen = world.get(&row.runtime_id).unwrap_or(&nothing);
+            if !self.is_at_rest(&row, seen).await? {
+                restless.push(row.runtime_id);
+            }
+        }
+        Ok(restless)
+    }
+
+    async fn is_at_rest(&self, row: &data::runtime::Row, seen: &Seen) -> Result<bool> {
+        let state = seen.container.as_ref().map(|container| &container.state);
+        let bare = seen.container.is_none() && seen.isolation.is_none() && seen.configuration.is_none();
+        Ok(match (row.desired_state, row.phase) {
+            (DesiredState::Running, Phase::Ready) => match (state, seen.isolation) {
+                (Some(ContainerState::Running { .. }), Some(isolation)) => {
+                    seen.configuration.as_deref() == Some(&self.configuration(row, isolation.gateway).await?)
+                        && seen.container.as_ref().is_some_and(|container| container.revision == row.revision)
+                }
+                _ => false,
+            },
+            (DesiredState::Running, Phase::Failed) | (DesiredState::Stopped, Phase::Stopped) => bare,
+            _ => false,
+        })
+    }
+
+    /// What bears our labels and has no row is left over from a crash: it goes. Workspaces never do.
+    async fn tidy(&self, world: &World, rows: &[data::runtime::Row]) {
+        for runtime_id in world.keys().filter(|runtime_id| rows.iter().all(|row| row.runtime_id != **runtime_id)) {
+            tracing::info!(runtime = %runtime_id, "something of a runtime that is gone was left over");
+            let removed = match self.engine.remove(*runtime_id).await {
+                Ok(()) => self.engine.release(*runtime_id).await,
+                error => error,
+            };
+            if let Err(error) = removed {
+                tracing::warn!(runtime = %runtime_id, error = %chain(&error), "what was left over could not be removed");
+            }
+        }
+    }
+
+    async fn hold(&self, world: &World) {
+        let gateways: Vec<_> = world.values().filter_map(|seen| seen.isolation).map(|isolation| isolation.gateway).collect();
+        if !gateways.is_empty()
+            && let Err(error) = self.engine.hold_walls().await
+        {
+            tracing::error!(error = %chain(&error), "the walls around runtimes do not hold");
+        }
+        for gateway in gateways {
+            if let Err(error) = self.doors.open(gateway).await {
+                tracing::warn!(%gateway, error = %chain(&error), "the internal listener could not be opened");
+            }
+        }
+    }
+
+    fn attend(self: &Arc<Self>, runtime_id: RuntimeId, tasks: &TaskTracker, stop: &CancellationToken) {
+        let Some(wake) = self.attended.begin(runtime_id) else { return };
+        let (this, stop) = (Arc::clone(self), stop.clone());
+        tasks.spawn(async move {
+            let _leave = Leave(&this.attended, runtime_id, Arc::clone(&wake));
+            while !stop.is_cancelled() {
+                match this.step(runtime_id).await {
+                    Ok(Next::Again) => {}
+                    Ok(Next::After(time)) => tokio::select! {
+                        () = stop.cancelled() => {}
+                        () = wake.notify.notified() => {}
+                        () = tokio::time::sleep(time) => {}
+                    },
+                    Ok(Next::Rest) => {
+                        if this.attended.end(runtime_id, &wake) {
+                            break;
+                        }
+                    }
+                    Err(error) => {
+                        tracing::warn!(runtime = %runtime_id, error = %chain(&error), "a step failed, the next pass goes on");
+                        break;
+                    }
+                }
+            }
+        });
     }
 }

@@ -4,7 +4,9 @@
 //! looks at rows and at the engine, [`decide`] names one action a runtime, [`reconcile`] does it. Recovery after a crash is the same code.
 
 pub mod commands;
-pub mod driver;
+pub mod decide;
+mod driver;
+pub mod reconcile;
 pub mod routes;
 
 use crate::{
@@ -36,6 +38,8 @@ pub struct Orchestrator {
     key_root: [u8; 32],
     doors: Arc<dyn Doors>,
     changes: Changes,
+    attended: driver::Attended,
+    kept: routes::Kept,
 }
 
 impl Orchestrator {
@@ -50,7 +54,8 @@ impl Orchestrator {
         doors: Arc<dyn Doors>,
         changes: Changes,
     ) -> Self {
-        Self { pool, clock, engine, config, key_root, doors, changes }
+        let kept = routes::Kept::new(changes.subscribe());
+        Self { pool, clock, engine, config, key_root, doors, changes, attended: driver::Attended::default(), kept }
     }
 
     /// The engine, for its health.

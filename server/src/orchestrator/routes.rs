@@ -1,9 +1,22 @@
-//! Where a runtime's host name leads.
+//! Where a runtime's host name leads. Asked with every request of the gateway, so the answer is kept until something changes.
 
 use super::Orchestrator;
-use crate::Result;
+use crate::{
+    Result,
+    data::{self, listen::Change},
+    manager::ContainerState,
+};
 use contract::{PersonId, Phase, Problem, RuntimeId};
-use std::net::SocketAddr;
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+use tokio::sync::broadcast::{Receiver, error::TryRecvError};
+
+/// A kept answer is asked for again after this long, whether a change was told or not.
+const KEPT_FOR: Duration = Duration::from_secs(1);
 
 /// What the gateway needs to know of a runtime's host.
 #[derive(Clone, Debug)]
@@ -24,9 +37,71 @@ pub struct Route {
     pub problem: Option<Problem>,
 }
 
+/// Answers that were given lately.
+pub(super) struct Kept(Mutex<(Receiver<Change>, HashMap<String, (Instant, Route)>)>);
+
+impl Kept {
+    pub(super) fn new(changes: Receiver<Change>) -> Self {
+        Self(Mutex::new((changes, HashMap::new())))
+    }
+
+    fn find(&self, host_label: &str) -> Option<Route> {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (changes, routes) = &mut *kept;
+        loop {
+            match changes.try_recv() {
+                Ok(Change::Runtime { runtime_id, .. }) => routes.retain(|_, (_, route)| route.runtime_id != runtime_id),
+                Ok(Change::PersonClosed { person_id }) => routes.retain(|_, (_, route)| route.person_id != person_id),
+                Ok(Change::Anything) | Err(TryRecvError::Lagged(_)) => routes.clear(),
+                Ok(Change::SessionEnded { .. } | Change::Usage { .. } | Change::Keys { .. } | Change::Catalog | Change::People) => {}
+                Err(TryRecvError::Empty | TryRecvError::Closed) => break,
+            }
+        }
+        routes.get(host_label).filter(|(since, _)| since.elapsed() < KEPT_FOR).map(|(_, route)| route.clone())
+    }
+
+    fn keep(&self, host_label: &str, asked: Instant, route: &Route) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.1.retain(|_, (since, _)| since.elapsed() < KEPT_FOR);
+        kept.1.insert(host_label.to_owned(), (asked, route.clone()));
+    }
+}
+
 impl Orchestrator {
     /// Where the host of this label leads; none when no runtime has it.
-    pub async fn address_of(&self, _host_label: &str) -> Result<Option<Route>> {
-        Ok(None)
+    pub async fn address_of(&self, host_label: &str) -> Result<Option<Route>> {
+        if let Some(route) = self.kept.find(host_label) {
+            return Ok(Some(route));
+        }
+        let asked = Instant::now();
+        let row = data::runtime::by_host_label(&mut *self.pool.acquire().await?, host_label).await?;
+        let Some(row) = row else { return Ok(None) };
+        let address = if row.phase == Phase::Ready {
+            match self.engine.look(row.runtime_id).await?.container.map(|container| container.state) {
+                Some(ContainerState::Running { address, .. }) => address,
+                Some(ContainerState::Created | ContainerState::Ended { .. }) | None => None,
+            }
+        } else {
+            None
+        };
+        let route = Route {
+            runtime_id: row.runtime_id,
+            person_id: row.person_id,
+            person_email: row.person_email,
+            name: row.name,
+            phase: row.phase,
+            address,
+            problem: row.problem.map(|problem| problem.0),
+        };
+        self.kept.keep(host_label, asked, &route);
+        Ok(Some(route))
+    }
+
+    /// The origin of a runtime's own host, `http://name.clawloops.localhost:3000`.
+    #[must_use]
+    pub fn origin(&self, host_label: &str) -> String {
+        let public = &self.config.entry.public_url;
+        let port = public.port().map(|port| format!(":{port}")).unwrap_or_default();
+        format!("{}://{host_label}.{}{port}", public.scheme(), public.host_str().unwrap_or_default())
     }
 }

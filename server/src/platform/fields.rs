@@ -53,7 +53,10 @@ pub fn name(text: &str) -> Result<String> {
 pub fn password(field: &str, text: &str, email: &str) -> Result<()> {
     let length = text.chars().count();
     if length < PASSWORD_MIN {
-        return Err(invalid(field, format!("The password has {length} characters. Use at least {PASSWORD_MIN}; three or four words will do.")));
+        return Err(invalid(
+            field,
+            format!("The password has {length} characters. Use at least {PASSWORD_MIN}; three or four words will do."),
+        ));
     }
     if length > PASSWORD_MAX {
         return Err(invalid(field, format!("The password is longer than {PASSWORD_MAX} characters.")));

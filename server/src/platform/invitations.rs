@@ -207,11 +207,13 @@ fn invited_already() -> Problem {
 }
 
 fn unknown() -> Problem {
-    Problem::new(Code::InvitationNotFound, "This invitation is not valid.").remedy("Check the link, or ask your administrator for a new one.")
+    Problem::new(Code::InvitationNotFound, "This invitation is not valid.")
+        .remedy("Check the link, or ask your administrator for a new one.")
 }
 
 fn consumed() -> Problem {
-    Problem::new(Code::InvitationConsumed, "This invitation was used already. It works once.").remedy("Sign in with your address and password.")
+    Problem::new(Code::InvitationConsumed, "This invitation was used already. It works once.")
+        .remedy("Sign in with your address and password.")
 }
 
 fn revoked() -> Problem {

@@ -51,9 +51,10 @@ pub async fn add(
     role: Role,
     password_hash: &str,
 ) -> Result<Person> {
-    let person =
-        Person { person_id: new_id(), email, name, role, status: PersonStatus::Active, time_zone: "UTC".to_owned() };
-    data::person::insert(conn, &person, password_hash, clock.now()).await.map_err(|error| error.on_constraint("person_email_key", taken))?;
+    let person = Person { person_id: new_id(), email, name, role, status: PersonStatus::Active, time_zone: "UTC".to_owned() };
+    data::person::insert(conn, &person, password_hash, clock.now())
+        .await
+        .map_err(|error| error.on_constraint("person_email_key", taken))?;
     notify(conn, Change::People).await?;
     Ok(person)
 }

@@ -63,8 +63,7 @@ pub async fn open(conn: &mut Connection, clock: &dyn Clock, person: &Person, age
     data::person::touch(conn, person.person_id, now).await?;
     let caller = caller(person, session_id);
     audit::record(conn, Actor::Person(&caller), "session.opened", Some(person.person_id), &person.email, "").await?;
-    let set_cookie =
-        format!("{COOKIE}={}; Path=/; Max-Age={}; HttpOnly; Secure; SameSite=Lax", token.as_str(), ABSOLUTE.whole_seconds());
+    let set_cookie = format!("{COOKIE}={}; Path=/; Max-Age={}; HttpOnly; Secure; SameSite=Lax", token.as_str(), ABSOLUTE.whole_seconds());
     Ok(NewSession { set_cookie, caller })
 }
 

@@ -60,10 +60,7 @@ fn check<K: Hash + Eq + Clone>(limiter: &DefaultKeyedRateLimiter<K>, key: &K, me
     limiter.check_key(key).map_err(|not_until| {
         let wait = not_until.wait_time_from(limiter.clock().now());
         let seconds = u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).saturating_add(1);
-        Problem::new(Code::TooManyRequests, message)
-            .remedy(format!("Wait {seconds} s, then try again."))
-            .retry_after(seconds)
-            .into()
+        Problem::new(Code::TooManyRequests, message).remedy(format!("Wait {seconds} s, then try again.")).retry_after(seconds).into()
     })
 }
 

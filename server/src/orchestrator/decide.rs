@@ -1,0 +1,228 @@
+//! What to do next: pure functions from a wish and what is seen to one action. No IO, no time of their own.
+
+use crate::manager::{ContainerState, SeenContainer};
+use contract::{DesiredState, Phase, Retention};
+use time::{Duration, OffsetDateTime};
+
+/// After so many failed tries in a row a runtime is given up, and a person decides.
+pub const TRIES: i32 = 5;
+/// A run that was good for this long forgives the failures before it.
+pub const GOOD_RUN: Duration = Duration::minutes(10);
+/// No start is called slow before this, however fast the others were.
+const DEADLINE_FLOOR: Duration = Duration::seconds(60);
+/// What a start may take before this machine has any history. The slowest known machine took 294 s.
+const DEADLINE_UNLEARNED: Duration = Duration::seconds(300);
+/// How long to wait before OpenClaw is asked again.
+const ASK_AGAIN: Duration = Duration::milliseconds(300);
+
+/// What a wish to start means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StartDisposition {
+    /// A new start.
+    Start,
+    /// It runs or is about to: asking again is success.
+    AlreadyStarted,
+    /// It is being deleted.
+    Leaving,
+}
+
+/// What a wish to start means for a runtime of this state.
+#[must_use]
+pub fn start_disposition(desired: DesiredState, phase: Phase) -> StartDisposition {
+    match (desired, phase) {
+        (DesiredState::Deleted, _) => StartDisposition::Leaving,
+        (DesiredState::Stopped, _) => StartDisposition::Start,
+        // Asked again while it waits for its next try: try now.
+        (DesiredState::Running, Phase::Failed | Phase::Retrying) => StartDisposition::Start,
+        (
+            DesiredState::Running,
+            Phase::Stopped
+            | Phase::Pending
+            | Phase::Creating
+            | Phase::Starting
+            | Phase::Waiting
+            | Phase::Ready
+            | Phase::Stopping
+            | Phase::Deleting
+            | Phase::Deleted,
+        ) => StartDisposition::AlreadyStarted,
+    }
+}
+
+/// Everything that a decision rests on.
+#[derive(Clone, Debug)]
+pub struct Facts<'a> {
+    /// What is asked for.
+    pub desired: DesiredState,
+    /// What becomes of the workspace.
+    pub retention: Option<Retention>,
+    /// Where the runtime stood at the last look.
+    pub phase: Phase,
+    /// Which container is asked for.
+    pub revision: i64,
+    /// The hash of what it is to be made from.
+    pub spec_hash: &'a str,
+    /// When the next try may begin.
+    pub retry_at: Option<OffsetDateTime>,
+    /// How long OpenClaw may take to boot.
+    pub deadline: Duration,
+    /// The container that is there.
+    pub container: Option<&'a SeenContainer>,
+    /// Whether its network is there.
+    pub isolated: bool,
+    /// Whether its configuration is there.
+    pub configured: bool,
+    /// Whether that configuration is what it should be.
+    pub current: bool,
+    /// What OpenClaw answered, where it was asked in this round.
+    pub ready: Option<bool>,
+    /// The time.
+    pub now: OffsetDateTime,
+}
+
+/// Why a try failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The container ended by itself.
+    Ended {
+        /// Its exit code.
+        code: i64,
+        /// Whether for lack of memory.
+        out_of_memory: bool,
+    },
+    /// OpenClaw did not become ready in time.
+    Slow {
+        /// How long it had.
+        deadline: Duration,
+    },
+}
+
+/// The one thing to do now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// All is as asked.
+    Rest(Phase),
+    /// Make workspace, network and configuration.
+    Place,
+    /// Make the container.
+    Create,
+    /// Start it.
+    Start,
+    /// Ask OpenClaw whether it is ready.
+    Ask,
+    /// It is ready.
+    Welcome,
+    /// Write the configuration anew; OpenClaw reads it by itself.
+    Configure,
+    /// Look again after this long.
+    Wait(Duration),
+    /// Note a failed try.
+    Fail(Cause),
+    /// End the container.
+    Stop,
+    /// Remove the ended container.
+    Remove,
+    /// Take network and configuration away.
+    Release,
+    /// Remove the workspace where that was asked, and the runtime is gone.
+    Finish {
+        /// Whether it was asked.
+        wipe: bool,
+    },
+}
+
+/// Names the next action.
+#[must_use]
+pub fn next(facts: &Facts<'_>) -> Action {
+    match facts.desired {
+        DesiredState::Running if facts.phase == Phase::Failed => clear_to(facts, Action::Rest(Phase::Failed)),
+        DesiredState::Running => run(facts),
+        DesiredState::Stopped => clear_to(facts, Action::Rest(Phase::Stopped)),
+        DesiredState::Deleted => clear_to(facts, Action::Finish { wipe: facts.retention == Some(Retention::WipeWorkspace) }),
+    }
+}
+
+/// Nothing but the workspace may be left; `then` when that is so.
+fn clear_to(facts: &Facts<'_>, then: Action) -> Action {
+    match facts.container.map(|container| &container.state) {
+        Some(ContainerState::Running { .. }) => Action::Stop,
+        Some(ContainerState::Created | ContainerState::Ended { .. }) => Action::Remove,
+        None if facts.isolated || facts.configured => Action::Release,
+        None => then,
+    }
+}
+
+fn run(facts: &Facts<'_>) -> Action {
+    let Some(container) = facts.container else {
+        return match facts.retry_at {
+            Some(at) if at > facts.now => Action::Wait(at - facts.now),
+            _ if facts.isolated && facts.configured && facts.current => Action::Create,
+            _ => Action::Place,
+        };
+    };
+    let asked_for = container.revision == facts.revision;
+    match &container.state {
+        ContainerState::Running { .. } if !asked_for => Action::Stop,
+        ContainerState::Created | ContainerState::Ended { .. } if !asked_for => Action::Remove,
+        // Never started, so nothing is lost by making it anew from what is wished now.
+        ContainerState::Created if container.spec_hash != facts.spec_hash || !facts.isolated => Action::Remove,
+        ContainerState::Created if !facts.current => Action::Configure,
+        ContainerState::Created => Action::Start,
+        ContainerState::Running { since, .. } => running(facts, *since),
+        // The failure is noted; what is left of it goes.
+        ContainerState::Ended { .. } if facts.phase == Phase::Retrying => Action::Remove,
+        ContainerState::Ended { code, out_of_memory } => Action::Fail(Cause::Ended { code: *code, out_of_memory: *out_of_memory }),
+    }
+}
+
+/// A running container is never restarted for our sake: what can change while it runs is changed, the rest waits for its next start.
+fn running(facts: &Facts<'_>, since: OffsetDateTime) -> Action {
+    match (facts.phase, facts.ready) {
+        // It was too slow, and that is noted.
+        (Phase::Retrying, _) => Action::Stop,
+        (_, _) if facts.isolated && !facts.current => Action::Configure,
+        (Phase::Ready, _) => Action::Rest(Phase::Ready),
+        (_, None) => Action::Ask,
+        (_, Some(true)) => Action::Welcome,
+        (_, Some(false)) if facts.now - since > facts.deadline => Action::Fail(Cause::Slow { deadline: facts.deadline }),
+        (_, Some(false)) => Action::Wait(ASK_AGAIN),
+    }
+}
+
+/// How long OpenClaw may boot: learned from this machine's own starts, longer with every failed try.
+#[must_use]
+pub fn deadline(p95_ms: Option<i64>, attempts: i32) -> Duration {
+    let learned = p95_ms.map_or(DEADLINE_UNLEARNED, |slow| Duration::milliseconds(slow.saturating_mul(3)).max(DEADLINE_FLOOR));
+    learned * (attempts.max(0) + 1)
+}
+
+/// What follows a failed try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Another try.
+    Retry {
+        /// Failed tries by now.
+        attempts: i32,
+        /// When.
+        at: OffsetDateTime,
+    },
+    /// Enough.
+    GiveUp {
+        /// Failed tries by now.
+        attempts: i32,
+    },
+}
+
+/// What follows a failed try, after `attempts` others, in a runtime that stood in `phase` since `phase_since`.
+#[must_use]
+pub fn after_failure(attempts: i32, phase: Phase, phase_since: OffsetDateTime, now: OffsetDateTime) -> Verdict {
+    let forgiven = phase == Phase::Ready && now - phase_since > GOOD_RUN;
+    let attempts = if forgiven { 1 } else { attempts.saturating_add(1) };
+    if attempts >= TRIES {
+        return Verdict::GiveUp { attempts };
+    }
+    Verdict::Retry { attempts, at: now + Duration::seconds(1_i64 << attempts.clamp(1, 16)) }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,314 @@
+//! One step of one runtime: look, decide, act. Every effect may be the last before a crash; the next look finds out.
+
+use super::{
+    Orchestrator,
+    decide::{self, Action, Cause, Facts, Verdict},
+};
+use crate::{
+    Error, Result,
+    data::{self, runtime::Noted, runtime::Row},
+    manager::Seen,
+    model,
+    runtime::{mask, openclaw, spec::RuntimeSpec, token},
+};
+use contract::{Code, DesiredState, Phase, Problem, RuntimeId, StartStep};
+use secrecy::ExposeSecret as _;
+use sha2::{Digest as _, Sha256};
+use std::{net::IpAddr, time::Duration};
+
+/// How long OpenClaw may take to end by itself. Idle it takes under four seconds.
+const STOP_GRACE: Duration = Duration::from_secs(20);
+/// A runtime that goes for good need not say good-bye for long.
+const DELETE_GRACE: Duration = Duration::from_secs(5);
+/// How soon an engine that does not answer is tried again.
+const ENGINE_AGAIN: Duration = Duration::from_secs(1);
+/// The longest sleep before a runtime that waits is looked at again.
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
+/// No machine boots this slowly; the server was away.
+const LONGEST_LESSON: time::Duration = time::Duration::minutes(15);
+/// How much of the log a problem quotes, in lines and characters.
+const QUOTED_LINES: usize = 3;
+const QUOTED_CHARACTERS: usize = 300;
+
+/// What follows a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Look again at once.
+    Again,
+    /// Look again after this long, or when something changes.
+    After(Duration),
+    /// Nothing to do until something changes.
+    Rest,
+}
+
+impl Orchestrator {
+    /// Looks at a runtime and does the one next thing.
+    pub async fn step(&self, runtime_id: RuntimeId) -> Result<Next> {
+        let Some(row) = data::runtime::get(&mut *self.pool.acquire().await?, runtime_id).await? else { return Ok(Next::Rest) };
+        match self.look_and_act(&row).await {
+            Err(error @ Error::Engine { .. }) => {
+                self.say_engine_is_silent(&row, &error).await?;
+                Ok(Next::After(ENGINE_AGAIN))
+            }
+            Err(error @ Error::Database(_)) => Err(error),
+            // The engine said no, or we could not: a failed try when something was to start, said otherwise.
+            Err(error) => {
+                let problem = Problem::from(error);
+                if row.desired_state == DesiredState::Running && row.phase != Phase::Ready {
+                    self.fail(&row, problem).await?;
+                    return Ok(Next::Again);
+                }
+                self.note(&row, row.phase, Some(&problem)).await?;
+                Ok(Next::After(LONGEST_WAIT))
+            }
+            next => next,
+        }
+    }
+
+    async fn look_and_act(&self, row: &Row) -> Result<Next> {
+        let seen = self.engine.look(row.runtime_id).await?;
+        let wanted = match (&seen.isolation, row.desired_state) {
+            (Some(isolation), DesiredState::Running) => Some(self.configuration(row, isolation.gateway).await?),
+            _ => None,
+        };
+        let spec = self.spec(row);
+        let lesson = data::start_history::lesson(&mut *self.pool.acquire().await?, &row.image).await?;
+        let hash = spec.hash();
+        let mut facts = facts(row, &seen, &hash, wanted.as_deref());
+        facts.deadline = decide::deadline(lesson.p95_ms, row.attempts);
+        facts.now = self.clock.now();
+        let mut action = decide::next(&facts);
+        if action == Action::Ask {
+            if row.phase != Phase::Waiting {
+                self.begin(row, StartStep::Wait, Phase::Waiting).await?;
+            }
+            facts.ready = Some(self.engine.is_ready(row.runtime_id).await?);
+            action = decide::next(&facts);
+        }
+        self.act(row, &seen, wanted.as_deref(), &spec, action).await
+    }
+
+    async fn act(&self, row: &Row, seen: &Seen, wanted: Option<&str>, spec: &RuntimeSpec, action: Action) -> Result<Next> {
+        let id = row.runtime_id;
+        match action {
+            Action::Rest(phase) => {
+                let problem = row.problem.as_ref().filter(|_| phase == Phase::Failed);
+                self.note(row, phase, problem.map(|problem| &problem.0)).await?;
+                return Ok(Next::Rest);
+            }
+            Action::Wait(time) => return Ok(Next::After(Duration::try_from(time).unwrap_or(Duration::ZERO).min(LONGEST_WAIT))),
+            // Just asked.
+            Action::Ask => return Ok(Next::After(ENGINE_AGAIN)),
+            Action::Place => {
+                self.begin(row, StartStep::Place, Phase::Creating).await?;
+                self.engine.keep_workspace(&row.volume).await?;
+                let isolation = self.engine.isolate(id).await?;
+                self.doors.open(isolation.gateway).await?;
+                self.engine.configure(id, &self.configuration(row, isolation.gateway).await?).await?;
+            }
+            Action::Create => {
+                self.begin(row, StartStep::Create, Phase::Creating).await?;
+                self.give_key(row).await?;
+                self.engine.keep_workspace(&row.volume).await?;
+                self.engine.create(spec).await?;
+            }
+            Action::Start => {
+                self.begin(row, StartStep::Start, Phase::Starting).await?;
+                if let Some(isolation) = seen.isolation {
+                    self.doors.open(isolation.gateway).await?;
+                }
+                self.engine.start(id).await?;
+            }
+            Action::Welcome => {
+                self.welcome(row).await?;
+                return Ok(Next::Rest);
+            }
+            Action::Configure => {
+                if let Some(text) = wanted {
+                    self.engine.configure(id, text).await?;
+                }
+            }
+            Action::Fail(cause) => {
+                let problem = self.explain(row, &cause).await?;
+                self.fail(row, problem).await?;
+            }
+            Action::Stop => {
+                let (phase, grace) = match (row.desired_state, row.phase) {
+                    (DesiredState::Deleted, _) => (Phase::Deleting, DELETE_GRACE),
+                    (DesiredState::Stopped | DesiredState::Running, kept @ (Phase::Retrying | Phase::Failed)) => (kept, DELETE_GRACE),
+                    (DesiredState::Stopped | DesiredState::Running, _) => (Phase::Stopping, STOP_GRACE),
+                };
+                if phase != row.phase {
+                    self.note(row, phase, None).await?;
+                }
+                self.engine.stop(id, grace).await?;
+            }
+            Action::Remove => self.engine.remove(id).await?,
+            Action::Release => self.engine.release(id).await?,
+            Action::Finish { wipe } => {
+                if wipe {
+                    self.engine.wipe_workspace(&row.volume).await?;
+                }
+                data::runtime::finish(&mut *self.pool.acquire().await?, id, row.generation, self.clock.now()).await?;
+                return Ok(Next::Rest);
+            }
+        }
+        Ok(Next::Again)
+    }
+
+    /// What the runtime's container is made from.
+    fn spec(&self, row: &Row) -> RuntimeSpec {
+        RuntimeSpec {
+            runtime_id: row.runtime_id,
+            revision: row.revision,
+            image: row.image.clone(),
+            workspace: row.volume.clone(),
+            memory_bytes: row.memory_bytes,
+            cpu_millis: row.cpu_millis,
+            pids: row.pids,
+            model_key: token::derive(&self.key_root, row.runtime_id, row.revision).whole,
+        }
+    }
+
+    /// What the runtime's configuration should say.
+    pub(super) async fn configuration(&self, row: &Row, gateway: IpAddr) -> Result<String> {
+        let models = model::catalog::offered(&mut *self.pool.acquire().await?).await?;
+        Ok(openclaw::render(&openclaw::Setting {
+            person: &row.person_email,
+            origin: &self.origin(&row.host_label),
+            gateway,
+            internal_port: self.config.entry.internal_port,
+            models: &models,
+        }))
+    }
+
+    async fn give_key(&self, row: &Row) -> Result<()> {
+        let key = token::derive(&self.key_root, row.runtime_id, row.revision);
+        let hash: [u8; 32] = Sha256::digest(key.secret.expose_secret().as_bytes()).into();
+        let mut transaction = data::begin(&self.pool).await?;
+        data::model_key::put_runtime_key(
+            &mut transaction,
+            row.person_id,
+            row.runtime_id,
+            &row.name,
+            &key.public_id,
+            &hash,
+            self.clock.now(),
+        )
+        .await?;
+        data::listen::notify(&mut transaction, data::listen::Change::Keys { person_id: row.person_id }).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    async fn begin(&self, row: &Row, step: StartStep, phase: Phase) -> Result<()> {
+        let mut transaction = data::begin(&self.pool).await?;
+        data::runtime::begin_step(&mut transaction, row.runtime_id, row.generation, step, self.clock.now()).await?;
+        let noted = Noted { phase, problem: None, attempts: row.attempts, retry_at: None };
+        data::runtime::note(&mut transaction, row.runtime_id, row.generation, &noted, self.clock.now()).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    async fn welcome(&self, row: &Row) -> Result<()> {
+        let now = self.clock.now();
+        let mut transaction = data::begin(&self.pool).await?;
+        let began = data::runtime::end_start(&mut transaction, row.runtime_id, now).await?;
+        // Only a start that went well the first time, without us away for long in between, teaches how long one takes.
+        if let Some(began) = began.filter(|began| row.attempts == 0 && now - *began < LONGEST_LESSON) {
+            let took = i64::try_from((now - began).whole_milliseconds()).unwrap_or(i64::MAX);
+            data::start_history::insert(&mut transaction, &row.image, took, now).await?;
+        }
+        let noted = Noted { phase: Phase::Ready, problem: None, attempts: row.attempts, retry_at: None };
+        data::runtime::note(&mut transaction, row.runtime_id, row.generation, &noted, now).await?;
+        transaction.commit().await?;
+        tracing::info!(runtime = %row.runtime_id, name = row.name, "a runtime is ready");
+        Ok(())
+    }
+
+    /// Notes a phase.
+    async fn note(&self, row: &Row, phase: Phase, problem: Option<&Problem>) -> Result<()> {
+        let noted = Noted { phase, problem, attempts: row.attempts, retry_at: row.retry_at };
+        data::runtime::note(&mut *self.pool.acquire().await?, row.runtime_id, row.generation, &noted, self.clock.now()).await
+    }
+
+    /// Notes a failed try and what follows.
+    async fn fail(&self, row: &Row, mut problem: Problem) -> Result<()> {
+        let now = self.clock.now();
+        let (phase, attempts, retry_at) = match decide::after_failure(row.attempts, row.phase, row.phase_since, now) {
+            Verdict::Retry { attempts, at } => (Phase::Retrying, attempts, Some(at)),
+            Verdict::GiveUp { attempts } => {
+                problem.message = format!("Gave up after {attempts} tries. {}", problem.message);
+                (Phase::Failed, attempts, None)
+            }
+        };
+        tracing::warn!(runtime = %row.runtime_id, attempts, code = %problem.code, "a try to run a runtime failed: {}", problem.message);
+        let noted = Noted { phase, problem: Some(&problem), attempts, retry_at };
+        data::runtime::note(&mut *self.pool.acquire().await?, row.runtime_id, row.generation, &noted, now).await
+    }
+
+    async fn say_engine_is_silent(&self, row: &Row, error: &Error) -> Result<()> {
+        let problem = silent_engine();
+        // Said once, when it begins.
+        if row.problem.as_ref().map(|said| &said.0) != Some(&problem) {
+            tracing::warn!(runtime = %row.runtime_id, error = %crate::error::chain(error), "the container engine does not answer");
+        }
+        match row.phase {
+            // It runs, as far as anybody knows.
+            Phase::Ready | Phase::Stopped | Phase::Failed | Phase::Retrying | Phase::Deleted => Ok(()),
+            Phase::Pending | Phase::Creating | Phase::Starting | Phase::Waiting | Phase::Stopping | Phase::Deleting => {
+                self.note(row, row.phase, Some(&problem)).await
+            }
+        }
+    }
+
+    async fn explain(&self, row: &Row, cause: &Cause) -> Result<Problem> {
+        let words = self.last_words(row.runtime_id).await;
+        Ok(match cause {
+            Cause::Ended { out_of_memory: true, .. } => {
+                let gib = row.memory_bytes / (1024 * 1024) * 10 / 1024;
+                Problem::new(Code::RuntimeStartFailed, format!("OpenClaw ran out of memory ({}.{} GiB) and was ended.", gib / 10, gib % 10))
+                    .remedy("Your workspace is safe. Ask your administrator for more memory if it happens again.")
+            }
+            Cause::Ended { code, out_of_memory: false } => {
+                Problem::new(Code::RuntimeStartFailed, format!("OpenClaw ended by itself with exit code {code}.{words}"))
+                    .remedy("Your workspace is safe. The log says more.")
+            }
+            Cause::Slow { deadline } => {
+                Problem::new(Code::RuntimeStartFailed, format!("OpenClaw was not ready after {} s.{words}", deadline.whole_seconds()))
+                    .remedy("This machine may be busy. Your workspace is safe.")
+            }
+        })
+    }
+
+    /// The end of the log, for a problem. That it cannot be read is no second problem.
+    async fn last_words(&self, runtime_id: RuntimeId) -> String {
+        let lines = self.engine.logs(runtime_id, QUOTED_LINES).await.unwrap_or_default();
+        let text = lines.iter().map(|line| mask::keys(line.trim())).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" / ");
+        let skip = text.chars().count().saturating_sub(QUOTED_CHARACTERS);
+        if text.is_empty() { String::new() } else { format!(" Its last words: {}", text.chars().skip(skip).collect::<String>()) }
+    }
+}
+
+/// What is said while the engine does not answer.
+pub(super) fn silent_engine() -> Problem {
+    Problem::new(Code::Unavailable, "The container engine does not answer. Your workspace is safe; this goes on by itself once it is back.")
+        .remedy("If it lasts, tell your administrator.")
+}
+
+/// The facts of a runtime without time: deadline and clock are the caller's to set.
+pub(super) fn facts<'a>(row: &Row, seen: &'a Seen, spec_hash: &'a str, wanted: Option<&str>) -> Facts<'a> {
+    Facts {
+        desired: row.desired_state,
+        retention: row.retention,
+        phase: row.phase,
+        revision: row.revision,
+        spec_hash,
+        retry_at: row.retry_at,
+        deadline: time::Duration::ZERO,
+        container: seen.container.as_ref(),
+        isolated: seen.isolation.is_some(),
+        configured: seen.configuration.is_some(),
+        current: wanted.is_some() && seen.configuration.as_deref() == wanted,
+        ready: None,
+        now: time::OffsetDateTime::UNIX_EPOCH,
+    }
+}
