@@ -1,0 +1,87 @@
+// The people of the tests, and how they come to be signed in. A signed-in browser is kept, so that each signs in once.
+import { type Browser, type BrowserContext, type Page, expect } from '@playwright/test';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { running } from './product';
+
+/** Somebody of the tests. */
+export interface Person {
+  name: string;
+  email: string;
+  password: string;
+}
+
+const person = (name: string, email: string): Person => ({ name, email, password: `${email.split('@')[0]} keeps 3 long words` });
+
+export const MIRA = person('Mira Okafor', 'mira@acme.example');
+export const ADA = person('Ada Lindqvist', 'ada@acme.example');
+export const JONAS = person('Jonas Berg', 'jonas@acme.example');
+export const SANA = person('Sana Khan', 'sana@acme.example');
+export const WEI = person('Wei Chen', 'wei@acme.example');
+export const NOOR = person('Noor Haddad', 'noor@acme.example');
+
+const stateOf = (who: Person) => join(running().states, `${who.email}.json`);
+
+/** Keeps the browser's session for later tests. */
+export async function keep(context: BrowserContext, who: Person): Promise<void> {
+  await context.storageState({ path: stateOf(who) });
+}
+
+/** A browser in which this person is signed in already. */
+export async function browserOf(browser: Browser, who: Person, options: { javaScriptEnabled?: boolean } = {}): Promise<BrowserContext> {
+  return browser.newContext({ baseURL: running().url, storageState: stateOf(who), ...options });
+}
+
+/** A browser in which nobody is signed in. */
+export async function freshBrowser(browser: Browser, options: { javaScriptEnabled?: boolean } = {}): Promise<BrowserContext> {
+  return browser.newContext({ baseURL: running().url, ...options });
+}
+
+/** A page of a person who was invited and has accepted; the invitation is made once. */
+export async function pageOf(browser: Browser, who: Person): Promise<Page> {
+  if (!existsSync(stateOf(who))) {
+    const office = await browserOf(browser, MIRA);
+    const link = await invite(await office.newPage(), who);
+    await office.close();
+    const home = await freshBrowser(browser);
+    await accept(await home.newPage(), link, who);
+    await keep(home, who);
+    await home.close();
+  }
+  return (await browserOf(browser, who)).newPage();
+}
+
+/** Invites by e-mail address and reads the one-use link from the page. */
+export async function invite(page: Page, who: Person): Promise<string> {
+  await page.goto('/admin/people');
+  await settled(page);
+  const form = page.getByRole('form', { name: /invite/i });
+  await form.getByLabel('E-mail').fill(who.email);
+  await form.getByRole('button', { name: /invite/i }).click();
+  const link = page.getByText(/\/invitation\/[\w-]+/).first();
+  await expect(link).toBeVisible();
+  return ((await link.textContent()) ?? '').trim().match(/http\S+\/invitation\/[\w-]+/)![0];
+}
+
+/** Opens an invitation and chooses a password; ends at home. */
+export async function accept(page: Page, link: string, who: Person): Promise<void> {
+  await page.goto(link);
+  await settled(page);
+  await expect(page.getByText(who.email).first()).toBeVisible();
+  await page.getByLabel('Name').fill(who.name);
+  await page.getByLabel('Password', { exact: true }).fill(who.password);
+  await page.getByRole('button', { name: /accept|join|create/i }).click();
+  await page.waitForURL((url) => url.pathname === '/');
+}
+
+/** Signs in on the page as it is. */
+export async function signIn(page: Page, who: Person, password = who.password): Promise<void> {
+  await page.getByLabel('E-mail').fill(who.email);
+  await page.getByLabel('Password').fill(password);
+  await page.getByRole('button', { name: 'Sign in', exact: true }).click();
+}
+
+/** Waits until the script has taken the page over, where script is on: what is typed before could be lost. */
+export async function settled(page: Page): Promise<void> {
+  await page.locator('html[data-hydrated], html:has(noscript:not(:empty))').first().waitFor({ state: 'attached' });
+}

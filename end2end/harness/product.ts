@@ -1,0 +1,194 @@
+// The product under test: one `clawloops serve` with ports, data directory and instance name of its own.
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { type AddressInfo, connect, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+
+const REPOSITORY = resolve(import.meta.dirname, '..', '..');
+/** How long the first start may take: a database cluster is made, LiteLLM boots. */
+const START_MS = 180_000;
+/** How long a stop may take. */
+const STOP_MS = 45_000;
+
+/** What the tests need to know of the running product. */
+export interface Running {
+  /** `http://clawloops.localhost:<port>`. */
+  url: string;
+  /** The port of the dashboard and of the runtimes' hosts. */
+  port: number;
+  /** Ports of the supervised parts. */
+  ports: { internal: number; litellm: number; local: number };
+  /** Tells this installation apart on the engine. */
+  instance: string;
+  /** Where its data lies. */
+  data: string;
+  /** Where the tests keep signed-in browsers. */
+  states: string;
+  /** What it printed. */
+  log: string;
+  /** The one-use set-up link. */
+  setupLink: string;
+  /** The program. */
+  program: string;
+  /** The environment it runs in. */
+  environment: Record<string, string>;
+}
+
+/** What the global set-up left for the workers. */
+export function running(): Running {
+  const text = process.env.CLAWLOOPS_END2END;
+  if (!text) throw new Error('No product runs: the global set-up has not finished.');
+  return JSON.parse(text) as Running;
+}
+
+/** Free ports, all different. Something else may take one before the product does; it then says so and the run fails at once. */
+async function freePorts(count: number): Promise<number[]> {
+  const held = await Promise.all(
+    Array.from({ length: count }, async () => {
+      const server = createServer();
+      await new Promise<void>((done, fail) => server.once('error', fail).listen(0, '127.0.0.1', done));
+      return server;
+    }),
+  );
+  const ports = held.map((server) => (server.address() as AddressInfo).port);
+  await Promise.all(held.map((server) => new Promise((done) => server.close(done))));
+  return ports;
+}
+
+function given(name: string, otherwise?: string): string {
+  const value = process.env[name] ?? otherwise;
+  if (!value) throw new Error(`${name} is not set. \`make test\` sets it.`);
+  return value;
+}
+
+/** Starts the product and waits until it serves pages and has said its set-up link. */
+export async function start(): Promise<{ running: Running; process: ChildProcess }> {
+  const [port, internal, litellm, local] = (await freePorts(4)) as [number, number, number, number];
+  const home = mkdtempSync(join(tmpdir(), 'clawloops-e2e-'));
+  const instance = `e2e-${randomBytes(3).toString('hex')}`;
+  const program = resolve(REPOSITORY, given('CLAWLOOPS_BIN', 'target/release/clawloops'));
+  const url = `http://clawloops.localhost:${port}`;
+  const environment: Record<string, string> = {
+    ...(process.env as Record<string, string>),
+    CLAWLOOPS_LISTEN: `127.0.0.1:${port}`,
+    CLAWLOOPS_PUBLIC_URL: url,
+    CLAWLOOPS_SITE_DIR: resolve(REPOSITORY, given('CLAWLOOPS_SITE_DIR', 'target/site')),
+    CLAWLOOPS_INTERNAL_PORT: String(internal),
+    CLAWLOOPS_DATA_DIR: join(home, 'data'),
+    CLAWLOOPS_INSTANCE: instance,
+    CLAWLOOPS_RUNTIME_IMAGE: given('CLAWLOOPS_RUNTIME_IMAGE'),
+    CLAWLOOPS_LITELLM_BIN: given('CLAWLOOPS_LITELLM_BIN'),
+    CLAWLOOPS_LITELLM_PORT: String(litellm),
+    CLAWLOOPS_LOCAL_MODEL_BIN: given('CLAWLOOPS_LOCAL_MODEL_BIN'),
+    CLAWLOOPS_LOCAL_MODEL_PORT: String(local),
+    RUST_LOG: process.env.RUST_LOG ?? 'info',
+    NO_COLOR: '1',
+  };
+  // Parts of the machine's own must not be taken for the product's.
+  for (const name of ['DATABASE_URL', 'LITELLM_URL', 'LITELLM_MASTER_KEY', 'CLAWLOOPS_MASTER_KEY', 'LD_PRELOAD']) delete environment[name];
+
+  const log = join(REPOSITORY, 'end2end', 'server.log');
+  const file = openSync(log, 'w');
+  // A session of its own: an interrupt at the terminal reaches the tests, and they stop the product in order.
+  const child = spawn(program, ['serve'], { env: environment, cwd: home, stdio: ['ignore', file, file], detached: true });
+  closeSync(file);
+  let ended = '';
+  child.once('error', (error) => (ended = String(error)));
+  child.once('exit', (code, signal) => (ended ||= `ended with ${signal ?? code}`));
+
+  const states = join(home, 'states');
+  mkdirSync(states);
+  const result: Running = {
+    url,
+    port,
+    ports: { internal, litellm, local },
+    instance,
+    data: home,
+    states,
+    log,
+    setupLink: '',
+    program,
+    environment,
+  };
+  const end = Date.now() + START_MS;
+  while (Date.now() < end) {
+    const said = readFileSync(log, 'utf8');
+    const link = said.match(/http:\/\/clawloops\.localhost:\d+\/setup\/[\w-]+/)?.[0];
+    if (ended) throw new Error(`The server ${ended}. It said:\n${said.slice(-4000)}`);
+    if (link && (await answers(url))) return { running: { ...result, setupLink: link }, process: child };
+    await new Promise((done) => setTimeout(done, 100));
+  }
+  child.kill('SIGTERM');
+  throw new Error(`The server was not up after ${START_MS / 1000} s. It said:\n${readFileSync(log, 'utf8').slice(-4000)}`);
+}
+
+async function answers(url: string): Promise<boolean> {
+  try {
+    return (await fetch(`${url}/healthz`)).ok;
+  } catch {
+    return false;
+  }
+}
+
+/** Stops the product as a person would, and tells what it left running. */
+export async function stop(child: ChildProcess, product: Running): Promise<string[]> {
+  const faults: string[] = [];
+  if (child.exitCode !== null || child.signalCode !== null) {
+    faults.push(`the server ended before it was stopped (${child.signalCode ?? child.exitCode})`);
+  } else {
+    const gone = new Promise<boolean>((done) => {
+      child.once('exit', () => done(true));
+      setTimeout(() => done(false), STOP_MS).unref();
+    });
+    child.kill('SIGTERM');
+    if (!(await gone)) {
+      child.kill('SIGKILL');
+      faults.push(`the server did not stop within ${STOP_MS / 1000} s`);
+    } else if (child.exitCode !== 0) {
+      faults.push(`the server stopped with ${child.signalCode ?? child.exitCode}`);
+    }
+  }
+  for (const [pid, command] of processesOf(product.data)) {
+    faults.push(`still runs: ${command}`);
+    process.kill(pid, 'SIGKILL');
+  }
+  for (const [name, port] of Object.entries({ dashboard: product.port, ...product.ports })) {
+    if (await listens(port)) faults.push(`something still listens on the port of ${name}`);
+  }
+  return faults;
+}
+
+/** Processes that name the data directory: PostgreSQL, LiteLLM and whatever else was started for it. */
+function processesOf(data: string): [number, string][] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
+    .flatMap((name): [number, string][] => {
+      try {
+        const command = readFileSync(`/proc/${name}/cmdline`, 'utf8').replaceAll('\0', ' ').trim();
+        return command.includes(data) ? [[Number(name), command]] : [];
+      } catch {
+        return []; // gone meanwhile
+      }
+    });
+}
+
+function listens(port: number): Promise<boolean> {
+  return new Promise((done) => {
+    const socket = connect(port, '127.0.0.1');
+    socket.once('connect', () => (socket.destroy(), done(true)));
+    socket.once('error', () => done(false));
+  });
+}
+
+/** Runs another verb of the program beside the server, on the same data. */
+export function clawloops(product: Running, args: string[], input = ''): { status: number | null; output: string } {
+  const ended = spawnSync(product.program, args, { env: product.environment, cwd: product.data, input, encoding: 'utf8', timeout: 60_000 });
+  return { status: ended.status, output: `${ended.stdout}${ended.stderr}` };
+}
+
+/** Removes the data of the run. */
+export function forget(product: Running): void {
+  rmSync(product.data, { recursive: true, force: true });
+}

@@ -1,0 +1,291 @@
+// Steps 3 to 10 as one person and one administrator live them, in two browsers, in this order.
+import OpenAI from 'openai';
+import type { BrowserContext, Page } from '@playwright/test';
+import { expect, test } from '../harness/test';
+import { answered, chatReady, control, controlFrame, say } from '../harness/control_ui';
+import { environment, held, run } from '../harness/docker';
+import { revokeKey, makeKey } from '../harness/keys';
+import { limited } from '../harness/limits';
+import { ADA, MIRA, accept, browserOf, freshBrowser, invite } from '../harness/people';
+import { running } from '../harness/product';
+import { START_MS, type Runtime, deleted, ready, stopped, watched } from '../harness/runtimes';
+import { ask, curl } from '../harness/web';
+
+const DEMO = 'demo';
+const LOCAL = 'local-tiny';
+/** What the demo model says of itself. */
+const DEMO_ANSWER = /demo/i;
+/** Revocation is promised within two seconds; a busy machine gets a little more before the test gives up. */
+const AT_ONCE_MS = 5_000;
+
+test.describe.configure({ mode: 'serial' });
+test.setTimeout(240_000);
+
+let office: BrowserContext;
+let mira: Page;
+let home: BrowserContext;
+let ada: Page;
+let runtime: Runtime;
+let key: string;
+/** Tokens of the local model as the API itself counted them, in and out. */
+const counted = { calls: 0, input: 0, output: 0 };
+
+test.beforeAll(async ({ browser }) => {
+  office = await browserOf(browser, MIRA);
+  mira = await office.newPage();
+  home = await freshBrowser(browser);
+  ada = await home.newPage();
+});
+
+test.afterAll(async () => {
+  await office?.close();
+  await home?.close();
+});
+
+test('3: the administrator invites a person, who chooses a password and lands at home', async () => {
+  const link = await invite(mira, ADA);
+  await expect(mira.getByRole('button', { name: /copy/i }).first()).toBeVisible();
+  await accept(ada, link, ADA);
+  await expect(ada.getByRole('heading', { level: 1 })).toContainText('Ada');
+  const session = (await home.cookies()).find((cookie) => cookie.name === '__Host-clawloops_session');
+  expect(session).toMatchObject({ httpOnly: true, secure: true, sameSite: 'Lax' });
+  await expect(mira.getByRole('cell', { name: ADA.email })).toBeVisible();
+});
+
+test('4: they press Start and see true phases, live, until it is ready', async () => {
+  await ada.getByRole('button', { name: 'Start', exact: true }).click();
+  await ada.waitForURL(/\/runtimes\/[0-9a-f-]{36}$/);
+  const id = new URL(ada.url()).pathname.split('/').pop()!;
+  const seen = await watched(ada);
+  // Each step was seen under way or done, in this order, and the page never went back.
+  expect(seen.steps).toEqual(['Place found', 'Container created', 'Container started', 'OpenClaw answers']);
+  expect(seen.states.at(0)).toBe('Starting');
+  expect(seen.states.at(-1)).toBe('Running');
+  expect(seen.elapsed.length).toBeGreaterThan(2);
+  expect([...seen.elapsed].sort((a, b) => a - b)).toEqual(seen.elapsed);
+  const origin = await ada.getByText(/[\w-]+\.clawloops\.localhost:\d+/).first().innerText();
+  runtime = { id, origin: origin.startsWith('http') ? origin.trim() : `http://${origin.trim()}` };
+  expect(held(running().instance, 'container')).toHaveLength(1);
+});
+
+test('5: Open shows the real Control UI inside the dashboard, signed in, with nothing to pair', async () => {
+  await ada.getByRole('link', { name: 'Open', exact: true }).click();
+  await ada.waitForURL(/\/open$/);
+  await chatReady(ada);
+  const ui = control(ada);
+  await expect(ui.getByText(/approve this browser|pairing/i)).toHaveCount(0);
+  await expect(ui.getByRole('button', { name: /identity.*ada/i })).toBeVisible();
+
+  const frame = await controlFrame(ada);
+  expect(new URL(frame.url()).origin).toBe(runtime.origin);
+  expect(frame.url()).not.toMatch(/ticket|token/);
+  const kept = await frame.evaluate(() => JSON.stringify({ ...localStorage, ...sessionStorage, cookie: document.cookie }));
+  expect(kept).not.toMatch(/cl_rt_|cl_live_|clawloops_runtime|clawloops_session|"[^"]*token[^"]*":/i);
+  const cookies = await home.cookies();
+  for (const cookie of cookies) expect(kept).not.toContain(cookie.value);
+  expect(cookies.filter((cookie) => cookie.domain === new URL(runtime.origin).hostname)).toMatchObject([{ httpOnly: true, secure: true }]);
+  // The dashboard's own page is out of the frame's reach.
+  expect(await frame.evaluate(() => { try { return String(window.parent.document.title); } catch { return 'closed'; } })).toBe('closed');
+});
+
+test('5: it fills the window and comes back', async () => {
+  const narrow = await ada.locator('iframe').boundingBox();
+  await ada.getByRole('button', { name: /fill the window/i }).click();
+  await expect.poll(async () => (await ada.locator('iframe').boundingBox())?.height ?? 0).toBeGreaterThan(narrow!.height);
+  await ada.getByRole('button', { name: /show the bar|leave|back to the dashboard/i }).first().click();
+  await expect.poll(async () => (await ada.locator('iframe').boundingBox())?.height ?? 0).toBe(narrow!.height);
+});
+
+test('6: a message reaches the model through the proxy, and the answer appears', async () => {
+  await say(ada, 'Good morning from Ada');
+  await answered(ada, DEMO_ANSWER, 1);
+  // The runtime holds a key of its own and no other secret.
+  const [container] = held(running().instance, 'container');
+  const secrets = environment(container!).filter((line) => /key|token|secret|password/i.test(line));
+  expect(secrets).toEqual([expect.stringMatching(/^CLAWLOOPS_MODEL_KEY=cl_rt_/)]);
+});
+
+test('7: a key of their own, shown once', async () => {
+  const page = await home.newPage();
+  key = await makeKey(page, 'laptop');
+  await page.goto('/models');
+  await expect(page.getByRole('row', { name: 'laptop' })).toBeVisible();
+  await expect(page.getByText(key)).toHaveCount(0);
+  await page.close();
+});
+
+test('7: curl uses it, whole and streamed', async () => {
+  const authorization = ['--header', `Authorization: Bearer ${key}`];
+  const models = await curl('/v1/models', ...authorization);
+  expect(models.status).toBe(200);
+  const names = (JSON.parse(models.body) as { data: { id: string }[] }).data.map((model) => model.id);
+  expect(names).toEqual(expect.arrayContaining([DEMO, LOCAL]));
+
+  const say = (model: string, stream: boolean) =>
+    curl('/v1/chat/completions', ...authorization, '--header', 'Content-Type: application/json', '--no-buffer', '--data', JSON.stringify({ model, stream, max_tokens: 16, messages: [{ role: 'user', content: 'Hello' }] }));
+  const whole = await say(DEMO, false);
+  expect(whole.status).toBe(200);
+  const answer = JSON.parse(whole.body) as { choices: { message: { content: string } }[]; usage: { total_tokens: number } };
+  expect(answer.choices[0]!.message.content).toMatch(DEMO_ANSWER);
+  expect(answer.usage.total_tokens).toBeGreaterThan(0);
+
+  const streamed = await say(DEMO, true);
+  expect(streamed.status).toBe(200);
+  const lines = streamed.body.split('\n').filter((line) => line.startsWith('data: '));
+  expect(lines.at(-1)).toBe('data: [DONE]');
+  const text = lines.slice(0, -1).map((line) => (JSON.parse(line.slice(6)) as OpenAI.ChatCompletionChunk).choices[0]?.delta.content ?? '').join('');
+  expect(text).toMatch(DEMO_ANSWER);
+  // Nobody asked for the count of tokens, so the chunk that the proxy asked for is not passed on.
+  expect(streamed.body).not.toContain('"choices":[]');
+});
+
+test('7: the openai client uses it with the real local model, whole and streamed', async () => {
+  const client = new OpenAI({ baseURL: `${running().url}/v1`, apiKey: key, maxRetries: 0 });
+  const messages = [{ role: 'user' as const, content: 'Say something' }];
+  const whole = await client.chat.completions.create({ model: LOCAL, messages, max_tokens: 12 });
+  expect(whole.choices[0]!.message.role).toBe('assistant');
+  const note = (usage: OpenAI.CompletionUsage) => {
+    expect(usage.prompt_tokens).toBeGreaterThan(0);
+    expect(usage.completion_tokens).toBeLessThanOrEqual(12);
+    counted.calls += 1;
+    counted.input += usage.prompt_tokens;
+    counted.output += usage.completion_tokens;
+  };
+  note(whole.usage!);
+
+  const stream = await client.chat.completions.create({ model: LOCAL, messages, max_tokens: 12, stream: true, stream_options: { include_usage: true } });
+  let chunks = 0;
+  let usage: OpenAI.CompletionUsage | null | undefined;
+  for await (const chunk of stream) {
+    chunks += chunk.choices.length;
+    usage = chunk.usage ?? usage;
+  }
+  expect(chunks).toBeGreaterThan(1);
+  note(usage!);
+
+  const refused = await client.chat.completions.create({ model: 'no-such-model', messages }).catch((error: unknown) => error);
+  expect(refused).toBeInstanceOf(OpenAI.NotFoundError);
+});
+
+test('7: revoked, it stops working at once', async () => {
+  const page = await home.newPage();
+  await revokeKey(page, 'laptop');
+  expect((await curl('/v1/models', '--header', `Authorization: Bearer ${key}`)).status).toBe(401);
+  await page.close();
+});
+
+test('8: the usage page counts what the API counted, by day and model', async () => {
+  const page = await home.newPage();
+  await page.goto('/usage');
+  const table = page.getByRole('table', { name: /by model/i });
+  const row = table.getByRole('row', { name: LOCAL });
+  await expect(row.getByRole('cell')).toContainText([String(counted.calls), String(counted.input), String(counted.output)]);
+  await expect(table.getByRole('row', { name: DEMO })).toBeVisible();
+  const today = new Date().toISOString().slice(0, 10);
+  await page.getByText(/show as table/i).click();
+  await expect(page.getByRole('table', { name: /by day/i }).locator(`time[datetime^="${today}"]`).first()).toBeVisible();
+  await page.close();
+});
+
+test('8: the administrator sees it for everyone', async () => {
+  await mira.goto('/admin/usage');
+  const people = mira.getByRole('table', { name: /by person/i });
+  await expect(people.getByRole('row', { name: ADA.name })).toBeVisible();
+  await expect(mira.getByRole('table', { name: /by model/i }).getByRole('row', { name: LOCAL })).toContainText(String(counted.input));
+});
+
+test('8: past a limit the chat says so in plain words, and works again once it is raised, without a restart', async () => {
+  const [container] = held(running().instance, 'container');
+  const before = run(container!);
+  await limited(mira, ADA, 'Tokens', 'Day', '10');
+  await say(ada, 'Is there anything left?');
+  await answered(ada, /limit/i, 1);
+  const said = await control(ada).getByRole('log').getByRole('paragraph').filter({ hasText: /limit/i }).innerText();
+  expect(said).toMatch(/token/i);
+  expect(said).toMatch(/administrator/i);
+
+  await limited(mira, ADA, 'Tokens', 'Day', '900000000');
+  await say(ada, 'And now?');
+  await answered(ada, DEMO_ANSWER, 2);
+  expect(run(container!)).toEqual(before);
+});
+
+test('9: stopped and started again, the conversation is still there', async () => {
+  await stopped(ada, runtime.id);
+  expect(held(running().instance, 'container')).toEqual([]);
+  await ada.getByRole('button', { name: 'Start', exact: true }).click();
+  // A start has been measured on this machine by now, so the page says how long one usually takes.
+  await expect(ada.getByText(/usually ready in/i)).toBeVisible();
+  await ready(ada);
+  await ada.goto(`/runtimes/${runtime.id}/open`);
+  await chatReady(ada);
+  await expect(control(ada).getByRole('log').getByText('Good morning from Ada', { exact: true })).toBeVisible();
+  await answered(ada, DEMO_ANSWER, 2);
+});
+
+test('10: disabled, the person is closed out everywhere at once', async () => {
+  const page = await home.newPage();
+  key = await makeKey(page, 'second');
+  await page.goto('/usage');
+  expect((await curl('/v1/models', '--header', `Authorization: Bearer ${key}`)).status).toBe(200);
+  // A fresh look at OpenClaw, so that its WebSocket is one that this test has seen open.
+  const opened = ada.waitForEvent('websocket', (socket) => socket.url().includes(new URL(runtime.origin).host));
+  await ada.reload();
+  const socket = await opened;
+  await chatReady(ada);
+  expect(socket.isClosed()).toBe(false);
+
+  await mira.goto('/admin/people');
+  await mira.getByRole('link', { name: ADA.name }).click();
+  await mira.getByRole('button', { name: /^disable/i }).click();
+  const cut = socket.waitForEvent('close', { timeout: AT_ONCE_MS });
+  await mira.getByRole('dialog').getByRole('button', { name: /^disable/i }).click();
+
+  await cut;
+  await expect.poll(async () => (await curl('/v1/models', '--header', `Authorization: Bearer ${key}`)).status, { timeout: AT_ONCE_MS }).toBe(401);
+  // An open page leaves by itself.
+  await expect(page).toHaveURL(/\/sign-in/, { timeout: AT_ONCE_MS });
+  await ada.goto('/');
+  await expect(ada).toHaveURL(/\/sign-in/);
+  const host = new URL(runtime.origin).hostname;
+  const cookie = (await home.cookies(runtime.origin)).map((one) => `${one.name}=${one.value}`).join('; ');
+  expect((await ask('/', { host, headers: { accept: 'application/json', cookie } })).status).toBe(401);
+  await expect.poll(() => held(running().instance, 'container'), { timeout: START_MS }).toEqual([]);
+  await ada.getByLabel('E-mail').fill(ADA.email);
+  await ada.getByLabel('Password').fill(ADA.password);
+  await ada.getByRole('button', { name: 'Sign in', exact: true }).click();
+  await expect(ada.getByRole('alert')).toContainText('Your account is disabled.');
+  await page.close();
+});
+
+test('9: deleting asks whether to keep the workspace: kept, it is found again; wiped, nothing is left', async () => {
+  await mira.getByRole('button', { name: /^enable/i }).click();
+  await expect(mira.getByText('Active', { exact: true }).first()).toBeVisible();
+  await ada.goto('/sign-in');
+  await ada.getByLabel('E-mail').fill(ADA.email);
+  await ada.getByLabel('Password').fill(ADA.password);
+  await ada.getByRole('button', { name: 'Sign in', exact: true }).click();
+  await ada.waitForURL((url) => url.pathname === '/');
+
+  await ada.goto(`/runtimes/${runtime.id}`);
+  const name = await ada.getByRole('heading', { level: 1 }).innerText();
+  const [workspace] = held(running().instance, 'volume');
+  await deleted(ada, runtime.id, 'keep');
+  await expect.poll(() => held(running().instance, 'network'), { timeout: START_MS }).toEqual([]);
+  expect(held(running().instance, 'volume')).toEqual([workspace]);
+
+  await ada.goto('/');
+  await ada.getByLabel('Name').fill(name);
+  await ada.getByRole('button', { name: 'Start', exact: true }).click();
+  await ada.waitForURL(/\/runtimes\/[0-9a-f-]{36}$/);
+  const again = new URL(ada.url()).pathname.split('/').pop()!;
+  await ready(ada);
+  await ada.getByRole('link', { name: 'Open', exact: true }).click();
+  await chatReady(ada);
+  await expect(control(ada).getByRole('log').getByText('Good morning from Ada', { exact: true })).toBeVisible();
+
+  await deleted(ada, again, 'wipe');
+  for (const kind of ['container', 'network', 'volume'] as const) {
+    await expect.poll(() => held(running().instance, kind), { timeout: START_MS }).toEqual([]);
+  }
+});
