@@ -7,7 +7,10 @@ const HERE = import.meta.dirname;
 
 /** Where Chromium lies. */
 export function chromium(): string {
-  return process.env.CLAWLOOPS_CHROMIUM ?? '/usr/bin/chromium';
+  const names = ['chromium', 'chromium-browser', 'google-chrome'];
+  const folders = (process.env.PATH ?? '/usr/bin').split(':');
+  const found = names.flatMap((name) => folders.map((folder) => join(folder, name))).find((path) => existsSync(path));
+  return process.env.CLAWLOOPS_CHROMIUM ?? found ?? '/usr/bin/chromium';
 }
 
 /** The environment of Chromium: ours, and the shield of `still_network.c`, which says why. */
