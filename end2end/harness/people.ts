@@ -27,14 +27,28 @@ export async function keep(context: BrowserContext, who: Person): Promise<void> 
   await context.storageState({ path: stateOf(who) });
 }
 
+/** Browsers in which script is off. */
+const withoutScript = new WeakSet<BrowserContext>();
+
+/** What a browser of the tests may differ in. */
+export interface Kind {
+  javaScriptEnabled?: boolean;
+}
+
 /** A browser in which this person is signed in already. */
-export async function browserOf(browser: Browser, who: Person, options: { javaScriptEnabled?: boolean } = {}): Promise<BrowserContext> {
-  return browser.newContext({ baseURL: running().url, storageState: stateOf(who), ...options });
+export async function browserOf(browser: Browser, who: Person, kind: Kind = {}): Promise<BrowserContext> {
+  return opened(browser, { ...kind, storageState: stateOf(who) });
 }
 
 /** A browser in which nobody is signed in. */
-export async function freshBrowser(browser: Browser, options: { javaScriptEnabled?: boolean } = {}): Promise<BrowserContext> {
-  return browser.newContext({ baseURL: running().url, ...options });
+export async function freshBrowser(browser: Browser, kind: Kind = {}): Promise<BrowserContext> {
+  return opened(browser, kind);
+}
+
+async function opened(browser: Browser, options: Kind & { storageState?: string }): Promise<BrowserContext> {
+  const context = await browser.newContext({ baseURL: running().url, ...options });
+  if (options.javaScriptEnabled === false) withoutScript.add(context);
+  return context;
 }
 
 /** A page of a person who was invited and has accepted; the invitation is made once. */
@@ -56,32 +70,33 @@ export async function invite(page: Page, who: Person): Promise<string> {
   await page.goto('/admin/people');
   await settled(page);
   const form = page.getByRole('form', { name: /invite/i });
-  await form.getByLabel('E-mail').fill(who.email);
+  await form.getByRole('textbox', { name: 'E-mail' }).fill(who.email);
   await form.getByRole('button', { name: /invite/i }).click();
   const link = page.getByText(/\/invitation\/[\w-]+/).first();
   await expect(link).toBeVisible();
-  return ((await link.textContent()) ?? '').trim().match(/http\S+\/invitation\/[\w-]+/)![0];
+  return (await link.innerText()).match(/http\S+\/invitation\/[\w-]+/)![0];
 }
 
 /** Opens an invitation and chooses a password; ends at home. */
 export async function accept(page: Page, link: string, who: Person): Promise<void> {
   await page.goto(link);
   await settled(page);
-  await expect(page.getByText(who.email).first()).toBeVisible();
-  await page.getByLabel('Name').fill(who.name);
-  await page.getByLabel('Password', { exact: true }).fill(who.password);
-  await page.getByRole('button', { name: /accept|join|create/i }).click();
+  await expect(page.getByText(who.email)).toBeVisible();
+  await page.getByRole('textbox', { name: 'Your name' }).fill(who.name);
+  await page.getByLabel('Choose a password').fill(who.password);
+  await page.getByRole('button', { name: 'Accept and sign in' }).click();
   await page.waitForURL((url) => url.pathname === '/');
 }
 
 /** Signs in on the page as it is. */
 export async function signIn(page: Page, who: Person, password = who.password): Promise<void> {
-  await page.getByLabel('E-mail').fill(who.email);
+  await settled(page);
+  await page.getByRole('textbox', { name: 'E-mail' }).fill(who.email);
   await page.getByLabel('Password').fill(password);
   await page.getByRole('button', { name: 'Sign in', exact: true }).click();
 }
 
-/** Waits until the script has taken the page over, where script is on: what is typed before could be lost. */
+/** Waits until the script has taken the page over, where script is on: a press before that is an ordinary form's. */
 export async function settled(page: Page): Promise<void> {
-  await page.locator('html[data-hydrated], html:has(noscript:not(:empty))').first().waitFor({ state: 'attached' });
+  if (!withoutScript.has(page.context())) await page.locator('html[data-alive]').waitFor({ state: 'attached' });
 }

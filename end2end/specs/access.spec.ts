@@ -3,7 +3,7 @@ import type { BrowserContext, Page } from '@playwright/test';
 import { expect, test } from '../harness/test';
 import { MIRA, SANA, WEI, accept, browserOf, freshBrowser, invite, pageOf, signIn } from '../harness/people';
 import { running } from '../harness/product';
-import { created, deleted, stopped } from '../harness/runtimes';
+import { created, deleted, inState, stopped } from '../harness/runtimes';
 import { ask } from '../harness/web';
 import { makeKey, revokeKey } from '../harness/keys';
 
@@ -145,7 +145,7 @@ test.describe.serial('a runtime and those who may not enter it', () => {
       expect(answer.body, verb).toContain('RUNTIME_NOT_FOUND');
     }
     await sana.goto(`/runtimes/${id}`);
-    await expect(sana.getByText('Stopped', { exact: true }).first()).toBeVisible();
+    await inState(sana, 'Stopped', 15_000);
   });
 
   test("a runtime's host without a session leads to the sign-in page", async ({ browser }) => {
@@ -227,7 +227,7 @@ test.describe.serial('a runtime and those who may not enter it', () => {
       await page.close();
     }
     await sana.goto(`/runtimes/${id}`);
-    await expect(sana.getByText('Stopped', { exact: true }).first()).toBeVisible();
+    await inState(sana, 'Stopped', 15_000);
   });
 
   test('an administration page is closed to a person', async () => {

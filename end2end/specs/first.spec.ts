@@ -1,16 +1,17 @@
 // Step 2: the first administrator, through the one-use set-up link and through the command for scripts.
 import { expect, test } from '../harness/test';
-import { JONAS, MIRA, freshBrowser, keep, signIn } from '../harness/people';
+import { JONAS, MIRA, freshBrowser, keep, settled, signIn } from '../harness/people';
 import { clawloops, running } from '../harness/product';
 
 test('the set-up link makes the first administrator', async ({ browser }) => {
   const context = await freshBrowser(browser);
   const page = await context.newPage();
   await page.goto(running().setupLink);
-  await page.getByLabel('Name').fill(MIRA.name);
-  await page.getByLabel('E-mail').fill(MIRA.email);
+  await settled(page);
+  await page.getByRole('textbox', { name: 'E-mail' }).fill(MIRA.email);
+  await page.getByRole('textbox', { name: 'Your name' }).fill(MIRA.name);
   await page.getByLabel('Password').fill(MIRA.password);
-  await page.getByRole('button', { name: 'Create administrator' }).click();
+  await page.getByRole('button', { name: 'Create the administrator' }).click();
   await page.waitForURL((url) => url.pathname === '/admin');
   await expect(page.getByRole('heading', { level: 1 })).toBeVisible();
   await keep(context, MIRA);
