@@ -1,1 +1,30 @@
 //! The app's `models` port.
+
+use super::Backend;
+use crate::model::{catalog, keys};
+use app::ports::Models;
+use async_trait::async_trait;
+use contract::{Answer, Caller, KeyId, KeyView, ModelView, NewKey};
+
+#[async_trait]
+impl Models for Backend {
+    async fn catalog(&self, _caller: &Caller) -> Answer<Vec<ModelView>> {
+        Ok(catalog::for_caller(&self.models).await?)
+    }
+
+    async fn keys(&self, caller: &Caller) -> Answer<Vec<KeyView>> {
+        Ok(keys::of(&self.models, caller).await?)
+    }
+
+    async fn make_key(&self, caller: &Caller, name: &str, days: Option<u16>) -> Answer<NewKey> {
+        Ok(keys::make(&self.models, caller, name, days).await?)
+    }
+
+    async fn revoke_key(&self, caller: &Caller, key: KeyId) -> Answer<()> {
+        Ok(keys::revoke(&self.models, caller, key).await?)
+    }
+
+    fn address(&self) -> String {
+        format!("{}/v1", self.config.entry.public_url.as_str().trim_end_matches('/'))
+    }
+}

@@ -1,1 +1,22 @@
 //! The app's `usage` port.
+
+use super::Backend;
+use crate::model::usage;
+use app::ports::Usage;
+use async_trait::async_trait;
+use contract::{Answer, BudgetChange, BudgetView, Caller, PersonId, UsageReport, Whose};
+
+#[async_trait]
+impl Usage for Backend {
+    async fn report(&self, caller: &Caller, whose: Whose, days: u16) -> Answer<UsageReport> {
+        Ok(usage::report(&self.models, caller, whose, days).await?)
+    }
+
+    async fn budgets(&self, caller: &Caller, person: Option<PersonId>) -> Answer<Vec<BudgetView>> {
+        Ok(usage::budgets(&self.models, caller, person).await?)
+    }
+
+    async fn set_budget(&self, caller: &Caller, change: BudgetChange) -> Answer<()> {
+        Ok(usage::set_budget(&self.models, caller, change).await?)
+    }
+}

@@ -2,7 +2,7 @@
 
 use super::Connection;
 use crate::Result;
-use contract::{Micros, ModelView, Price};
+use contract::{Micros, ModelChange, ModelId, ModelView, Price, ProviderId};
 
 /// The whole catalog: the default first, then by name.
 pub async fn all(connection: &mut Connection) -> Result<Vec<ModelView>> {
@@ -32,6 +32,94 @@ pub async fn all(connection: &mut Connection) -> Result<Vec<ModelView>> {
         .collect())
 }
 
+/// A model as a call needs it.
+#[derive(Clone, Debug)]
+pub struct Callable {
+    /// Its name.
+    pub name: String,
+    /// The provider's name: the route of the usage record.
+    pub provider: String,
+    /// How many tokens it answers at most.
+    pub output_tokens: i64,
+    /// Its price, where one is set.
+    pub price: Option<Price>,
+}
+
+/// The published model of this name.
+pub async fn find_published(connection: &mut Connection, name: &str) -> Result<Option<Callable>> {
+    let row = sqlx::query!(
+        "select model.name, provider.name as provider, output_tokens, input_price, cached_input_price, output_price
+         from model join provider using (provider_id) where model.name = $1 and published",
+        name
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(row.map(|row| Callable {
+        name: row.name,
+        provider: row.provider,
+        output_tokens: row.output_tokens,
+        price: price(row.input_price, row.cached_input_price, row.output_price),
+    }))
+}
+
 fn price(input: Option<i64>, cached_input: Option<i64>, output: Option<i64>) -> Option<Price> {
     Some(Price { input: Micros(input?), cached_input: Micros(cached_input?), output: Micros(output?) })
+}
+
+/// Adds a model.
+pub async fn add(connection: &mut Connection, id: ModelId, provider_id: ProviderId, model: &ModelChange) -> Result<()> {
+    sqlx::query!(
+        "insert into model (model_id, provider_id, name, upstream, description, context_tokens, output_tokens,
+                            input_price, cached_input_price, output_price, published, is_default)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+        id.0,
+        provider_id.0,
+        model.name,
+        model.upstream,
+        model.description,
+        model.context_tokens,
+        model.output_tokens,
+        model.price.map(|price| price.input.0),
+        model.price.map(|price| price.cached_input.0),
+        model.price.map(|price| price.output.0),
+        model.published,
+        model.is_default
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Changes a model. [`crate::Error::Missing`] when it is not there.
+pub async fn change(connection: &mut Connection, id: ModelId, model: &ModelChange) -> Result<()> {
+    sqlx::query_scalar!(
+        "update model set name = $2, upstream = $3, description = $4, context_tokens = $5, output_tokens = $6,
+                          input_price = $7, cached_input_price = $8, output_price = $9, published = $10, is_default = $11
+         where model_id = $1 returning model_id",
+        id.0,
+        model.name,
+        model.upstream,
+        model.description,
+        model.context_tokens,
+        model.output_tokens,
+        model.price.map(|price| price.input.0),
+        model.price.map(|price| price.cached_input.0),
+        model.price.map(|price| price.output.0),
+        model.published,
+        model.is_default
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok(())
+}
+
+/// Leaves the catalog without a default, for another to become it.
+pub async fn clear_default(connection: &mut Connection) -> Result<()> {
+    sqlx::query!("update model set is_default = false where is_default").execute(connection).await?;
+    Ok(())
+}
+
+/// Removes a model and answers its name. [`crate::Error::Missing`] when it is not there.
+pub async fn remove(connection: &mut Connection, id: ModelId) -> Result<String> {
+    Ok(sqlx::query_scalar!("delete from model where model_id = $1 returning name", id.0).fetch_one(connection).await?)
 }

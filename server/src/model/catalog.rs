@@ -1,14 +1,166 @@
 //! The catalog: what there is to call, by which name, at which price.
 
+use super::{Service, administrator};
 use crate::{
-    Result,
-    data::{self, Connection},
+    Error, Result, clock,
+    data::{self, Connection, listen::Change},
 };
-use contract::ModelView;
+use contract::{Caller, Code, ModelChange, ModelId, ModelView, Problem, ProviderId};
 
 /// The models that people may use: published and priced, the default one first.
 pub async fn offered(connection: &mut Connection) -> Result<Vec<ModelView>> {
     let mut models = data::model::all(connection).await?;
     models.retain(|model| model.published && model.price.is_some());
     Ok(models)
+}
+
+/// The same, for a page.
+pub async fn for_caller(service: &Service) -> Result<Vec<ModelView>> {
+    offered(&mut *service.pool.acquire().await?).await
+}
+
+/// The whole catalog, unpublished and unpriced models too.
+pub async fn all(service: &Service, caller: &Caller) -> Result<Vec<ModelView>> {
+    administrator(caller)?;
+    data::model::all(&mut *service.pool.acquire().await?).await
+}
+
+/// Adds a provider's model.
+pub async fn add(service: &Service, caller: &Caller, provider: ProviderId, change: ModelChange) -> Result<ModelView> {
+    administrator(caller)?;
+    let change = checked(change)?;
+    let model_id: ModelId = clock::new_id();
+    let mut transaction = data::begin(&service.pool).await?;
+    data::provider::get(&mut transaction, provider).await.map_err(|error| error.on_missing(super::providers::unknown))?;
+    if change.is_default {
+        data::model::clear_default(&mut transaction).await?;
+    }
+    data::model::add(&mut transaction, model_id, provider, &change).await.map_err(|error| taken(error, &change.name))?;
+    service.record(&mut transaction, caller, "model.added", None, &change.name, &detail(&change)).await?;
+    finish(transaction, model_id).await
+}
+
+/// Changes a model.
+pub async fn change(service: &Service, caller: &Caller, model: ModelId, change: ModelChange) -> Result<ModelView> {
+    administrator(caller)?;
+    let change = checked(change)?;
+    let mut transaction = data::begin(&service.pool).await?;
+    if change.is_default {
+        data::model::clear_default(&mut transaction).await?;
+    }
+    data::model::change(&mut transaction, model, &change)
+        .await
+        .map_err(|error| taken(error.on_missing(unknown), &change.name))?;
+    service.record(&mut transaction, caller, "model.changed", None, &change.name, &detail(&change)).await?;
+    finish(transaction, model).await
+}
+
+/// Takes a model out of the catalog.
+pub async fn remove(service: &Service, caller: &Caller, model: ModelId) -> Result<()> {
+    administrator(caller)?;
+    let mut transaction = data::begin(&service.pool).await?;
+    let name = data::model::remove(&mut transaction, model).await.map_err(|error| error.on_missing(unknown))?;
+    service.record(&mut transaction, caller, "model.removed", None, &name, "").await?;
+    data::listen::notify(&mut transaction, Change::Catalog).await?;
+    transaction.commit().await?;
+    Ok(())
+}
+
+async fn finish(mut transaction: sqlx::Transaction<'static, sqlx::Postgres>, model: ModelId) -> Result<ModelView> {
+    data::listen::notify(&mut transaction, Change::Catalog).await?;
+    let view = data::model::all(&mut transaction).await?.into_iter().find(|view| view.model_id == model).ok_or(Error::Missing)?;
+    transaction.commit().await?;
+    Ok(view)
+}
+
+fn unknown() -> Problem {
+    Problem::new(Code::ModelNotFound, "This model is not in the catalog any more.")
+}
+
+fn taken(error: Error, name: &str) -> Error {
+    error.on_constraint("model_name_key", || {
+        Problem::new(Code::Conflict, format!("There is a model named {name} already.")).remedy("Choose another name.").field("name")
+    })
+}
+
+fn detail(change: &ModelChange) -> String {
+    let price = match change.price {
+        Some(price) => format!("{} in, {} out", price.input, price.output),
+        None => "no price".to_owned(),
+    };
+    format!("{price}; {}", if change.published { "published" } else { "not published" })
+}
+
+/// What an administrator typed, trimmed and within bounds.
+fn checked(mut change: ModelChange) -> Result<ModelChange> {
+    let wrong = |message: &str, field: &str| -> Error { Problem::new(Code::Invalid, message).field(field).into() };
+    for text in [&mut change.name, &mut change.upstream, &mut change.description] {
+        *text = text.trim().to_owned();
+    }
+    // No `*`: LiteLLM would take it as a pattern.
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-' | b':' | b'/' | b'@');
+    if !(1..=100).contains(&change.name.len()) || !change.name.bytes().all(plain) || !change.name.as_bytes()[0].is_ascii_alphanumeric() {
+        return Err(wrong("A model's name has 1 to 100 letters, digits or . _ - : / @, and begins with a letter or digit.", "name"));
+    }
+    if !(1..=200).contains(&change.upstream.len()) || change.upstream.chars().any(|letter| letter.is_control() || letter.is_whitespace()) {
+        return Err(wrong("The provider's own name for the model is needed, without spaces.", "upstream"));
+    }
+    if change.description.chars().count() > 500 || change.description.chars().any(char::is_control) {
+        return Err(wrong("A description has at most 500 characters, on one line.", "description"));
+    }
+    if !(1..=100_000_000).contains(&change.context_tokens) {
+        return Err(wrong("How many tokens fit is a number from 1 to 100 million.", "context_tokens"));
+    }
+    if !(1..=change.context_tokens).contains(&change.output_tokens) {
+        return Err(wrong("The longest answer is a number from 1 to as many tokens as fit.", "output_tokens"));
+    }
+    if let Some(price) = change.price
+        && [price.input, price.cached_input, price.output].iter().any(|price| !(0..=1_000_000_000_000).contains(&price.0))
+    {
+        return Err(wrong("A price is zero or more, at most a million dollars for a million tokens.", "price"));
+    }
+    if change.is_default && !(change.published && change.price.is_some()) {
+        return Err(wrong("The default model must be published and have a price (zero is free).", "is_default"));
+    }
+    Ok(change)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use contract::{Micros, Price};
+
+    fn change() -> ModelChange {
+        ModelChange {
+            name: " gpt-5.2 ".to_owned(),
+            upstream: "gpt-5.2".to_owned(),
+            description: String::new(),
+            context_tokens: 400_000,
+            output_tokens: 128_000,
+            price: Some(Price { input: Micros(1_250_000), cached_input: Micros(125_000), output: Micros(10_000_000) }),
+            published: true,
+            is_default: true,
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_a_model_is_refused_with_its_field() {
+        assert_eq!(checked(change()).unwrap().name, "gpt-5.2");
+        let cases: [(&str, fn(&mut ModelChange)); 8] = [
+            ("name", |change| change.name = "*".to_owned()),
+            ("name", |change| change.name = "a b".to_owned()),
+            ("name", |change| change.name.clear()),
+            ("upstream", |change| change.upstream.clear()),
+            ("output_tokens", |change| change.output_tokens = 400_001),
+            ("context_tokens", |change| change.context_tokens = 0),
+            ("price", |change| change.price = Some(Price { input: Micros(-1), ..Price::FREE })),
+            ("is_default", |change| change.price = None),
+        ];
+        for (field, spoil) in cases {
+            let mut spoiled = change();
+            spoil(&mut spoiled);
+            let Err(Error::Problem(problem)) = checked(spoiled) else { panic!("{field}") };
+            assert_eq!(problem.field.as_deref(), Some(field));
+        }
+    }
 }

@@ -1,12 +1,32 @@
 //! MODEL: the credential proxy: keys, the catalog, reservations, streaming, metering, LiteLLM, the vault.
 
+pub mod budget;
 pub mod catalog;
+mod child;
 pub mod door;
+pub mod keys;
 pub mod litellm;
+mod local;
+mod meter;
+pub mod providers;
+mod request;
+pub mod usage;
+pub mod vault;
 
-use crate::{Result, clock::Clock, config::Config, data::Pool, data::listen::Changes};
-use std::sync::Arc;
-use tokio_util::sync::CancellationToken;
+use crate::{
+    Error, Result,
+    clock::Clock,
+    config::Config,
+    data::{Connection, Pool, listen::Changes},
+    platform::audit::{self, Actor},
+};
+use contract::{Caller, Code, PersonId, Problem};
+use std::{sync::Arc, time::Duration};
+use tokio::{sync::watch, time::timeout};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// How long calls in progress may go on when the server stops.
+const DRAIN: Duration = Duration::from_secs(10);
 
 /// The model service of one server: the door for calls, and what stands behind it.
 pub struct Service {
@@ -14,19 +34,102 @@ pub struct Service {
     clock: Arc<dyn Clock>,
     config: Arc<Config>,
     changes: Changes,
+    vault: vault::Vault,
+    http: reqwest::Client,
+    /// Where calls go now; none while LiteLLM starts.
+    upstream: watch::Sender<Option<Arc<litellm::Upstream>>>,
+    books: budget::Books,
+    /// Calls: they go on when their caller does not.
+    tracker: TaskTracker,
 }
 
 impl Service {
     /// Makes the service; nothing is started yet. `vault_key` seals the providers' secrets: `MasterKey::derive("vault")`.
+    ///
+    /// # Errors
+    /// When no HTTP client can be made.
     pub fn new(pool: Pool, clock: Arc<dyn Clock>, config: Arc<Config>, vault_key: [u8; 32], changes: Changes) -> Result<Arc<Self>> {
-        let _ = vault_key;
-        Ok(Arc::new(Self { pool, clock, config, changes }))
+        ensure_tls();
+        let http = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(Duration::from_secs(5))
+            .tcp_nodelay(true)
+            .pool_max_idle_per_host(256)
+            .no_proxy()
+            .build()
+            .map_err(|error| Error::internal("making the HTTP client for models", error))?;
+        Ok(Arc::new(Self {
+            pool,
+            clock,
+            config,
+            changes,
+            vault: vault::Vault::new(&vault_key),
+            http,
+            upstream: watch::Sender::new(None),
+            books: budget::Books::default(),
+            tracker: TaskTracker::new(),
+        }))
     }
 
     /// Supervises LiteLLM and the local model, sweeps leases that ran out, follows the catalog. Ends after `stop`, when calls in progress are
     /// settled and the children are gone.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
-        let _ = (&self.pool, &self.clock, &self.config, &self.changes);
-        stop.cancelled().await;
+        if let Err(error) = local::put_into_catalog(&self).await {
+            tracing::error!(error = %crate::error::chain(&error), "the local model could not be put into the catalog");
+        }
+        let children = CancellationToken::new();
+        let drain = async {
+            stop.cancelled().await;
+            self.tracker.close();
+            if timeout(DRAIN, self.tracker.wait()).await.is_err() {
+                tracing::warn!(calls = self.books.in_progress(), "calls still run at the end; their leases will settle them");
+            }
+            children.cancel();
+        };
+        tokio::join!(
+            litellm::supervise(self.clone(), children.clone()),
+            local::supervise(self.clone(), children.clone()),
+            budget::tend(self.clone(), children.clone()),
+            drain
+        );
     }
+
+    /// Calls that are being answered or settled.
+    #[must_use]
+    pub fn calls_in_progress(&self) -> usize {
+        self.books.in_progress()
+    }
+
+    async fn record(
+        &self,
+        connection: &mut Connection,
+        caller: &Caller,
+        action: &str,
+        person_id: Option<PersonId>,
+        subject: &str,
+        detail: &str,
+    ) -> Result<()> {
+        audit::record(connection, Actor::Person(caller), action, person_id, subject, detail).await
+    }
+}
+
+/// TLS has one provider in this process. Set twice is set once.
+fn ensure_tls() {
+    drop(rustls::crypto::ring::default_provider().install_default());
+}
+
+/// A name that a person typed: trimmed, not empty, at most 80 characters, on one line.
+fn named(text: &str, field: &str) -> Result<String> {
+    let name = text.trim();
+    if name.is_empty() || name.chars().count() > 80 || name.chars().any(char::is_control) {
+        return Err(Problem::new(Code::Invalid, "A name has 1 to 80 characters.").field(field).into());
+    }
+    Ok(name.to_owned())
+}
+
+fn administrator(caller: &Caller) -> Result<()> {
+    if caller.is_administrator() {
+        return Ok(());
+    }
+    Err(Error::problem(Code::AccessDenied, "Only an administrator may do this."))
 }

@@ -1,0 +1,225 @@
+//! Reserve, call, settle: what a call may cost is held before it is sent, and settled however it ends.
+
+use super::Service;
+use crate::{
+    Result,
+    data::{
+        self,
+        budget::{Orphan, Outcome, Reserved, Used, Wanted},
+        listen::Change,
+    },
+};
+use contract::PersonId;
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// How long a server answers for a call without a word. Renewed at a third of it.
+pub const LEASE: time::Duration = time::Duration::seconds(60);
+const RENEW: Duration = Duration::from_secs(20);
+/// How long a refusal waits for calls in progress to give back what they do not need.
+const SECOND_THOUGHT: Duration = Duration::from_millis(30);
+/// How long settling is tried when the database is gone; after that the lease runs out and the sweep settles the worst case.
+const SETTLE_TRIES: u32 = 9;
+
+/// What this server knows of its calls.
+#[derive(Default)]
+pub struct Books {
+    /// Calls in progress, whose leases are renewed.
+    held: Mutex<HashMap<Uuid, PersonId>>,
+    /// People whose pages are to hear of new usage.
+    news: Mutex<HashSet<PersonId>>,
+    /// Tokens a byte, seen lately, by model.
+    appetites: Mutex<HashMap<String, f64>>,
+}
+
+fn open<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
+    lock.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Books {
+    /// How many tokens a byte is for this model, at most. One until calls have shown otherwise: no tokenizer makes more of plain text.
+    #[must_use]
+    pub fn appetite(&self, model: &str) -> f64 {
+        open(&self.appetites).get(model).copied().unwrap_or(1.0)
+    }
+
+    /// Learns from a call's true count: quickly upwards, slowly downwards, and with a quarter to spare.
+    pub fn learn(&self, model: &str, text_bytes: i64, tokens: i64) {
+        // What is short is mostly template, and says little.
+        if text_bytes < 400 || tokens <= 0 {
+            return;
+        }
+        #[expect(clippy::cast_precision_loss, reason = "a ratio")]
+        let seen = tokens as f64 / text_bytes as f64 * 1.25;
+        let mut appetites = open(&self.appetites);
+        let old = appetites.get(model).copied().unwrap_or(1.0);
+        appetites.insert(model.to_owned(), f64::max(seen, f64::midpoint(old, seen)).clamp(0.05, 4.0));
+    }
+
+    /// How many calls are in progress.
+    #[must_use]
+    pub fn in_progress(&self) -> usize {
+        open(&self.held).len()
+    }
+}
+
+/// A call that is held. Dropped without being settled it is left to its lease.
+pub struct Hold {
+    service: Arc<Service>,
+    wanted: Wanted,
+    settled: bool,
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        open(&self.service.books.held).remove(&self.wanted.id);
+        if !self.settled {
+            tracing::warn!(call = %self.wanted.id, "a call ended unsettled; its lease will settle it");
+        }
+    }
+}
+
+/// What reserving answered.
+pub enum Answer {
+    /// Held: the call may be sent.
+    Held {
+        /// To settle.
+        hold: Hold,
+        /// How long an answer may be.
+        output_tokens: i64,
+        /// Whether that must be enforced upstream.
+        limited: bool,
+    },
+    /// A limit is spent.
+    Refused(data::budget::Spent),
+}
+
+/// Holds the worst case of a call, or says which limit is spent. A refusal is recorded.
+pub async fn reserve(service: &Arc<Service>, wanted: Wanted) -> Result<Answer> {
+    let mut connection = service.pool.acquire().await?;
+    let mut tries = 0;
+    let spent = loop {
+        match data::budget::reserve(&mut connection, &wanted, false).await? {
+            Reserved::Granted { output_tokens, limited } => {
+                open(&service.books.held).insert(wanted.id, wanted.person_id);
+                return Ok(Answer::Held { hold: Hold { service: service.clone(), wanted, settled: false }, output_tokens, limited });
+            }
+            Reserved::Refused(spent) => {
+                // Calls that are about to end hold more than they will use: a moment may be enough.
+                let others = open(&service.books.held).values().any(|person| *person == wanted.person_id);
+                tries += 1;
+                if !others || tries > 4 {
+                    break spent;
+                }
+                sleep(SECOND_THOUGHT).await;
+            }
+        }
+    };
+    data::usage::record_refusal(&mut connection, &wanted).await?;
+    open(&service.books.news).insert(wanted.person_id);
+    Ok(Answer::Refused(spent))
+}
+
+impl Hold {
+    /// What was held.
+    #[must_use]
+    pub fn wanted(&self) -> &Wanted {
+        &self.wanted
+    }
+
+    /// Settles: gives back what was held, counts what was used. Goes on trying while the database is away.
+    pub async fn settle(mut self, used: Used) {
+        let mut pause = Duration::from_millis(50);
+        for _ in 0..SETTLE_TRIES {
+            match self.settle_once(&used).await {
+                Ok(()) => {
+                    self.settled = true;
+                    open(&self.service.books.news).insert(self.wanted.person_id);
+                    return;
+                }
+                Err(error) => {
+                    tracing::warn!(call = %self.wanted.id, error = %crate::error::chain(&error), "a call could not be settled, trying again");
+                    sleep(pause).await;
+                    pause *= 3;
+                }
+            }
+        }
+    }
+
+    async fn settle_once(&self, used: &Used) -> Result<()> {
+        let mut connection = self.service.pool.acquire().await?;
+        if data::budget::settle(&mut connection, self.wanted.id, used).await? {
+            return Ok(());
+        }
+        // The reservation went with PostgreSQL's last moments before a crash: counted anew, without judging.
+        data::budget::reserve(&mut connection, &self.wanted, true).await?;
+        data::budget::settle(&mut connection, self.wanted.id, used).await?;
+        Ok(())
+    }
+}
+
+/// Renews the leases of calls in progress, settles those whose server died, and tells pages of new usage. Ends after `stop`.
+pub(super) async fn tend(service: Arc<Service>, stop: CancellationToken) {
+    let mut renewal = interval(RENEW);
+    renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut telling = interval(Duration::from_secs(1));
+    telling.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let done = tokio::select! {
+            _ = renewal.tick() => renew_and_sweep(&service).await,
+            _ = telling.tick() => tell(&service).await,
+            () = stop.cancelled() => return,
+        };
+        if let Err(error) = done {
+            tracing::warn!(error = %crate::error::chain(&error), "tending the reservations failed; it is tried again");
+        }
+    }
+}
+
+/// Own leases first: then what is over is nobody's.
+///
+/// A call whose server died counts as what it held. The upstream may have done all of it, and a limit must not be passed by a crash.
+pub async fn renew_and_sweep(service: &Service) -> Result<()> {
+    let now = service.clock.now();
+    let ids: Vec<Uuid> = open(&service.books.held).keys().copied().collect();
+    let mut connection = service.pool.acquire().await?;
+    if !ids.is_empty() {
+        data::budget::renew(&mut connection, &ids, now + LEASE).await?;
+    }
+    for Orphan { id, person_id, input_tokens, output_tokens } in data::budget::orphans(&mut connection, now).await? {
+        if open(&service.books.held).contains_key(&id) {
+            continue;
+        }
+        let used = Used {
+            input_tokens,
+            cached_input_tokens: 0,
+            output_tokens,
+            latency_ms: 0,
+            first_token_ms: None,
+            outcome: Outcome::Lost,
+            estimated: true,
+        };
+        data::budget::settle(&mut connection, id, &used).await?;
+        tracing::warn!(call = %id, "the server of a call died; the call counts as what it held");
+        open(&service.books.news).insert(person_id);
+    }
+    Ok(())
+}
+
+async fn tell(service: &Service) -> Result<()> {
+    let people: Vec<PersonId> = open(&service.books.news).drain().collect();
+    if people.is_empty() {
+        return Ok(());
+    }
+    let mut connection = service.pool.acquire().await?;
+    for person_id in people {
+        data::listen::notify(&mut connection, Change::Usage { person_id }).await?;
+    }
+    Ok(())
+}

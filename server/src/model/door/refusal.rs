@@ -1,0 +1,167 @@
+//! How a spent limit is said.
+//!
+//! A person's own key gets 429 in the API's shape. A runtime's chat gets an answer that can be read: OpenClaw switches a provider off for
+//! minutes on 402, 403 or a billing 429, and shows the text of none of them.
+
+use super::{Shape, answer::Fault};
+use crate::{Result, data, data::budget::Spent, model::Service};
+use axum::{
+    Json,
+    body::Body,
+    http::{HeaderName, HeaderValue, StatusCode, header},
+    response::{IntoResponse as _, Response},
+};
+use contract::{Micros, Unit, Window};
+use serde_json::json;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+const REFUSAL: HeaderName = HeaderName::from_static("x-clawloops-refusal");
+
+/// Why a call is not sent.
+pub enum Refusal {
+    /// A limit is spent.
+    Budget(Spent),
+    /// The model is not offered.
+    UnknownModel(String),
+    /// The model has no price.
+    Unpriced(String),
+}
+
+/// Who asks, and how they want to be answered.
+pub struct Asker {
+    /// Whether a runtime asks.
+    pub runtime: bool,
+    /// Whether a stream was asked for.
+    pub stream: bool,
+    /// The shape of the answer.
+    pub shape: Shape,
+    /// Names the call.
+    pub id: Uuid,
+}
+
+impl Refusal {
+    const fn mark(&self) -> &'static str {
+        match self {
+            Self::Budget(_) => "budget",
+            Self::UnknownModel(_) | Self::Unpriced(_) => "model",
+        }
+    }
+
+    /// What to say, and whom to ask.
+    async fn text(&self, service: &Service) -> Result<String> {
+        let mut connection = service.pool.acquire().await?;
+        let whom = match data::budget::whom_to_ask(&mut connection).await?.as_slice() {
+            [] => "an administrator".to_owned(),
+            [only] => format!("your administrator, {only}"),
+            [first, ..] => format!("an administrator, for example {first}"),
+        };
+        Ok(match self {
+            Self::Budget(spent) => {
+                let amount = match spent.unit {
+                    Unit::Money => Micros(spent.amount).to_string(),
+                    Unit::Tokens => format!("{} tokens", grouped(spent.amount)),
+                };
+                let (window, again) = match spent.window {
+                    Window::Day => (" a day", "It begins anew"),
+                    Window::Month => (" a month", "It begins anew"),
+                    Window::Total => (" in total", ""),
+                };
+                let returns = match spent.until {
+                    Some(until) => {
+                        let at = data::budget::told(&mut connection, until, &spent.time_zone).await?;
+                        format!("{again} on {at}. To go on before that, ask {whom} to raise it.")
+                    }
+                    None => format!("It does not return by itself: ask {whom} to raise it."),
+                };
+                format!("Your limit of {amount}{window} is used up, or what is left is too little for this message. {returns}")
+            }
+            Self::UnknownModel(name) => {
+                format!("The model `{}` is not offered here any more. Choose another model, or ask {whom} to publish it.", plain(name))
+            }
+            Self::Unpriced(name) => {
+                format!("The model `{}` has no price yet, so it is not used. Choose another model, or ask {whom} to set a price (zero is free).", plain(name))
+            }
+        })
+    }
+
+    /// The answer for whoever asks.
+    pub async fn answer(self, service: &Service, asker: &Asker) -> Response {
+        let text = match self.text(service).await {
+            Ok(text) => text,
+            Err(error) => return Fault::from_error(error).into_response(),
+        };
+        let mut response = if asker.runtime && asker.shape == Shape::Chat {
+            readable(&text, asker, service.clock.now())
+        } else {
+            self.fault(text, service.clock.now()).into_response()
+        };
+        response.headers_mut().insert(REFUSAL, HeaderValue::from_static(self.mark()));
+        response
+    }
+
+    fn fault(&self, text: String, now: OffsetDateTime) -> Fault {
+        match self {
+            Self::Budget(spent) => {
+                let fault = Fault::new(StatusCode::TOO_MANY_REQUESTS, "insufficient_quota", "insufficient_quota", text);
+                match spent.until {
+                    Some(until) => fault.retry_after(u64::try_from((until - now).whole_seconds()).unwrap_or(0).max(1)),
+                    None => fault,
+                }
+            }
+            Self::UnknownModel(name) => Fault::unknown_model(name),
+            Self::Unpriced(_) => Fault::new(StatusCode::FORBIDDEN, "invalid_request_error", "model_not_priced", text).param(Some("model")),
+        }
+    }
+}
+
+/// A whole answer, or a stream of one, that says the text and costs nothing.
+fn readable(text: &str, asker: &Asker, now: OffsetDateTime) -> Response {
+    let (id, created) = (format!("chatcmpl-{}", asker.id.simple()), now.unix_timestamp());
+    if !asker.stream {
+        return Json(json!({
+            "id": id, "object": "chat.completion", "created": created, "model": "clawloops",
+            "choices": [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop", "logprobs": null}],
+            "usage": {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0},
+        }))
+        .into_response();
+    }
+    let chunk = |delta: serde_json::Value, finish: Option<&str>| {
+        let chunk = json!({
+            "id": id, "object": "chat.completion.chunk", "created": created, "model": "clawloops",
+            "choices": [{"index": 0, "delta": delta, "finish_reason": finish}],
+        });
+        format!("data: {chunk}\n\n")
+    };
+    let usage = json!({
+        "id": id, "object": "chat.completion.chunk", "created": created, "model": "clawloops", "choices": [],
+        "usage": {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0},
+    });
+    let stream = [
+        chunk(json!({"role": "assistant", "content": ""}), None),
+        chunk(json!({"content": text}), None),
+        chunk(json!({}), Some("stop")),
+        format!("data: {usage}\n\n"),
+        "data: [DONE]\n\n".to_owned(),
+    ]
+    .concat();
+    let mut response = Body::from(stream).into_response();
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
+    response
+}
+
+fn plain(name: &str) -> String {
+    name.chars().filter(|letter| !letter.is_control() && *letter != '`').take(80).collect()
+}
+
+fn grouped(number: i64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}

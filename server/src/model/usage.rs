@@ -1,0 +1,101 @@
+//! Reports of usage, and the limits on it.
+
+use super::{Service, administrator};
+use crate::{
+    Result, clock,
+    data::{self, listen::Change, usage::Scope},
+};
+use contract::{BudgetChange, BudgetView, Caller, Code, Micros, PersonId, Problem, Totals, Unit, UsageLine, UsageReport, Whose, Window};
+use std::collections::BTreeMap;
+
+/// Usage over the last `days` days, today among them, in the caller's time zone.
+pub async fn report(service: &Service, caller: &Caller, whose: Whose, days: u16) -> Result<UsageReport> {
+    if !(1..=366).contains(&days) {
+        return Err(Problem::new(Code::Invalid, "A report covers 1 to 366 days.").field("days").into());
+    }
+    let person_id = match whose {
+        Whose::Mine => Some(caller.person_id),
+        Whose::Person(person_id) if person_id == caller.person_id => Some(person_id),
+        Whose::Person(person_id) => {
+            administrator(caller)?;
+            Some(person_id)
+        }
+        Whose::Everyone => {
+            administrator(caller)?;
+            None
+        }
+    };
+    let mut connection = service.pool.acquire().await?;
+    let to = data::usage::today(&mut connection, service.clock.now(), &caller.time_zone).await?;
+    let from = to.saturating_sub(time::Duration::days(i64::from(days) - 1));
+    let scope = Scope { person_id, from, time_zone: &caller.time_zone };
+    let by_day = data::usage::by_day(&mut connection, scope).await?;
+    let by_person = if whose == Whose::Everyone { data::usage::by_person(&mut connection, scope).await? } else { Vec::new() };
+    let mut totals = Totals::default();
+    let mut models: BTreeMap<&str, Totals> = BTreeMap::new();
+    for day in &by_day {
+        add(&mut totals, &day.totals);
+        add(models.entry(&day.model).or_default(), &day.totals);
+    }
+    let mut by_model: Vec<UsageLine> =
+        models.into_iter().map(|(name, totals)| UsageLine { name: name.to_owned(), person_id: None, totals }).collect();
+    by_model.sort_by_key(|line| std::cmp::Reverse((line.totals.cost, line.totals.input_tokens + line.totals.output_tokens)));
+    Ok(UsageReport { from, to, totals, by_day, by_model, by_person })
+}
+
+fn add(sum: &mut Totals, part: &Totals) {
+    sum.calls += part.calls;
+    sum.refused += part.refused;
+    sum.input_tokens += part.input_tokens;
+    sum.output_tokens += part.output_tokens;
+    sum.cost = sum.cost + part.cost;
+}
+
+/// The limits that apply to a person.
+pub async fn budgets(service: &Service, caller: &Caller, person: Option<PersonId>) -> Result<Vec<BudgetView>> {
+    let person_id = person.unwrap_or(caller.person_id);
+    if person_id != caller.person_id {
+        administrator(caller)?;
+    }
+    data::budget::applying(&mut *service.pool.acquire().await?, person_id, service.clock.now()).await
+}
+
+/// Sets, changes or removes a limit. It holds from the next call on.
+pub async fn set_budget(service: &Service, caller: &Caller, change: BudgetChange) -> Result<()> {
+    administrator(caller)?;
+    if change.amount.is_some_and(|amount| !(0..=1_000_000_000_000_000).contains(&amount)) {
+        return Err(Problem::new(Code::Invalid, "A limit is zero or more, and not astronomical.").field("amount").into());
+    }
+    let mut transaction = data::begin(&service.pool).await?;
+    let subject = match change.person_id {
+        Some(person_id) => data::budget::address_of(&mut transaction, person_id)
+            .await
+            .map_err(|error| error.on_missing(|| Problem::new(Code::PersonNotFound, "There is no such person.")))?,
+        None => "everyone".to_owned(),
+    };
+    data::budget::put(&mut transaction, clock::new_id(), &change, service.clock.now()).await?;
+    let (action, detail) = match change.amount {
+        Some(amount) => ("limit.set", said(change.window, change.unit, Some(amount))),
+        None => ("limit.removed", said(change.window, change.unit, None)),
+    };
+    service.record(&mut transaction, caller, action, change.person_id, &subject, &detail).await?;
+    // Everyone's limit concerns everyone's page: whoever hears `Anything` reads anew.
+    let news = change.person_id.map_or(Change::Anything, |person_id| Change::Usage { person_id });
+    data::listen::notify(&mut transaction, news).await?;
+    transaction.commit().await?;
+    Ok(())
+}
+
+fn said(window: Window, unit: Unit, amount: Option<i64>) -> String {
+    let window = match window {
+        Window::Day => "a day",
+        Window::Month => "a month",
+        Window::Total => "in total",
+    };
+    match (unit, amount) {
+        (Unit::Money, Some(amount)) => format!("{} {window}", Micros(amount)),
+        (Unit::Tokens, Some(amount)) => format!("{amount} tokens {window}"),
+        (Unit::Money, None) => format!("money {window}"),
+        (Unit::Tokens, None) => format!("tokens {window}"),
+    }
+}
