@@ -1,13 +1,225 @@
 //! The composition root: the one place that knows everything.
+//!
+//! Up: database, migrations, master key, engine, models, orchestrator, listeners. Docker and LiteLLM may be down: pages are served all the same, and
+//! those parts are tried again until they answer. Down, in order: listeners (with a grace for requests in progress), the orchestrator's loop, LiteLLM
+//! and the local model, the database. Runtimes keep running and are found again by the next start.
 
-use crate::config::Config;
+use crate::{
+    backend::Backend,
+    clock::{Clock, SystemClock},
+    config::Config,
+    data::{self, Pool, cluster::Cluster, listen::Changes},
+    error::chain,
+    ingress::{self, internal::InternalDoors, listener},
+    manager::{Engine, docker::DockerEngine},
+    model::{self, door::Side},
+    orchestrator::Orchestrator,
+    platform::{master_key::MasterKey, passwords::Passwords, setup, throttle::Throttle},
+};
+use anyhow::Context as _;
+use secrecy::ExposeSecret as _;
+use std::{
+    io::Write as _,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    task::JoinHandle,
+};
+use tokio_util::sync::CancellationToken;
 
-/// Serves until it is told to stop.
+/// Serves until SIGINT or SIGTERM. A second one ends it at once.
 ///
 /// # Errors
 /// When a part without which nothing can be served does not come up: the data directory, PostgreSQL, the listening address.
-#[expect(clippy::unused_async, reason = "filled in the next step")]
 pub async fn serve(config: Config) -> anyhow::Result<()> {
-    drop(config);
-    Ok(())
+    let stop = CancellationToken::new();
+    let forced = signals(stop.clone())?;
+    tokio::select! {
+        served = up_and_down(Arc::new(config), stop) => served,
+        () = forced.cancelled() => anyhow::bail!("ended at once by a second signal; what was in progress is lost"),
+    }
+}
+
+/// The first signal fires `stop`, the second the token that is returned.
+fn signals(stop: CancellationToken) -> anyhow::Result<CancellationToken> {
+    let forced = CancellationToken::new();
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let force = forced.clone();
+    // Ends with the process.
+    drop(tokio::spawn(async move {
+        for token in [stop, force] {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            token.cancel();
+        }
+    }));
+    Ok(forced)
+}
+
+async fn up_and_down(config: Arc<Config>, stop: CancellationToken) -> anyhow::Result<()> {
+    let mut steps = Steps::begin();
+    // One provider of cryptography for all TLS; set already is fine.
+    drop(rustls::crypto::ring::default_provider().install_default());
+
+    let (pool, cluster) = database(&config, &mut steps).await?;
+    let served = serve_on(&config, &pool, stop, &mut steps).await;
+
+    pool.close().await;
+    if let Some(cluster) = cluster {
+        cluster.stop().await.context("stopping the database")?;
+        steps.done("database stopped");
+    }
+    served
+}
+
+async fn database(config: &Config, steps: &mut Steps) -> anyhow::Result<(Pool, Option<Cluster>)> {
+    let (pool, cluster) = if let Some(url) = &config.data.database_url {
+        let pool = data::connect(url.expose_secret()).await.context("connecting to the PostgreSQL of DATABASE_URL")?;
+        steps.done("database connected");
+        (pool, None)
+    } else {
+        let cluster = Cluster::start(config).await.context("starting the private PostgreSQL")?;
+        let pool = data::connect(&cluster.url()).await.context("connecting to the private PostgreSQL")?;
+        steps.done("private PostgreSQL started");
+        (pool, Some(cluster))
+    };
+    data::migrate(&pool).await.context("applying migrations")?;
+    steps.done("migrations applied");
+    Ok((pool, cluster))
+}
+
+/// Everything above the database: up, served, and down again.
+async fn serve_on(config: &Arc<Config>, pool: &Pool, stop: CancellationToken, steps: &mut Steps) -> anyhow::Result<()> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let changes = Changes::new();
+    let master_key = MasterKey::load(config).context("loading the master key")?;
+    master_key.check(pool).await.context("checking the master key against the database")?;
+
+    let engine: Arc<dyn Engine> = Arc::new(DockerEngine::new(config).context("configuring the container engine")?);
+    let models = model::Service::new(pool.clone(), Arc::clone(&clock), Arc::clone(config), master_key.derive("vault"), changes.clone())
+        .context("preparing the model service")?;
+    let doors =
+        Arc::new(InternalDoors::new(model::door::router(Arc::clone(&models), Side::Internal), config.entry.internal_port, stop.clone()));
+    let orchestrator = Arc::new(Orchestrator::new(
+        pool.clone(),
+        Arc::clone(&clock),
+        Arc::clone(&engine),
+        Arc::clone(config),
+        master_key.derive("runtime-key"),
+        Arc::clone(&doors) as _,
+        changes.clone(),
+    ));
+    let backend = Arc::new(Backend {
+        pool: pool.clone(),
+        clock: Arc::clone(&clock),
+        config: Arc::clone(config),
+        passwords: Arc::new(Passwords::new().context("preparing password hashing")?),
+        throttle: Arc::new(Throttle::new()),
+        orchestrator: Arc::clone(&orchestrator),
+        models: Arc::clone(&models),
+    });
+    let (entry, router, watch) = ingress::router::router(ingress::Parts {
+        pool: pool.clone(),
+        clock: Arc::clone(&clock),
+        config: Arc::clone(config),
+        changes: changes.clone(),
+        ports: backend.ports(),
+        throttle: Arc::clone(&backend.throttle),
+        routes: Arc::clone(&orchestrator) as _,
+        models: model::door::router(Arc::clone(&models), Side::Public),
+        stop: stop.clone(),
+    });
+    let listening = TcpListener::bind(config.entry.listen)
+        .await
+        .with_context(|| format!("opening {}: is another server there? CLAWLOOPS_LISTEN chooses another address", config.entry.listen))?;
+
+    let feed = {
+        let (changes, pool) = (changes.clone(), pool.clone());
+        tokio::spawn(async move { changes.feed(&pool).await })
+    };
+    let watch = tokio::spawn(watch);
+    let (stop_models, stop_orchestrator) = (CancellationToken::new(), CancellationToken::new());
+    let modelling = tokio::spawn(Arc::clone(&models).run(stop_models.clone()));
+    let orchestrating = tokio::spawn(orchestrator.run(stop_orchestrator.clone()));
+    steps.done("listening");
+    announce(config, pool, clock.as_ref(), engine).await;
+
+    let served = listener::serve(listening, router, stop.clone()).await.context("serving");
+    stop.cancel();
+    say("Stopping. Runtimes keep running.");
+    steps.again();
+    if tokio::time::timeout(listener::GRACE, async { tokio::join!(entry.drained(), doors.closed()) }).await.is_err() {
+        tracing::warn!("connections that were still open were cut");
+    }
+    steps.done("connections closed");
+    end(stop_orchestrator, orchestrating, "the orchestrator").await;
+    steps.done("orchestrator stopped");
+    end(stop_models, modelling, "the model service").await;
+    steps.done("models stopped");
+    end(stop, watch, "the watch").await;
+    feed.abort();
+    served
+}
+
+/// Tells a loop to stop and waits for it, within bounds.
+async fn end(stop: CancellationToken, running: JoinHandle<()>, what: &str) {
+    stop.cancel();
+    let abort = running.abort_handle();
+    match tokio::time::timeout(Duration::from_secs(30), running).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::error!(%error, "{what} failed"),
+        Err(_) => {
+            abort.abort();
+            tracing::error!("{what} did not stop in time");
+        }
+    }
+}
+
+/// Says where the dashboard is, how to set it up while nobody administers it, and what is missing.
+async fn announce(config: &Config, pool: &Pool, clock: &dyn Clock, engine: Arc<dyn Engine>) {
+    say(&format!("Open {}", config.entry.public_url.as_str().trim_end_matches('/')));
+    match setup::ensure_link(pool, clock, &config.entry.public_url).await {
+        Ok(Some(link)) => {
+            say(&format!("Nobody administers this ClawLoops yet. Make the first administrator here (the link works once):\n  {link}"))
+        }
+        Ok(None) => {}
+        Err(error) => tracing::error!(error = %chain(&error), "the set-up link could not be made"),
+    }
+    // Not waited for: pages are served in the meantime.
+    drop(tokio::spawn(async move {
+        if let Err(error) = engine.health().await {
+            tracing::warn!(error = %chain(&error), "the container engine does not answer; runtimes start when it does");
+        }
+    }));
+}
+
+/// A line for people, on standard output.
+fn say(text: &str) {
+    // Nobody may be reading, which stops nothing.
+    drop(writeln!(std::io::stdout().lock(), "{text}"));
+}
+
+/// The steps of a start or a stop, with their times.
+struct Steps(Instant);
+
+impl Steps {
+    fn begin() -> Self {
+        Self(Instant::now())
+    }
+
+    /// Counts from now.
+    fn again(&mut self) {
+        self.0 = Instant::now();
+    }
+
+    fn done(&mut self, what: &str) {
+        let took = self.0.elapsed();
+        self.0 = Instant::now();
+        say(&format!("{what:<32} {:>6.2} s", took.as_secs_f64()));
+    }
 }

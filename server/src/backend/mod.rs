@@ -5,9 +5,11 @@ mod admin;
 mod models;
 mod providers;
 mod runtimes;
+mod unbuilt;
 mod usage;
 
 use crate::{clock::Clock, config::Config, data::Pool, model, orchestrator, platform};
+use app::ports::Ports;
 use std::sync::Arc;
 
 /// What the ports need. Implements all of them; one file a port.
@@ -26,4 +28,19 @@ pub struct Backend {
     pub orchestrator: Arc<orchestrator::Orchestrator>,
     /// Models.
     pub models: Arc<model::Service>,
+}
+
+impl Backend {
+    /// Itself as all ports.
+    #[must_use]
+    pub fn ports(self: &Arc<Self>) -> Ports {
+        Ports {
+            accounts: Arc::clone(self) as _,
+            runtimes: Arc::new(unbuilt::Unbuilt),
+            models: Arc::new(unbuilt::Unbuilt),
+            usage: Arc::new(unbuilt::Unbuilt),
+            admin: Arc::clone(self) as _,
+            providers: Arc::new(unbuilt::Unbuilt),
+        }
+    }
 }

@@ -1,1 +1,126 @@
 //! ENTRY: the router, session check, guard, pages, live updates, tickets, the gateway to runtimes, the internal listener.
+//!
+//! Everything that a browser sends passes [`router::router`]: the host says whether it is for the dashboard or for a runtime. Dashboard requests go
+//! through [`guard`] and [`session`] to the pages; a runtime's go through [`tickets`] to the [`gateway`]. The [`watch`] keeps what is cached and what
+//! is open true to the change stream.
+
+pub mod assets;
+pub mod connections;
+pub mod faults;
+pub mod gateway;
+pub mod guard;
+pub mod headers;
+pub mod internal;
+pub mod listener;
+pub mod live;
+pub mod origins;
+pub mod pages;
+pub mod router;
+pub mod security;
+pub mod session;
+pub mod tickets;
+pub mod upstream;
+pub mod visits;
+pub mod waiting;
+pub mod watch;
+
+use crate::{
+    Result,
+    clock::Clock,
+    config::Config,
+    data::{Pool, listen::Changes},
+    orchestrator::{Orchestrator, Route},
+    platform::throttle::Throttle,
+};
+use app::ports::Ports;
+use async_trait::async_trait;
+use connections::Connections;
+use origins::Origins;
+use std::sync::Arc;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// Tells where a runtime's host leads. The orchestrator does; a test puts a plain server there.
+#[async_trait]
+pub trait Routes: Send + Sync {
+    /// Where the host of this label leads; none when no runtime has it.
+    async fn route(&self, label: &str) -> Result<Option<Route>>;
+}
+
+#[async_trait]
+impl Routes for Orchestrator {
+    async fn route(&self, label: &str) -> Result<Option<Route>> {
+        self.address_of(label).await
+    }
+}
+
+/// What the entry is made of.
+pub struct Parts {
+    /// The database.
+    pub pool: Pool,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// The settings.
+    pub config: Arc<Config>,
+    /// What changes.
+    pub changes: Changes,
+    /// What the pages are served by.
+    pub ports: Ports,
+    /// How often somebody may try.
+    pub throttle: Arc<Throttle>,
+    /// Where runtimes are.
+    pub routes: Arc<dyn Routes>,
+    /// The model door for people's own keys.
+    pub models: axum::Router,
+    /// Fires when the server is to stop.
+    pub stop: CancellationToken,
+}
+
+/// The entry: shared by all requests.
+pub struct Entry {
+    pool: Pool,
+    clock: Arc<dyn Clock>,
+    changes: Changes,
+    ports: Ports,
+    throttle: Arc<Throttle>,
+    origins: Origins,
+    assets: assets::Assets,
+    connections: Arc<Connections>,
+    visits: visits::Visits,
+    upstream: upstream::Upstream,
+    /// Work that outlives its request: upgraded connections. Drained at the end.
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Entry {
+    /// Puts the entry together; `models` is mounted by [`router::router`].
+    fn new(parts: Parts) -> (Arc<Self>, axum::Router) {
+        let entry = Arc::new(Self {
+            origins: Origins::of(&parts.config.entry.public_url),
+            assets: assets::Assets::at(parts.config.entry.site_dir.clone()),
+            connections: Arc::new(Connections::default()),
+            visits: visits::Visits::new(parts.routes),
+            upstream: upstream::Upstream::new(),
+            tasks: TaskTracker::new(),
+            pool: parts.pool,
+            clock: parts.clock,
+            changes: parts.changes,
+            ports: parts.ports,
+            throttle: parts.throttle,
+            stop: parts.stop,
+        });
+        (entry, parts.models)
+    }
+
+    /// How many streams and WebSockets are open towards runtimes.
+    #[must_use]
+    pub fn open_connections(&self) -> usize {
+        self.connections.len()
+    }
+
+    /// Waits until everything that outlived its request is done.
+    pub async fn drained(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}

@@ -1,0 +1,168 @@
+//! The files of the built page: script, wasm, style, pictures. The same for everyone, so they need no session.
+
+use axum::{body::Body, response::Response};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use std::{
+    path::{Path, PathBuf},
+    time::UNIX_EPOCH,
+};
+
+/// The folder that they lie in.
+pub struct Assets {
+    root: PathBuf,
+}
+
+/// A year: the address changes with the file.
+const FOREVER: &str = "public, max-age=31536000, immutable";
+/// Kept, but asked about each time.
+const ASK: &str = "public, no-cache";
+
+impl Assets {
+    /// Serves what lies below `root`.
+    #[must_use]
+    pub fn at(root: PathBuf) -> Self {
+        Self { root }
+    }
+
+    /// The file at this address; none when there is no such file: then it is a page's address.
+    pub async fn find(&self, method: &Method, uri: &Uri, request_headers: &HeaderMap) -> Option<Response> {
+        if method != Method::GET && method != Method::HEAD {
+            return None;
+        }
+        let relative = relative(uri.path())?;
+        let kind = kind(&relative)?;
+        let plain = self.root.join(&relative);
+        let (path, encoding) = self.smallest(&plain, request_headers).await?;
+        let metadata = tokio::fs::metadata(&path).await.ok().filter(std::fs::Metadata::is_file)?;
+        let modified = metadata.modified().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok()).map_or(0, |age| age.as_nanos());
+        let tag = format!("W/\"{:x}-{modified:x}\"", metadata.len());
+
+        let mut headers = HeaderMap::new();
+        let versioned = uri.query().is_some_and(|query| query.split('&').any(|pair| pair.starts_with("v=") && pair.len() > 2));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(if versioned { FOREVER } else { ASK }));
+        headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+        headers.insert(header::ETAG, HeaderValue::from_str(&tag).ok()?);
+        let same = request_headers
+            .get_all(header::IF_NONE_MATCH)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .any(|known| known.trim() == tag);
+        if same {
+            return Some(respond(StatusCode::NOT_MODIFIED, headers, Body::empty()));
+        }
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+        if let Some(encoding) = encoding {
+            headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(encoding));
+        }
+        let bytes = tokio::fs::read(&path).await.ok()?;
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes.len()));
+        let body = if method == Method::HEAD { Body::empty() } else { Body::from(bytes) };
+        Some(respond(StatusCode::OK, headers, body))
+    }
+
+    /// The file itself, or the compressed one that was built beside it, when the browser reads that and it is not older.
+    async fn smallest(&self, plain: &Path, request_headers: &HeaderMap) -> Option<(PathBuf, Option<&'static str>)> {
+        let built = tokio::fs::metadata(plain).await.ok()?.modified().ok();
+        for (encoding, extension) in [("br", ".br"), ("gzip", ".gz")] {
+            if accepts(request_headers, encoding) {
+                let mut packed = plain.as_os_str().to_owned();
+                packed.push(extension);
+                if let Ok(metadata) = tokio::fs::metadata(&packed).await
+                    && metadata.modified().ok() >= built
+                {
+                    return Some((packed.into(), Some(encoding)));
+                }
+            }
+        }
+        Some((plain.to_owned(), None))
+    }
+}
+
+fn respond(status: StatusCode, headers: HeaderMap, body: Body) -> Response {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
+}
+
+fn accepts(headers: &HeaderMap, encoding: &str) -> bool {
+    headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).any(
+        |offer| {
+            let mut parts = offer.split(';').map(str::trim);
+            let named = parts.next().is_some_and(|name| name.eq_ignore_ascii_case(encoding));
+            named && !parts.any(|weight| matches!(weight, "q=0" | "q=0.0" | "q=0.00" | "q=0.000"))
+        },
+    )
+}
+
+/// The path below the folder: plain names only, none hidden.
+fn relative(path: &str) -> Option<PathBuf> {
+    let path = path.strip_prefix('/')?;
+    let plain = |segment: &str| {
+        !segment.is_empty()
+            && !segment.starts_with('.')
+            && segment.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
+    };
+    path.split('/').all(plain).then(|| PathBuf::from(path))
+}
+
+/// The media type. What has none here is not served.
+fn kind(path: &Path) -> Option<&'static str> {
+    Some(match path.extension()?.to_str()? {
+        "js" => "text/javascript; charset=utf-8",
+        "wasm" => "application/wasm",
+        "css" => "text/css; charset=utf-8",
+        "svg" => "image/svg+xml",
+        "png" => "image/png",
+        "ico" => "image/x-icon",
+        "webp" => "image/webp",
+        "woff2" => "font/woff2",
+        "txt" => "text/plain; charset=utf-8",
+        "json" | "webmanifest" => "application/manifest+json",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn get(assets: &Assets, address: &str, headers: &[(&'static str, &str)]) -> Option<Response> {
+        let headers = headers.iter().map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap())).collect();
+        assets.find(&Method::GET, &address.parse().unwrap(), &headers).await
+    }
+
+    #[tokio::test]
+    async fn a_file_is_served_small_and_asked_about_again() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("pkg")).unwrap();
+        std::fs::write(folder.path().join("pkg/app.js"), "let plain").unwrap();
+        std::fs::write(folder.path().join("pkg/app.js.br"), "packed").unwrap();
+        let assets = Assets::at(folder.path().to_owned());
+
+        let plain = get(&assets, "/pkg/app.js", &[]).await.unwrap();
+        assert_eq!(plain.headers()["cache-control"], ASK);
+        assert_eq!(plain.headers()["content-type"], "text/javascript; charset=utf-8");
+        assert!(!plain.headers().contains_key("content-encoding"));
+
+        let packed = get(&assets, "/pkg/app.js?v=1", &[("accept-encoding", "gzip, br")]).await.unwrap();
+        assert_eq!(packed.headers()["content-encoding"], "br");
+        assert_eq!(packed.headers()["cache-control"], FOREVER);
+
+        let tag = plain.headers()["etag"].to_str().unwrap();
+        assert_eq!(get(&assets, "/pkg/app.js", &[("if-none-match", tag)]).await.unwrap().status(), StatusCode::NOT_MODIFIED);
+    }
+
+    #[tokio::test]
+    async fn nothing_outside_the_folder_is_served() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("site")).unwrap();
+        std::fs::write(folder.path().join("master.txt"), "secret").unwrap();
+        std::fs::write(folder.path().join("site/.hidden.txt"), "secret").unwrap();
+        let assets = Assets::at(folder.path().join("site"));
+        for address in ["/../master.txt", "/%2e%2e/master.txt", "/.hidden.txt", "//master.txt", "/", "/none.txt"] {
+            assert!(get(&assets, address, &[]).await.is_none(), "{address}");
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! The router: first the host, then the path.
+
+use super::{Entry, Parts, faults, gateway, guard, live, origins::Place, pages, security, session, tickets, watch};
+use axum::{
+    Router,
+    body::Body,
+    extract::{ConnectInfo, Request, State},
+    middleware::{Next, from_fn_with_state},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::Arc,
+    time::Instant,
+};
+use tower::ServiceExt as _;
+use tower_http::{compression::CompressionLayer, limit::RequestBodyLimitLayer};
+
+/// A form of ours is never larger, in bytes.
+const LARGEST_FORM: usize = 1024 * 1024;
+
+/// Identity headers that no browser may say to us, with `-` for every `_` and `.` in them. Nothing here reads them; a part added later shall not
+/// find them either.
+const IDENTITY: &[&str] =
+    &["forwarded", "remote-user", "x-real-ip", "x-client-ip", "true-client-ip", "x-remote-user", "x-auth-request-user"];
+
+/// The whole entry: what to serve, and the watch to run beside it until the server stops.
+pub fn router(parts: Parts) -> (Arc<Entry>, Router, impl Future<Output = ()> + Send + 'static) {
+    let site_dir = parts.config.entry.site_dir.clone();
+    let (entry, models) = Entry::new(parts);
+    let site = Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/events", get(live::events))
+        .route("/open/{runtime_id}", get(tickets::open))
+        .with_state(Arc::clone(&entry))
+        .merge(pages::routes(&entry, &site_dir).layer(CompressionLayer::new().br(true).gzip(true)))
+        .layer(RequestBodyLimitLayer::new(LARGEST_FORM))
+        .layer(from_fn_with_state(Arc::clone(&entry), session::check))
+        .layer(from_fn_with_state(Arc::clone(&entry), judge))
+        .layer(from_fn_with_state(Arc::clone(&entry), files))
+        .layer(from_fn_with_state(Arc::clone(&entry), security::headers));
+    let whole = Router::new().fallback_service(site).layer(from_fn_with_state(Hosts { entry: Arc::clone(&entry), models }, split));
+    let watched = watch::watch(Arc::clone(&entry));
+    (entry, whole, watched)
+}
+
+#[derive(Clone)]
+struct Hosts {
+    entry: Arc<Entry>,
+    models: Router,
+}
+
+/// Sends a request to the dashboard, to a runtime, to the model door, or away.
+async fn split(State(hosts): State<Hosts>, mut request: Request, next: Next) -> Response {
+    let began = Instant::now();
+    let id = request_id();
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let host = host(&request).unwrap_or_default();
+    let client =
+        request.extensions().get::<ConnectInfo<SocketAddr>>().map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |info| info.0.ip().to_canonical());
+
+    let mut response = if method == Method::CONNECT || method == Method::TRACE {
+        StatusCode::METHOD_NOT_ALLOWED.into_response()
+    } else {
+        match hosts.entry.origins.place(&host) {
+            Place::Runtime(label) => gateway::serve(hosts.entry, label, client, request).await,
+            place => {
+                drop_identity(&mut request);
+                if path.starts_with("/v1/") {
+                    hosts.models.oneshot(request).await.into_response()
+                } else if place == Place::Dashboard || path == "/healthz" {
+                    next.run(request).await
+                } else {
+                    elsewhere(&hosts.entry, &request)
+                }
+            }
+        }
+    };
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        response.headers_mut().entry(HeaderName::from_static("x-request-id")).or_insert(value);
+    }
+    tracing::debug!(request = id, %method, host, path, status = response.status().as_u16(), ms = began.elapsed().as_millis(), "answered");
+    response
+}
+
+fn request_id() -> String {
+    uuid::Uuid::now_v7().simple().to_string()
+}
+
+/// The host of a request: of the address when it has one (HTTP/2, or a proxy's form), of the header otherwise. Two hosts are none.
+fn host(request: &Request) -> Option<String> {
+    if let Some(authority) = request.uri().authority() {
+        return Some(authority.as_str().to_owned());
+    }
+    let mut said = request.headers().get_all(header::HOST).iter();
+    let first = said.next()?.to_str().ok()?.to_owned();
+    said.next().is_none().then_some(first)
+}
+
+fn drop_identity(request: &mut Request<Body>) {
+    let forged: Vec<HeaderName> = request
+        .headers()
+        .keys()
+        .filter(|name| {
+            let plain = name.as_str().replace(['_', '.'], "-");
+            plain.starts_with("x-forwarded") || plain.starts_with("x-clawloops") || IDENTITY.contains(&plain.as_str())
+        })
+        .cloned()
+        .collect();
+    for name in forged {
+        request.headers_mut().remove(&name);
+    }
+}
+
+fn elsewhere(entry: &Entry, request: &Request) -> Response {
+    let home = entry.origins.dashboard();
+    let text = format!("ClawLoops is not at this address. It is at {home}.");
+    if !faults::wants_page(request.method(), request.headers()) {
+        return (StatusCode::MISDIRECTED_REQUEST, text + "\n").into_response();
+    }
+    let page = faults::Page::new("Another address").say(&text).link(&home, "Go there").render();
+    (StatusCode::MISDIRECTED_REQUEST, page).into_response()
+}
+
+/// Serves a file of the built page, where the address is one.
+async fn files(State(entry): State<Arc<Entry>>, request: Request, next: Next) -> Response {
+    match entry.assets.find(request.method(), request.uri(), request.headers()).await {
+        Some(file) => file,
+        None => next.run(request).await,
+    }
+}
+
+/// Lets the guard judge what comes to the dashboard.
+async fn judge(State(entry): State<Arc<Entry>>, request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    let pages_only = path.starts_with("/api/") || path == "/events";
+    match guard::judge(request.method(), request.headers(), &entry.origins.dashboard(), pages_only) {
+        Ok(()) => next.run(request).await,
+        Err(problem) => {
+            tracing::info!(path, code = %problem.code, "a request from another site was refused");
+            if faults::wants_page(request.method(), request.headers()) {
+                faults::as_page(&problem, Some(("/", "Go to ClawLoops")))
+            } else {
+                faults::as_json(&problem)
+            }
+        }
+    }
+}
