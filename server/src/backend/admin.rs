@@ -10,7 +10,8 @@ use crate::{
 use app::ports::Admin;
 use async_trait::async_trait;
 use contract::{
-    Answer, AuditEntry, AuditEntryId, Caller, InvitationId, InvitationView, NewInvitation, Overview, PersonId, PersonStatus, PersonView, Role,
+    Answer, AuditEntry, AuditEntryId, Caller, InvitationId, InvitationView, NewInvitation, Overview, PersonId, PersonStatus, PersonView,
+    Role,
 };
 
 /// Closes a person's runtimes for the platform, which does not know runtimes.

@@ -58,9 +58,8 @@ pub async fn migrate(pool: &Pool) -> crate::Result<()> {
 /// # Errors
 /// When it does not answer.
 pub async fn version(pool: &Pool) -> crate::Result<(String, i32)> {
-    let row = sqlx::query!(
-        r#"select current_setting('server_version') as "version!", current_setting('server_version_num')::int as "number!""#
-    );
+    let row =
+        sqlx::query!(r#"select current_setting('server_version') as "version!", current_setting('server_version_num')::int as "number!""#);
     let row = row.fetch_one(pool).await?;
     Ok((row.version, row.number))
 }

@@ -89,7 +89,12 @@ fn disk(data_dir: &Path) -> PartHealth {
 fn judge_disk(free: i64, place: &str) -> PartHealth {
     let detail = format!("{} free at {place}", gib(free));
     if free < 5 * GIB {
-        return wrong("Disk", detail, "Less than 5 GiB is free. PostgreSQL and workspaces need room.", "Free space, or move the data directory.");
+        return wrong(
+            "Disk",
+            detail,
+            "Less than 5 GiB is free. PostgreSQL and workspaces need room.",
+            "Free space, or move the data directory.",
+        );
     }
     fine("Disk", detail)
 }

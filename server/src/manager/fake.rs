@@ -1,1 +1,350 @@
-//! An engine in memory, for tests.
+//! An engine in memory, for tests: as well or as miserable as the test says, and strict about what it is asked.
+
+use super::{ContainerState, Engine, EngineEvent, Seen, SeenContainer, World};
+use crate::{
+    Error, Result,
+    clock::Clock,
+    runtime::spec::{Isolation, OPENCLAW_PORT, RuntimeSpec},
+};
+use async_trait::async_trait;
+use contract::{Code, Problem, RuntimeId, RuntimeStats};
+use futures::{StreamExt as _, stream::BoxStream};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::sync::{Notify, broadcast};
+
+/// When a server dies, seen from an effect on the engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// The call was never made.
+    Before,
+    /// The call was made and its answer never read.
+    After,
+}
+
+/// What goes wrong.
+#[derive(Clone, Debug, Default)]
+pub struct Misery {
+    /// The engine does not answer.
+    pub down: bool,
+    /// OpenClaw never becomes ready.
+    pub never_ready: bool,
+    /// Containers end as soon as they are started, with this code; 137 is for lack of memory.
+    pub ends_at_start: Option<i64>,
+    /// The image is not there.
+    pub no_image: bool,
+    /// The rules around runtimes cannot be set.
+    pub no_walls: bool,
+    /// Every call takes this long.
+    pub slow: Option<Duration>,
+    /// The server dies at this effect, counted from 1; the call then never returns.
+    pub dies_at: Option<(u32, Moment)>,
+}
+
+/// An engine in memory.
+pub struct FakeEngine {
+    clock: Arc<dyn Clock>,
+    state: Mutex<State>,
+    died: Notify,
+    events: broadcast::Sender<EngineEvent>,
+}
+
+#[derive(Default)]
+struct State {
+    containers: BTreeMap<RuntimeId, (RuntimeSpec, ContainerState)>,
+    isolations: BTreeMap<RuntimeId, Isolation>,
+    configurations: BTreeMap<RuntimeId, String>,
+    workspaces: BTreeSet<String>,
+    misery: Misery,
+    effects: u32,
+    wrongs: Vec<String>,
+}
+
+/// What is there, in numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Count {
+    /// Containers, in any state.
+    pub containers: usize,
+    /// Networks.
+    pub isolations: usize,
+    /// Configuration files.
+    pub configurations: usize,
+    /// Workspaces.
+    pub workspaces: usize,
+}
+
+impl FakeEngine {
+    /// An engine that is well.
+    #[must_use]
+    pub fn well(clock: Arc<dyn Clock>) -> Arc<Self> {
+        Arc::new(Self { clock, state: Mutex::default(), died: Notify::new(), events: broadcast::channel(64).0 })
+    }
+
+    /// Changes what goes wrong. Effects are counted anew.
+    pub fn suffer(&self, misery: Misery) {
+        let mut state = self.state();
+        state.misery = misery;
+        state.effects = 0;
+    }
+
+    /// Waits until the server died at the effect it was to die at.
+    pub async fn died(&self) {
+        self.died.notified().await;
+    }
+
+    /// Ends a container behind everybody's back.
+    pub fn end(&self, runtime_id: RuntimeId, code: i64) {
+        if let Some((_, container)) = self.state().containers.get_mut(&runtime_id) {
+            *container = ended(code);
+        }
+        drop(self.events.send(EngineEvent { runtime_id }));
+    }
+
+    /// Puts a network there that no row knows of.
+    pub fn leave_over(&self, runtime_id: RuntimeId) {
+        self.state().isolations.insert(runtime_id, isolation());
+    }
+
+    /// What is there.
+    #[must_use]
+    pub fn count(&self) -> Count {
+        let state = self.state();
+        Count {
+            containers: state.containers.len(),
+            isolations: state.isolations.len(),
+            configurations: state.configurations.len(),
+            workspaces: state.workspaces.len(),
+        }
+    }
+
+    /// The revision of a runtime's container, when it runs.
+    #[must_use]
+    pub fn running(&self, runtime_id: RuntimeId) -> Option<i64> {
+        match self.state().containers.get(&runtime_id) {
+            Some((spec, ContainerState::Running { .. })) => Some(spec.revision),
+            _ => None,
+        }
+    }
+
+    /// What the engine was asked that no engine should be asked.
+    #[must_use]
+    pub fn wrongs(&self) -> Vec<String> {
+        self.state().wrongs.clone()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn answer(&self) -> Result<()> {
+        let (down, slow) = {
+            let state = self.state();
+            (state.misery.down, state.misery.slow)
+        };
+        if let Some(time) = slow {
+            tokio::time::sleep(time).await;
+        }
+        if down {
+            let source = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+            return Err(Error::Engine { context: "calling the fake engine".to_owned(), source: Box::new(source) });
+        }
+        Ok(())
+    }
+
+    /// Does something to the engine, unless the server dies of it.
+    async fn effect<T>(&self, act: impl FnOnce(&mut State) -> Result<T>) -> Result<T> {
+        self.answer().await?;
+        let (done, dies) = {
+            let mut state = self.state();
+            state.effects += 1;
+            let dies = state.misery.dies_at.filter(|(at, _)| *at == state.effects).map(|(_, moment)| moment);
+            (if dies == Some(Moment::Before) { None } else { Some(act(&mut state)) }, dies)
+        };
+        match (done, dies) {
+            (Some(done), None) => done,
+            (_, _) => {
+                self.died.notify_one();
+                std::future::pending().await
+            }
+        }
+    }
+}
+
+fn isolation() -> Isolation {
+    Isolation { gateway: IpAddr::V4(Ipv4Addr::new(10, 213, 0, 1)) }
+}
+
+fn ended(code: i64) -> ContainerState {
+    ContainerState::Ended { code, out_of_memory: code == 137 }
+}
+
+impl State {
+    fn seen(&self, runtime_id: RuntimeId) -> Seen {
+        Seen {
+            container: self.containers.get(&runtime_id).map(|(spec, state)| SeenContainer {
+                revision: spec.revision,
+                spec_hash: spec.hash(),
+                state: state.clone(),
+            }),
+            isolation: self.isolations.get(&runtime_id).copied(),
+            configuration: self.configurations.get(&runtime_id).cloned(),
+        }
+    }
+
+    fn wrong(&mut self, what: impl Into<String>) {
+        self.wrongs.push(what.into());
+    }
+}
+
+#[async_trait]
+impl Engine for FakeEngine {
+    async fn health(&self) -> Result<String> {
+        self.answer().await?;
+        Ok("fake engine".to_owned())
+    }
+
+    async fn has_image(&self, _image: &str) -> Result<bool> {
+        self.answer().await?;
+        Ok(!self.state().misery.no_image)
+    }
+
+    async fn survey(&self) -> Result<World> {
+        self.answer().await?;
+        let state = self.state();
+        let ids: BTreeSet<RuntimeId> = state.containers.keys().chain(state.isolations.keys()).copied().collect();
+        Ok(ids.into_iter().map(|id| (id, state.seen(id))).collect())
+    }
+
+    async fn look(&self, runtime_id: RuntimeId) -> Result<Seen> {
+        self.answer().await?;
+        Ok(self.state().seen(runtime_id))
+    }
+
+    async fn isolate(&self, runtime_id: RuntimeId) -> Result<Isolation> {
+        self.effect(|state| {
+            if state.misery.no_walls {
+                return Err(Error::problem(Code::Unavailable, "The rules cannot be set."));
+            }
+            Ok(*state.isolations.entry(runtime_id).or_insert_with(isolation))
+        })
+        .await
+    }
+
+    async fn release(&self, runtime_id: RuntimeId) -> Result<()> {
+        self.effect(|state| {
+            if state.containers.contains_key(&runtime_id) {
+                state.wrong("a network was removed under a container");
+            }
+            state.isolations.remove(&runtime_id);
+            state.configurations.remove(&runtime_id);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn keep_workspace(&self, workspace: &str) -> Result<()> {
+        self.effect(|state| {
+            state.workspaces.insert(workspace.to_owned());
+            Ok(())
+        })
+        .await
+    }
+
+    async fn wipe_workspace(&self, workspace: &str) -> Result<()> {
+        self.effect(|state| {
+            if state.containers.values().any(|(spec, _)| spec.workspace == workspace) {
+                state.wrong("a workspace was wiped under a container");
+            }
+            state.workspaces.remove(workspace);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn configure(&self, runtime_id: RuntimeId, configuration: &str) -> Result<()> {
+        self.effect(|state| {
+            state.configurations.insert(runtime_id, configuration.to_owned());
+            Ok(())
+        })
+        .await
+    }
+
+    async fn create(&self, spec: &RuntimeSpec) -> Result<()> {
+        self.effect(|state| {
+            if state.misery.no_image {
+                return Err(Problem::new(Code::RuntimeStartFailed, "The runtime image is not on this machine.").into());
+            }
+            let id = spec.runtime_id;
+            if !state.isolations.contains_key(&id) || !state.configurations.contains_key(&id) || !state.workspaces.contains(&spec.workspace)
+            {
+                state.wrong("a container was made before its place");
+            }
+            state.containers.entry(id).or_insert_with(|| (spec.clone(), ContainerState::Created));
+            Ok(())
+        })
+        .await
+    }
+
+    async fn start(&self, runtime_id: RuntimeId) -> Result<()> {
+        let since = self.clock.now();
+        self.effect(|state| {
+            let ends = state.misery.ends_at_start;
+            if let Some((_, container)) = state.containers.get_mut(&runtime_id) {
+                let address = Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), OPENCLAW_PORT));
+                *container = ends.map_or(ContainerState::Running { since, address }, ended);
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn is_ready(&self, runtime_id: RuntimeId) -> Result<bool> {
+        self.answer().await?;
+        Ok(self.running(runtime_id).is_some() && !self.state().misery.never_ready)
+    }
+
+    async fn stop(&self, runtime_id: RuntimeId, _grace: Duration) -> Result<()> {
+        self.effect(|state| {
+            if let Some((_, container)) = state.containers.get_mut(&runtime_id) {
+                *container = ended(0);
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn remove(&self, runtime_id: RuntimeId) -> Result<()> {
+        self.effect(|state| {
+            state.containers.remove(&runtime_id);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn stats(&self, runtime_id: RuntimeId) -> Result<Option<RuntimeStats>> {
+        self.answer().await?;
+        let running = self.running(runtime_id);
+        Ok(running.map(|_| RuntimeStats { memory_bytes: 700 << 20, memory_limit_bytes: 2 << 30, cpu_percent: 1.6 }))
+    }
+
+    async fn logs(&self, runtime_id: RuntimeId, lines: usize) -> Result<Vec<String>> {
+        self.answer().await?;
+        let there = self.state().containers.contains_key(&runtime_id);
+        let log = ["starting", "key is cl_rt_00112233445566778899_0011223344", "bye"];
+        Ok(if there { log.iter().rev().take(lines).rev().map(|line| (*line).to_owned()).collect() } else { Vec::new() })
+    }
+
+    async fn hold_walls(&self) -> Result<()> {
+        self.answer().await
+    }
+
+    async fn events(&self) -> Result<BoxStream<'static, EngineEvent>> {
+        self.answer().await?;
+        let events = tokio_stream::wrappers::BroadcastStream::new(self.events.subscribe());
+        Ok(events.filter_map(|event| futures::future::ready(event.ok())).boxed())
+    }
+}

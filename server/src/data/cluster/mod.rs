@@ -250,7 +250,10 @@ async fn settled(place: &Place) -> Result<bool> {
             return Ok(false);
         }
         if Instant::now() >= until {
-            return Err(Error::internal("waiting for a database left by an earlier run", format!("process {pid} neither answers nor ends")));
+            return Err(Error::internal(
+                "waiting for a database left by an earlier run",
+                format!("process {pid} neither answers nor ends"),
+            ));
         }
         sleep(LOOK).await;
     }

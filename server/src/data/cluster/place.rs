@@ -197,7 +197,9 @@ fn is_whole(bin: &Path) -> bool {
 
 fn not_installed(place: &str) -> Error {
     Problem::new(Code::Unavailable, format!("PostgreSQL (initdb and postgres) was not found {place}."))
-        .remedy("Install it (Debian: apt-get install postgresql), set CLAWLOOPS_POSTGRES_BIN, or set DATABASE_URL to a database of your own.")
+        .remedy(
+            "Install it (Debian: apt-get install postgresql), set CLAWLOOPS_POSTGRES_BIN, or set DATABASE_URL to a database of your own.",
+        )
         .into()
 }
 
