@@ -39,7 +39,7 @@ impl Config {
 #[derive(Args, Clone, Debug)]
 pub struct Logs {
     /// What is logged: a level, or levels by module (`info,server::orchestrator=debug`).
-    #[arg(long = "log-filter", env = "RUST_LOG", default_value = "info", global = true)]
+    #[arg(long = "log-filter", env = "RUST_LOG", default_value = "info,sqlx=warn", global = true)]
     pub filter: String,
     /// The form: lines to be read, or one JSON object a line.
     #[arg(long = "log", env = "CLAWLOOPS_LOG", default_value = "text", value_enum, global = true)]

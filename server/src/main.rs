@@ -11,7 +11,10 @@ use server::{
     doctor,
     platform::{passwords::Passwords, people},
 };
-use std::{io::Read as _, process::ExitCode};
+use std::{
+    io::{IsTerminal as _, Read as _},
+    process::ExitCode,
+};
 
 /// Every member of a team gets an OpenClaw agent of their own, with models the team pays for and controls.
 #[derive(Parser)]
@@ -80,7 +83,7 @@ async fn main() -> ExitCode {
 
 fn telemetry(logs: &Logs) {
     let filter = tracing_subscriber::EnvFilter::try_new(&logs.filter).unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
     match logs.form {
         LogForm::Text => log.init(),
         LogForm::Json => log.json().init(),

@@ -71,7 +71,7 @@ async fn answers_healthz(mut at: SocketAddr) -> bool {
         std::io::Result::Ok(answer)
     };
     let answer = tokio::time::timeout(Duration::from_secs(2), asked).await;
-    answer.is_ok_and(|answer| answer.is_ok_and(|text| text.starts_with("HTTP/1.1 200") && text.to_lowercase().contains("clawloops")))
+    answer.is_ok_and(|answer| answer.is_ok_and(|text| text.starts_with("HTTP/1.1 200") && text.ends_with("\r\n\r\nok\n")))
 }
 
 fn disk(data_dir: &Path) -> PartHealth {

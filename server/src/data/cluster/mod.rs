@@ -13,7 +13,7 @@ use nix::{
 };
 use place::Place;
 use sqlx::{Connection as _, Executor as _, PgConnection, postgres::PgConnectOptions};
-use std::{fs, io::ErrorKind, path::Path, process::Stdio, time::Duration};
+use std::{fs, io::ErrorKind, os::unix::fs::OpenOptionsExt, path::Path, process::Stdio, time::Duration};
 use tokio::{
     process::{Child, Command},
     time::{Instant, sleep, timeout},
@@ -293,7 +293,7 @@ fn spawn(place: &Place, bin: &Path, log: &Path) -> Result<Child> {
     let starting = |error| Error::internal(format!("starting {}/postgres", bin.display()), error);
     // Warnings only, and begun anew when it has grown: it never fills the disk.
     let grown = fs::metadata(log).is_ok_and(|log| log.len() > 4 << 20);
-    let file = fs::OpenOptions::new().create(true).write(true).append(!grown).truncate(grown).open(log).map_err(starting)?;
+    let file = fs::OpenOptions::new().create(true).write(true).append(!grown).truncate(grown).mode(0o600).open(log).map_err(starting)?;
     let socket = format!("unix_socket_directories={}", quoted(&place.socket));
     let port = format!("port={}", place::PORT);
     let settings = [
