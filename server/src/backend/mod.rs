@@ -5,7 +5,6 @@ mod admin;
 mod models;
 mod providers;
 mod runtimes;
-mod unbuilt;
 mod usage;
 
 use crate::{clock::Clock, config::Config, data::Pool, model, orchestrator, platform};
@@ -36,11 +35,11 @@ impl Backend {
     pub fn ports(self: &Arc<Self>) -> Ports {
         Ports {
             accounts: Arc::clone(self) as _,
-            runtimes: Arc::new(unbuilt::Unbuilt),
-            models: Arc::new(unbuilt::Unbuilt),
-            usage: Arc::new(unbuilt::Unbuilt),
+            runtimes: Arc::clone(self) as _,
+            models: Arc::clone(self) as _,
+            usage: Arc::clone(self) as _,
             admin: Arc::clone(self) as _,
-            providers: Arc::new(unbuilt::Unbuilt),
+            providers: Arc::clone(self) as _,
         }
     }
 }

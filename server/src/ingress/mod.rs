@@ -86,6 +86,7 @@ pub struct Entry {
     assets: assets::Assets,
     connections: Arc<Connections>,
     visits: visits::Visits,
+    routes: Arc<dyn Routes>,
     upstream: upstream::Upstream,
     /// Work that outlives its request: upgraded connections. Drained at the end.
     tasks: TaskTracker,
@@ -99,7 +100,8 @@ impl Entry {
             origins: Origins::of(&parts.config.entry.public_url),
             assets: assets::Assets::at(parts.config.entry.site_dir.clone()),
             connections: Arc::new(Connections::default()),
-            visits: visits::Visits::new(parts.routes),
+            visits: visits::Visits::default(),
+            routes: parts.routes,
             upstream: upstream::Upstream::new(),
             tasks: TaskTracker::new(),
             pool: parts.pool,

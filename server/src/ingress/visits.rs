@@ -1,9 +1,9 @@
-//! Who visits a runtime's host, and where that host leads: asked on every request, so kept in memory for a second at most.
+//! Who visits a runtime's host: asked on every request, so kept in memory for a second at most.
 //!
 //! The change stream empties it ([`super::watch`]). An answer that was read before the last change is never kept: the epoch of
 //! [`Connections`](super::connections::Connections) tells.
 
-use super::{Entry, Routes};
+use super::Entry;
 use crate::{
     Result,
     data::{self, ticket::Visit},
@@ -12,8 +12,7 @@ use crate::{
 };
 use std::{
     collections::HashMap,
-    hash::Hash,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -23,30 +22,38 @@ const BELIEVED: Duration = Duration::from_secs(1);
 const KEPT: usize = 10_000;
 
 /// What was read lately.
+#[derive(Default)]
 pub struct Visits {
-    routes: Arc<dyn Routes>,
     visits: Mutex<HashMap<[u8; 32], (Instant, Visit)>>,
-    known: Mutex<HashMap<String, (Instant, Route)>>,
 }
 
 impl Visits {
-    /// Knows nothing yet.
-    #[must_use]
-    pub fn new(routes: Arc<dyn Routes>) -> Self {
-        Self { routes, visits: Mutex::default(), known: Mutex::default() }
-    }
-
     /// Forgets everything.
     pub fn forget(&self) {
-        lock(&self.visits).clear();
-        lock(&self.known).clear();
+        self.lock().clear();
+    }
+
+    fn fresh(&self, token_hash: &[u8; 32]) -> Option<Visit> {
+        self.lock().get(token_hash).filter(|(read, _)| read.elapsed() < BELIEVED).map(|(_, visit)| *visit)
+    }
+
+    fn keep(&self, token_hash: [u8; 32], visit: Visit) {
+        let mut visits = self.lock();
+        if visits.len() >= KEPT {
+            visits.clear();
+        }
+        visits.insert(token_hash, (Instant::now(), visit));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<[u8; 32], (Instant, Visit)>> {
+        self.visits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Entry {
     /// Who is behind this cookie on a runtime's host.
     pub(super) async fn visit(&self, token_hash: [u8; 32]) -> Result<Option<Visit>> {
-        if let Some(visit) = fresh(&self.visits.visits, &token_hash) {
+        if let Some(visit) = self.visits.fresh(&token_hash) {
             return Ok(Some(visit));
         }
         self.visit_now(token_hash).await
@@ -61,43 +68,14 @@ impl Entry {
         if let Some(visit) = visit {
             data::ticket::touch_session(&mut connection, visit.session_id, now).await?;
             if self.connections.epoch() == epoch {
-                keep(&self.visits.visits, token_hash, visit);
+                self.visits.keep(token_hash, visit);
             }
         }
         Ok(visit)
     }
 
-    /// Where the host of this label leads.
+    /// Where the host of this label leads; the orchestrator keeps that true by itself.
     pub(super) async fn route(&self, label: &str) -> Result<Option<Route>> {
-        if let Some(route) = fresh(&self.visits.known, label) {
-            return Ok(Some(route));
-        }
-        let epoch = self.connections.epoch();
-        let route = self.visits.routes.route(label).await?;
-        if let Some(route) = &route
-            && self.connections.epoch() == epoch
-        {
-            keep(&self.visits.known, label.to_owned(), route.clone());
-        }
-        Ok(route)
+        self.routes.route(label).await
     }
-}
-
-fn fresh<K: Eq + Hash + std::borrow::Borrow<Q>, Q: Eq + Hash + ?Sized, V: Clone>(
-    map: &Mutex<HashMap<K, (Instant, V)>>,
-    key: &Q,
-) -> Option<V> {
-    lock(map).get(key).filter(|(read, _)| read.elapsed() < BELIEVED).map(|(_, value)| value.clone())
-}
-
-fn keep<K: Eq + Hash, V>(map: &Mutex<HashMap<K, (Instant, V)>>, key: K, value: V) {
-    let mut map = lock(map);
-    if map.len() >= KEPT {
-        map.clear();
-    }
-    map.insert(key, (Instant::now(), value));
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
