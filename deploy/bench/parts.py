@@ -1,0 +1,142 @@
+"""What a bench run starts: an nginx as upstream and as peer, LiteLLM as peer, and a ClawLoops of its own."""
+
+import http.client
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import time
+import urllib.parse
+
+ANSWER = json.dumps({
+    "id": "chatcmpl-bench", "object": "chat.completion", "created": 1, "model": "bench",
+    "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "word " * 32}}],
+    "usage": {"prompt_tokens": 24, "completion_tokens": 32, "total_tokens": 56},
+})
+EMAIL, PASSWORD = "bench@clawloops.example", "a-bench-password-of-its-own"
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_for(port, path, seconds=90, host="127.0.0.1"):
+    """Waits until GET answers below 500."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            answer = ask("GET", port, path, host=host)
+            if answer.status < 500:
+                return
+        except OSError:
+            pass
+        time.sleep(0.1)
+    raise SystemExit(f"bench: nothing answers on port {port}{path} after {seconds} s")
+
+
+class Answer:
+    def __init__(self, response):
+        self.status, self.headers, self.body = response.status, response.headers, response.read()
+
+
+def ask(method, port, path, body=None, headers=None, host="127.0.0.1"):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    try:
+        connection.request(method, path, body, {"host": host, **(headers or {})})
+        return Answer(connection.getresponse())
+    finally:
+        connection.close()
+
+
+class Child:
+    """A process of ours with its own group, stopped by SIGTERM and then by force."""
+
+    def __init__(self, command, log, env=None, **how):
+        self.log = log
+        self.process = subprocess.Popen(
+            command, stdout=open(log, "w"), stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+            env={**os.environ, **(env or {})}, start_new_session=True, **how)
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(30)
+            except subprocess.TimeoutExpired:
+                os.killpg(self.process.pid, signal.SIGKILL)
+
+
+def nginx(folder, upstream_port, peer_port, peer_target):
+    """One nginx: the canned upstream, and `proxy_pass` in front of `peer_target`."""
+    conf = os.path.join(folder, "nginx.conf")
+    answer = ANSWER.replace("'", "")
+    with open(conf, "w") as out:
+        out.write(f"""
+worker_processes 1; daemon off; pid {folder}/nginx.pid; error_log {folder}/nginx.err;
+events {{ worker_connections 1024; }}
+http {{
+  access_log off; client_body_temp_path {folder}/b; proxy_temp_path {folder}/p; fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
+  keepalive_requests 10000000;
+  map $http_upgrade $up {{ default upgrade; '' ''; }}
+  upstream peer {{ server {peer_target}; keepalive 32; }}
+  server {{ listen 127.0.0.1:{upstream_port}; default_type application/json;
+    location /v1/chat/completions {{ return 200 '{answer}'; }}
+    location / {{ return 200 '{{"status":"ok","data":[]}}'; }} }}
+  server {{ listen 127.0.0.1:{peer_port};
+    location / {{ proxy_pass http://peer; proxy_http_version 1.1; proxy_set_header Connection $up; proxy_set_header Upgrade $http_upgrade; }} }}
+}}""")
+    return Child([shutil.which("nginx") or "/usr/sbin/nginx", "-c", conf, "-p", folder], os.path.join(folder, "nginx.log"))
+
+
+def litellm(folder, port, upstream_port):
+    conf = os.path.join(folder, "litellm.yaml")
+    with open(conf, "w") as out:
+        json.dump({"model_list": [{"model_name": "bench", "litellm_params": {
+            "model": "openai/bench", "api_base": f"http://127.0.0.1:{upstream_port}/v1", "api_key": "none"}}],
+            "litellm_settings": {"num_retries": 0}, "general_settings": {"master_key": "sk-bench"}}, out)
+    return Child([os.environ["CLAWLOOPS_LITELLM_BIN"], "--config", conf, "--host", "127.0.0.1", "--port", str(port)],
+                 os.path.join(folder, "litellm.log"))
+
+
+class ClawLoops:
+    """A server with its own data directory, ports and instance name; signed in as its administrator."""
+
+    def __init__(self, binary, folder, upstream_port):
+        self.port, self.host = free_port(), None
+        self.data = os.path.join(folder, "data")
+        self.host = f"clawloops.localhost:{self.port}"
+        self.env = {
+            "CLAWLOOPS_LISTEN": f"127.0.0.1:{self.port}", "CLAWLOOPS_PUBLIC_URL": f"http://{self.host}", "CLAWLOOPS_DATA_DIR": self.data,
+            "CLAWLOOPS_INTERNAL_PORT": str(free_port()), "CLAWLOOPS_INSTANCE": f"bench-{os.getpid()}",
+            "LITELLM_URL": f"http://127.0.0.1:{upstream_port}", "LITELLM_MASTER_KEY": "sk-bench", "RUST_LOG": "warn",
+        }
+        self.instance = self.env["CLAWLOOPS_INSTANCE"]
+        self.binary = binary
+        self.child = Child([binary, "serve"], os.path.join(folder, "clawloops.log"), self.env)
+        wait_for(self.port, "/healthz", host=self.host)
+        subprocess.run([binary, "admin", "create", "--email", EMAIL, "--password-stdin"], input=PASSWORD, text=True, check=True,
+                       env={**os.environ, **self.env}, stdout=subprocess.DEVNULL)
+        answer = self.call("sign-in", email=EMAIL, password=PASSWORD)
+        self.cookie = answer.headers["set-cookie"].split(";")[0]
+
+    def call(self, name, **fields):
+        """A server function; its JSON answer, or its whole answer when it signs in."""
+        headers = {"content-type": "application/x-www-form-urlencoded", "origin": f"http://{self.host}", "accept": "application/json"}
+        if hasattr(self, "cookie"):
+            headers["cookie"] = self.cookie
+        answer = ask("POST", self.port, f"/api/ui/{name}", urllib.parse.urlencode(fields), headers, self.host)
+        if answer.status >= 400:
+            raise SystemExit(f"bench: {name} answered {answer.status}: {answer.body[:300]!r}")
+        return json.loads(answer.body or b"null") if hasattr(self, "cookie") else answer
+
+    def memory_kib(self):
+        with open(f"/proc/{self.child.process.pid}/status") as status:
+            return int(re.search(r"VmRSS:\s+(\d+)", status.read())[1])
+
+    def stop(self):
+        self.child.stop()
