@@ -4,7 +4,7 @@ use crate::{
     browser::Clock,
     components::frame::Frame,
     live::Live,
-    pages,
+    pages::{self, admin},
 };
 use leptos::prelude::*;
 use leptos_meta::{Title, provide_meta_context};
@@ -32,6 +32,16 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("") view=pages::home::page ssr=SsrMode::Async />
                     <Route path=path!("/runtimes") view=pages::runtimes::page ssr=SsrMode::Async />
                     <Route path=path!("/runtimes/:id") view=pages::runtime::page ssr=SsrMode::Async />
+                    <Route path=path!("/models") view=pages::models::page ssr=SsrMode::Async />
+                    <Route path=path!("/usage") view=pages::usage::page ssr=SsrMode::Async />
+                    <Route path=path!("/security") view=pages::security::page ssr=SsrMode::Async />
+                    <Route path=path!("/admin") view=admin::overview::page ssr=SsrMode::Async />
+                    <Route path=path!("/admin/people") view=admin::people::page ssr=SsrMode::Async />
+                    <Route path=path!("/admin/people/:id") view=admin::person::page ssr=SsrMode::Async />
+                    <Route path=path!("/admin/runtimes") view=admin::runtimes::page ssr=SsrMode::Async />
+                    <Route path=path!("/admin/models") view=admin::models::page ssr=SsrMode::Async />
+                    <Route path=path!("/admin/usage") view=admin::usage::page ssr=SsrMode::Async />
+                    <Route path=path!("/admin/audit") view=admin::audit::page ssr=SsrMode::Async />
                 </ParentRoute>
             </Routes>
         </Router>

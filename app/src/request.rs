@@ -34,6 +34,14 @@ pub fn redirect(path: &str) {
     leptos_axum::redirect(path);
 }
 
+/// Sends whoever asked for the page that is being rendered elsewhere, whatever it accepts.
+pub fn redirect_page(path: &str) {
+    if let (true, Some(options), Ok(location)) = (is_page(), use_context::<ResponseOptions>(), HeaderValue::from_str(path)) {
+        options.insert_header(header::LOCATION, location);
+        options.set_status(StatusCode::FOUND);
+    }
+}
+
 /// The status of the page that is being rendered.
 pub fn set_page_status(status: u16) {
     if is_page() {

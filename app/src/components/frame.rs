@@ -18,10 +18,7 @@ use crate::{
 };
 use contract::{Caller, RuntimeView};
 use leptos::prelude::*;
-use leptos_router::{
-    components::{A, Outlet, Redirect},
-    hooks::use_location,
-};
+use leptos_router::components::{A, Outlet};
 
 /// Who is signed in, for the pages within the frame.
 #[derive(Clone)]
@@ -40,20 +37,13 @@ pub fn Frame() -> impl IntoView {
             {move || Suspend::new(async move {
                 match caller.await {
                     Ok(Some(caller)) => signed_in(caller),
-                    Ok(None) => signed_out(),
+                    Ok(None) => notice::sign_in_first(),
                     Err(error) => view! { <main class="page">{notice::instead(&error.0)}</main> }.into_any(),
                 }
             })}
         </Transition>
     }
     .into_any()
-}
-
-fn signed_out() -> AnyView {
-    let place = use_location();
-    let search = place.search.get_untracked();
-    let query = if search.is_empty() { String::new() } else { format!("?{search}") };
-    view! { <Redirect path=routes::sign_in(&format!("{}{query}", place.pathname.get_untracked())) /> }.into_any()
 }
 
 fn signed_in(caller: Caller) -> AnyView {

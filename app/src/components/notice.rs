@@ -4,7 +4,9 @@ use super::icon::sized;
 use crate::routes;
 use contract::{Code, Problem};
 use leptos::prelude::*;
-use leptos_router::{components::Redirect, hooks::use_location};
+#[cfg(not(feature = "ssr"))]
+use leptos_router::components::Redirect;
+use leptos_router::hooks::use_location;
 
 /// A problem within a page: what happened, what to do, and its id for the administrator.
 pub fn problem(problem: &Problem) -> AnyView {
@@ -31,23 +33,30 @@ pub fn warning(text: impl IntoView + 'static) -> AnyView {
 
 /// A problem in place of a page or of a part of it. Whoever is signed out is sent to sign in.
 pub fn instead(found: &Problem) -> AnyView {
+    if found.code == Code::Unauthenticated {
+        return sign_in_first();
+    }
     #[cfg(feature = "ssr")]
     crate::request::set_page_status(found.code.status());
-    match found.code {
-        Code::Unauthenticated => {
-            let place = use_location();
-            let to = format!("{}{}", place.pathname.get_untracked(), query(&place.search.get_untracked()));
-            view! { <Redirect path=routes::sign_in(&to) /> }.into_any()
-        }
-        _ => view! { <div class="narrow stack">{problem(found)}</div> }.into_any(),
+    view! { <div class="narrow stack">{problem(found)}</div> }.into_any()
+}
+
+/// Sends whoever is signed out to sign in, and then back here.
+pub fn sign_in_first() -> AnyView {
+    let place = use_location();
+    let search = place.search.get_untracked();
+    let query = if search.is_empty() { String::new() } else { format!("?{search}") };
+    let to = routes::sign_in(&format!("{}{query}", place.pathname.get_untracked()));
+    #[cfg(feature = "ssr")]
+    {
+        crate::request::redirect_page(&to);
+        ().into_any()
     }
+    #[cfg(not(feature = "ssr"))]
+    view! { <Redirect path=to /> }.into_any()
 }
 
 /// What stands where there is nothing yet: one sentence.
 pub fn empty(text: impl IntoView + 'static) -> AnyView {
     view! { <div class="empty muted small">{text.into_any()}</div> }.into_any()
-}
-
-fn query(search: &str) -> String {
-    if search.is_empty() { String::new() } else { format!("?{search}") }
 }

@@ -119,16 +119,18 @@ pub fn happened(entries: &[AuditEntry]) -> AnyView {
 }
 
 /// An entry in words: what was done, to what, and more where there is more.
-pub fn said(entry: &AuditEntry) -> AnyView {
-    let (noun, verb) = entry.action.split_once('.').unwrap_or(("", entry.action.as_str()));
-    let verb = verb.replace('_', " ");
-    let noun = noun.replace('_', " ");
+fn said(entry: &AuditEntry) -> AnyView {
     let detail = (!entry.detail.is_empty()).then(|| view! { <span class="faint">" "{entry.detail.clone()}</span> });
-    let mut title = format!("{noun} {verb}").trim().to_owned();
-    if let Some(first) = title.get_mut(..1) {
+    view! { {verb(&entry.action)}" "<b>{entry.subject.clone()}</b>{detail} }.into_any()
+}
+
+/// An action in words: `person.sign_out` is "Person sign out".
+pub fn verb(action: &str) -> String {
+    let mut text = action.replace(['.', '_'], " ");
+    if let Some(first) = text.get_mut(..1) {
         first.make_ascii_uppercase();
     }
-    view! { {title}" "<b>{entry.subject.clone()}</b>{detail} }.into_any()
+    text
 }
 
 fn icon_of(action: &str) -> &'static str {

@@ -1,12 +1,16 @@
 //! The pages, one a file. They know addresses and data; components know neither.
 
+pub mod admin;
 pub mod home;
 pub mod invitation;
+pub mod models;
 pub mod open;
 pub mod runtime;
 pub mod runtimes;
+pub mod security;
 pub mod setup;
 pub mod sign_in;
+pub mod usage;
 
 use crate::{components::icon::mark, routes};
 use leptos::prelude::*;

@@ -1,0 +1,10 @@
+//! The pages for administrators. The server refuses anyone else.
+
+pub mod audit;
+mod model_form;
+pub mod models;
+pub mod overview;
+pub mod people;
+pub mod person;
+pub mod runtimes;
+pub mod usage;

@@ -1,0 +1,239 @@
+//! Providers and the catalog.
+
+use super::model_form;
+use crate::{
+    components::{
+        answer::{answer, list_skeleton, no_skeleton},
+        face::badge,
+        form::{Field, Press, cancel, close_when_done, dialog, form_problem, opener, press, submit, wrong, wrongs},
+        frame::top,
+        icon::icon,
+        notice,
+        state::labelled,
+        time,
+    },
+    live::Live,
+    server_fns::providers::{
+        AddModel, AddProvider, ChangeModel, DefaultModel, PublishModel, RemoveModel, RemoveProvider, all_models, offered_providers, providers,
+    },
+    words,
+};
+use contract::{Micros, ModelView, OfferedProvider, ProviderKind, ProviderView};
+use leptos::{form::ActionForm, prelude::*};
+
+/// The actions on the catalog, made outside of what is drawn anew.
+#[derive(Clone, Copy)]
+pub struct Deeds {
+    add_provider: ServerAction<AddProvider>,
+    remove_provider: ServerAction<RemoveProvider>,
+    /// Adds a model.
+    pub add_model: ServerAction<AddModel>,
+    /// Changes a model.
+    pub change_model: ServerAction<ChangeModel>,
+    publish: ServerAction<PublishModel>,
+    make_default: ServerAction<DefaultModel>,
+    remove_model: ServerAction<RemoveModel>,
+}
+
+impl Deeds {
+    fn new() -> Self {
+        Self {
+            add_provider: ServerAction::new(),
+            remove_provider: ServerAction::new(),
+            add_model: ServerAction::new(),
+            change_model: ServerAction::new(),
+            publish: ServerAction::new(),
+            make_default: ServerAction::new(),
+            remove_model: ServerAction::new(),
+        }
+    }
+
+    fn done(self) -> usize {
+        let versions = [
+            self.add_provider.version(),
+            self.remove_provider.version(),
+            self.add_model.version(),
+            self.change_model.version(),
+            self.publish.version(),
+            self.make_default.version(),
+            self.remove_model.version(),
+        ];
+        versions.into_iter().map(|version| version.get()).sum()
+    }
+}
+
+/// The page of models and providers.
+pub fn page() -> AnyView {
+    let live = Live::here();
+    let deeds = Deeds::new();
+    close_when_done(deeds.add_provider, "add-provider");
+    let sources = Resource::new(move || (live.catalog.get(), deeds.done()), |_| providers());
+    let offered = Resource::new(move || (live.catalog.get(), deeds.done()), |_| offered_providers());
+    let catalog = Resource::new(move || (live.catalog.get(), deeds.done()), |_| all_models());
+    let wrong = wrongs([
+        wrong(deeds.add_provider),
+        wrong(deeds.remove_provider),
+        wrong(deeds.add_model),
+        wrong(deeds.change_model),
+        wrong(deeds.publish),
+        wrong(deeds.make_default),
+        wrong(deeds.remove_model),
+    ]);
+    view! {
+        {top("Models & providers", (), ())}
+        <div class="stack">
+            {form_problem(wrong, &["name", "base_url", "secret"])}
+            <section class="card flush">
+                <header><h2>"Providers"</h2><span class="grow"></span>{opener("add-provider", "btn", Some("plus"), "Add a provider")}</header>
+                <div class="body">
+                    {answer(sources, list_skeleton, move |sources| view! {
+                        <ul class="list">{sources.iter().map(|source| provider_line(source, deeds)).collect_view()}</ul>
+                    }.into_any())}
+                    {answer(offered, no_skeleton, move |offered| view! {
+                        <ul class="list">{offered.iter().map(|one| offered_line(one, deeds)).collect_view()}</ul>
+                    }.into_any())}
+                </div>
+            </section>
+            <section class="card flush">
+                <header><h2>"Models"</h2><span class="grow"></span><span class="tiny faint">"prices for a million tokens"</span></header>
+                <div class="body scroll">{answer(catalog, list_skeleton, move |models| model_table(&models, deeds))}</div>
+            </section>
+            {answer(catalog, no_skeleton, |models| models.iter().filter(|model| model.price.is_none()).map(|model| notice::warning(view! {
+                <b>{model.name.clone()}" has no price. "</b>"It is refused until you price it or mark it free, so that no limit is passed unseen."
+            })).collect_view().into_any())}
+        </div>
+        {provider_dialog(deeds.add_provider)}
+    }
+    .into_any()
+}
+
+fn provider_line(provider: &ProviderView, deeds: Deeds) -> AnyView {
+    let key = provider.secret_hint.as_ref().map(|hint| format!("Key ending in {hint}, "));
+    let place = provider.base_url.as_ref().map(|url| format!("at {url}, "));
+    let built_in = matches!(provider.kind, ProviderKind::Demo | ProviderKind::Local);
+    let fields = vec![("provider_id", provider.provider_id.to_string())];
+    let name = Some(format!("Remove {} now", provider.name));
+    let verbs = (!built_in).then(|| {
+        view! {
+            <details class="sure">
+                <summary class="btn quiet icon" aria-label=format!("Remove {}", provider.name)>{icon("bin")}</summary>
+                <div class="card"><div class="body stack close">
+                    <p class="small">"Its models leave the catalog and stop answering. Usage records stay."</p>
+                    {press(deeds.remove_provider, Press { fields, label: "Remove now", name, icon: None, class: "btn danger block" })}
+                </div></div>
+            </details>
+        }
+    });
+    let add = (provider.kind != ProviderKind::Demo).then(|| model_form::adder(provider, deeds));
+    view! {
+        <li>
+            {badge(&provider.name)}
+            <div>
+                <b>{provider.name.clone()}</b>
+                <div class="tiny faint">{provider.kind.label()}" · "{key}{place}{words::plural(provider.models, "model")}", added "{time::time(provider.created_at)}</div>
+            </div>
+            <span class="aside row tight">{add}{verbs}</span>
+        </li>
+    }
+    .into_any()
+}
+
+fn offered_line(offered: &OfferedProvider, deeds: Deeds) -> AnyView {
+    let name = format!("{} on this machine", offered.kind.label());
+    let fields = vec![("kind", kind_word(offered.kind).to_owned()), ("name", name.clone()), ("base_url", offered.base_url.clone())];
+    view! {
+        <li>
+            {badge(&name)}
+            <div><b>{name.clone()}</b><div class="tiny faint">"Found at "{offered.base_url.clone()}" with "{words::plural(offered.models.len() as i64, "model")}", not used yet"</div></div>
+            <span class="aside row tight">
+                {labelled("state stopped", "Offered")}
+                {press(deeds.add_provider, Press { fields, label: "Use it", name: Some(format!("Use {name}")), icon: None, class: "btn" })}
+            </span>
+        </li>
+    }
+    .into_any()
+}
+
+/// A kind as the form sends it.
+const fn kind_word(kind: ProviderKind) -> &'static str {
+    match kind {
+        ProviderKind::Demo => "demo",
+        ProviderKind::Local => "local",
+        ProviderKind::OpenAi => "open_ai",
+        ProviderKind::Anthropic => "anthropic",
+        ProviderKind::OpenRouter => "open_router",
+        ProviderKind::Ollama => "ollama",
+        ProviderKind::OpenAiCompatible => "open_ai_compatible",
+    }
+}
+
+fn provider_dialog(add: ServerAction<AddProvider>) -> AnyView {
+    let wrong = wrong(add);
+    let kinds = ProviderKind::ADDABLE.iter().map(|kind| view! { <option value=kind_word(*kind)>{kind.label()}</option> }).collect_view();
+    let body = view! {
+        <ActionForm action=add>
+            <div class="body stack">
+                <div class="field">
+                    <label r#for="provider-kind">"Kind"</label>
+                    <select class="input" id="provider-kind" name="kind">{kinds}</select>
+                </div>
+                <Field label="Name" name="name" id="provider-name".to_owned() optional=true hint="What people see. The kind's own name when it is empty." wrong=wrong />
+                <Field label="Key" name="secret" id="provider-secret".to_owned() kind="password" optional=true hint="Sealed before it is stored, and never shown again. Ollama needs none." wrong=wrong />
+                <Field label="Address" name="base_url" id="provider-url".to_owned() kind="url" optional=true placeholder="http://10.0.4.12:8000/v1" hint="For Ollama and OpenAI-compatible servers." wrong=wrong />
+                <div class="row end">{cancel("add-provider")}{submit("Add the provider", "btn primary", add.pending())}</div>
+            </div>
+        </ActionForm>
+    };
+    dialog("add-provider", "Add a provider", body.into_any())
+}
+
+fn model_table(models: &[ModelView], deeds: Deeds) -> AnyView {
+    if models.is_empty() {
+        return notice::empty("The catalog is empty. Add a provider, then its models.");
+    }
+    let rows = models.iter().map(|model| {
+        let id = || ("model_id", model.model_id.to_string());
+        let (label, name) = if model.published { ("Take off", "Take {} off the offer") } else { ("Publish", "Publish {}") };
+        let publish = Press {
+            fields: vec![id(), ("published", (!model.published).to_string())],
+            label,
+            name: Some(name.replace("{}", &model.name)),
+            icon: None,
+            class: "btn quiet",
+        };
+        let default = Press { fields: vec![id()], label: "Make default", name: Some(format!("Make {} the default", model.name)), icon: None, class: "btn quiet" };
+        let may_default = !model.is_default && model.published && model.price.is_some();
+        view! {
+            <tr>
+                <td>
+                    <b>{model.name.clone()}</b>" "{model.is_default.then(|| view! { <span class="chip">"default"</span> })}
+                    <br /><span class="mono faint">{model.provider.clone()}"/"{model.upstream.clone()}</span>
+                </td>
+                {prices(model)}
+                <td class="right muted">{words::context(model.context_tokens)}</td>
+                <td>{if model.published { labelled("state running", "Offered") } else { labelled("state stopped", "Not published") }}</td>
+                <td class="right"><span class="row tight end nowrap">
+                    {may_default.then(|| press(deeds.make_default, default))}
+                    {press(deeds.publish, publish)}
+                    {model_form::editor(model, deeds)}
+                    {press(deeds.remove_model, Press { fields: vec![id()], label: "", name: Some(format!("Remove {}", model.name)), icon: Some("bin"), class: "btn quiet icon" })}
+                </span></td>
+            </tr>
+        }
+    });
+    view! {
+        <table>
+            <thead><tr><th>"Name"</th><th class="right">"In"</th><th class="right">"Out"</th><th class="right">"Context"</th><th>"State"</th><th></th></tr></thead>
+            <tbody>{rows.collect_view()}</tbody>
+        </table>
+    }
+    .into_any()
+}
+
+fn prices(model: &ModelView) -> AnyView {
+    let text = |price: Micros| if price == Micros::ZERO { "Free".to_owned() } else { price.to_string() };
+    match model.price {
+        Some(price) => view! { <td class="right">{text(price.input)}</td><td class="right">{text(price.output)}</td> }.into_any(),
+        None => view! { <td class="right warn-text">"No price"</td><td></td> }.into_any(),
+    }
+}

@@ -1,0 +1,110 @@
+//! Profile, password, and where one is signed in.
+
+use crate::{
+    browser,
+    components::{
+        answer::{answer, list_skeleton},
+        form::{Field, Press, form_problem, press, submit, wrong},
+        frame::{Me, top},
+        time,
+    },
+    server_fns::accounts::{ChangePassword, ChangeProfile, EndOtherSessions, EndSession, sessions},
+    words,
+};
+use contract::{Caller, SessionView};
+use leptos::{form::ActionForm, prelude::*};
+
+/// The security page.
+pub fn page() -> AnyView {
+    let Some(Me(caller)) = use_context::<Me>() else {
+        return ().into_any();
+    };
+    let end = ServerAction::<EndSession>::new();
+    let end_others = ServerAction::<EndOtherSessions>::new();
+    let password = ServerAction::<ChangePassword>::new();
+    let open = Resource::new(move || (end.version().get(), end_others.version().get(), password.version().get()), |_| sessions());
+    let others = press(end_others, Press { fields: vec![], label: "Sign out everywhere else", name: None, icon: None, class: "btn danger" });
+    view! {
+        {top("Security", (), ())}
+        <div class="narrow stack">
+            {form_problem(wrong(end), &[])}
+            {form_problem(wrong(end_others), &[])}
+            <section class="card flush">
+                <header><h2>"Where you are signed in"</h2><span class="grow"></span>{others}</header>
+                <div class="body">{answer(open, list_skeleton, move |sessions| view! {
+                    <ul class="list">{sessions.iter().map(|session| line(session, end)).collect_view()}</ul>
+                }.into_any())}</div>
+            </section>
+            {change_password(password)}
+            {profile(&caller)}
+        </div>
+    }
+    .into_any()
+}
+
+fn line(session: &SessionView, end: ServerAction<EndSession>) -> AnyView {
+    let agent = words::agent(&session.agent);
+    let verb = if session.current {
+        view! { <span class="chip">"this one"</span> }.into_any()
+    } else {
+        let fields = vec![("session_id", session.session_id.to_string())];
+        press(end, Press { fields, label: "Sign out", name: Some(format!("Sign out {agent}")), icon: None, class: "btn quiet" })
+    };
+    view! {
+        <li>
+            <div><b>{agent.clone()}</b><div class="tiny faint">"since "{time::time(session.created_at)}", last seen "{time::time(session.last_seen_at)}</div></div>
+            <span class="aside">{verb}</span>
+        </li>
+    }
+    .into_any()
+}
+
+fn change_password(action: ServerAction<ChangePassword>) -> AnyView {
+    let wrong = wrong(action);
+    let value = action.value();
+    let done = move || value.with(|value| matches!(value, Some(Ok(())))).then(|| view! { <p class="small ok" role="status">"The password is changed. Your other sessions ended."</p> });
+    view! {
+        <section class="card">
+            <header><h2>"Password"</h2></header>
+            <ActionForm action=action attr:class="body stack" attr:aria-label="Change the password">
+                {form_problem(wrong, &["current", "new"])}
+                <Field label="Present password" name="current" kind="password" autocomplete="current-password" wrong=wrong />
+                <Field label="New password" name="new" kind="password" autocomplete="new-password" hint="Several words are best. Your other sessions end." wrong=wrong />
+                <div class="row">{submit("Change the password", "btn", action.pending())}{done}</div>
+            </ActionForm>
+        </section>
+    }
+    .into_any()
+}
+
+fn profile(caller: &Caller) -> AnyView {
+    let action = ServerAction::<ChangeProfile>::new();
+    let (email, name, zone) = (caller.email.clone(), caller.name.clone(), caller.time_zone.clone());
+    let wrong = wrong(action);
+    let value = action.value();
+    let done = move || value.with(|value| matches!(value, Some(Ok(())))).then(|| view! { <p class="small ok" role="status">"Saved."</p> });
+    // The browser knows its zone; a press writes it into the form.
+    let here = move |_| {
+        if let (Some(zone), Some(input)) = (browser::time_zone(), document().get_element_by_id("field-time_zone")) {
+            let input: web_sys::HtmlInputElement = wasm_bindgen::JsCast::unchecked_into(input);
+            input.set_value(&zone);
+        }
+    };
+    view! {
+        <section class="card">
+            <header><h2>"Profile"</h2></header>
+            <ActionForm action=action attr:class="body stack" attr:aria-label="Change the profile">
+                {form_problem(wrong, &["name", "time_zone"])}
+                <dl class="facts left"><dt>"E-mail"</dt><dd>{email}</dd></dl>
+                <Field label="Name" name="name" value=name autocomplete="name" wrong=wrong />
+                <Field label="Time zone" name="time_zone" value=zone hint="Days and limits count from its midnight." wrong=wrong />
+                <div class="row">
+                    {submit("Save", "btn", action.pending())}
+                    <button class="btn quiet needs-script" r#type="button" on:click=here>"Use this browser's zone"</button>
+                    {done}
+                </div>
+            </ActionForm>
+        </section>
+    }
+    .into_any()
+}

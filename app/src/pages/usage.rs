@@ -1,0 +1,138 @@
+//! One's usage: cost, calls and tokens, by day and by model.
+
+use crate::{
+    components::{
+        answer::{answer, page_skeleton},
+        chart::{self, legend},
+        frame::{Me, top},
+        limit, notice,
+    },
+    live::Live,
+    server_fns::usage::{my_limits, my_usage},
+    words,
+};
+use contract::{Micros, UsageLine, UsageReport};
+use leptos::prelude::*;
+use leptos_router::{components::A, hooks::use_query_map};
+
+/// The page of one's usage.
+pub fn page() -> AnyView {
+    let live = Live::here();
+    let days = days();
+    let asked = Resource::new(move || (days.get(), live.usage.get()), |(days, _)| my_usage(days));
+    let limits = Resource::new(move || live.usage.get(), |_| my_limits());
+    view! {
+        {top("Usage", zone(), spans("/usage", days))}
+        <div class="stack">
+            {answer(asked, page_skeleton, |report| whole(&report))}
+            {answer(limits, page_skeleton, |limits| view! { <div class="thirds wide-thirds">{limit::cards(&limits)}</div> }.into_any())}
+        </div>
+    }
+    .into_any()
+}
+
+/// The days that the address asks for: 7, 30 or 90.
+pub fn days() -> Memo<u16> {
+    let query = use_query_map();
+    Memo::new(move |_| query.with(|query| query.get("days").and_then(|days| days.parse().ok())).filter(|days| [7, 30, 90].contains(days)).unwrap_or(30))
+}
+
+/// In whose days the numbers are.
+pub fn zone() -> AnyView {
+    let zone = use_context::<Me>().map(|me| me.0.time_zone).unwrap_or_default();
+    view! { <p class="muted small">"Days in "{zone}</p> }.into_any()
+}
+
+/// The links to the other spans.
+pub fn spans(page: &'static str, days: Memo<u16>) -> AnyView {
+    let links = [(7, "Week"), (30, "Month"), (90, "Quarter")].map(|(span, name)| {
+        view! { <a href=format!("{page}?days={span}") aria-current=move || (days.get() == span).then_some("page")>{name}</a> }
+    });
+    view! { <div class="tabs" role="group" aria-label="Span">{links}</div> }.into_any()
+}
+
+fn whole(report: &UsageReport) -> AnyView {
+    if report.totals.calls == 0 && report.totals.refused == 0 {
+        return view! { <section class="card">{notice::empty("No model was called in this time.")}</section> }.into_any();
+    }
+    view! { {figures(report)}{columns(report)}{by_model(report)} }.into_any()
+}
+
+/// The big numbers.
+pub fn figures(report: &UsageReport) -> AnyView {
+    let totals = report.totals;
+    let figure = |name: &'static str, big: String, below: String| {
+        view! { <section class="card"><div class="body figure"><span class="small muted">{name}</span><span class="big">{big}</span><span class="delta">{below}</span></div></section> }
+    };
+    view! {
+        <div class="thirds">
+            {figure("Cost", totals.cost.to_string(), format!("since {}", words::day(report.from)))}
+            {figure("Calls", words::count(totals.calls), format!("{} refused by a limit", words::count(totals.refused)))}
+            {figure("Tokens in", words::tokens(totals.input_tokens), "sent to models".to_owned())}
+            {figure("Tokens out", words::tokens(totals.output_tokens), "answered by models".to_owned())}
+        </div>
+    }
+    .into_any()
+}
+
+/// The chart.
+pub fn columns(report: &UsageReport) -> AnyView {
+    view! {
+        <section class="card">
+            <header><h2>{chart::title(report)}</h2><span class="grow"></span>{legend(report)}</header>
+            <div class="body">{chart::by_day(report)}</div>
+        </section>
+    }
+    .into_any()
+}
+
+/// The table by model.
+pub fn by_model(report: &UsageReport) -> AnyView {
+    let rows = report.by_model.iter().map(|line| {
+        let colour = chart::colour(report, &line.name);
+        row(view! { <span class="chip"><i style=format!("--c:{colour}")></i>{line.name.clone()}</span> }.into_any(), line)
+    });
+    table("By model", "Model", rows.collect_view().into_any())
+}
+
+/// A table of totals.
+pub fn table(title: &'static str, first: &'static str, rows: AnyView) -> AnyView {
+    view! {
+        <section class="card flush">
+            <header><h2>{title}</h2></header>
+            <div class="body scroll">
+                <table>
+                    <thead><tr>
+                        <th>{first}</th><th class="right">"Calls"</th><th class="right">"Refused"</th>
+                        <th class="right">"Tokens in"</th><th class="right">"Tokens out"</th><th class="right">"Cost"</th>
+                    </tr></thead>
+                    <tbody>{rows}</tbody>
+                </table>
+            </div>
+        </section>
+    }
+    .into_any()
+}
+
+/// A line of totals.
+pub fn row(first: AnyView, line: &UsageLine) -> AnyView {
+    let totals = line.totals;
+    let cost = if totals.cost == Micros::ZERO { "Free".to_owned() } else { totals.cost.to_string() };
+    view! {
+        <tr>
+            <td>{first}</td>
+            <td class="right">{words::count(totals.calls)}</td>
+            <td class="right muted">{words::count(totals.refused)}</td>
+            <td class="right">{words::tokens(totals.input_tokens)}</td>
+            <td class="right">{words::tokens(totals.output_tokens)}</td>
+            <td class="right"><b>{cost}</b></td>
+        </tr>
+    }
+    .into_any()
+}
+
+/// A name that leads to a page.
+pub fn linked(name: &str, href: String) -> AnyView {
+    let name = name.to_owned();
+    view! { <A href=href>{name}</A> }.into_any()
+}

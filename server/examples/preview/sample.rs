@@ -1,0 +1,279 @@
+//! The people, runtimes and numbers of the preview. All invented.
+
+use contract::*;
+use time::{Duration, OffsetDateTime};
+use uuid::Uuid;
+
+pub const GIB: i64 = 1024 * 1024 * 1024;
+
+/// A moment this many minutes ago.
+pub fn ago(minutes: i64) -> OffsetDateTime {
+    OffsetDateTime::now_utc() - Duration::minutes(minutes)
+}
+
+pub fn id(number: u128) -> Uuid {
+    Uuid::from_u128(0x0192_0000_0000_7000_8000_0000_0000_0000 + number)
+}
+
+/// Name, address, role.
+const PEOPLE: [(&str, &str, Role); 6] = [
+    ("Mira Okafor", "mira@acme.example", Role::Administrator),
+    ("Ada Lindqvist", "ada@acme.example", Role::Person),
+    ("Jonas Berg", "jonas@acme.example", Role::Person),
+    ("Sana Khan", "sana@acme.example", Role::Person),
+    ("New Person", "new@acme.example", Role::Person),
+    ("Per Holm", "per@acme.example", Role::Person),
+];
+
+pub fn people() -> Vec<PersonView> {
+    let minutes = [0, 3, 0, 12, 1, 8_640];
+    PEOPLE
+        .iter()
+        .zip(minutes)
+        .zip(1..)
+        .map(|(((name, email, role), seen), number)| PersonView {
+            person_id: PersonId(id(number)),
+            email: (*email).to_owned(),
+            name: (*name).to_owned(),
+            role: *role,
+            status: if number == 6 { PersonStatus::Disabled } else { PersonStatus::Active },
+            created_at: ago(110_000),
+            last_seen_at: (number != 5).then(|| ago(seen)),
+            sessions: if number == 6 { 0 } else { 2 },
+        })
+        .collect()
+}
+
+/// The person whose address begins with this name.
+pub fn caller(name: &str) -> Option<Caller> {
+    let person = people().into_iter().find(|person| person.email.split('@').next() == Some(name))?;
+    Some(Caller {
+        person_id: person.person_id,
+        session_id: SessionId(id(900)),
+        email: person.email,
+        name: person.name,
+        role: person.role,
+        time_zone: "Europe/Stockholm".to_owned(),
+    })
+}
+
+/// Owner's number, name, phase, model.
+const RUNTIMES: [(u128, &str, Phase); 6] = [
+    (2, "research", Phase::Ready),
+    (2, "inbox-helper", Phase::Stopped),
+    (3, "tickets", Phase::Waiting),
+    (4, "research-2", Phase::Failed),
+    (4, "crawler", Phase::Retrying),
+    (1, "office", Phase::Ready),
+];
+
+pub fn runtimes() -> Vec<RuntimeView> {
+    RUNTIMES.iter().zip(100..).map(|((owner, name, phase), number)| runtime(number, *owner, name, *phase)).collect()
+}
+
+pub fn runtime(number: u128, owner: u128, name: &str, phase: Phase) -> RuntimeView {
+    let broken = Problem::new(Code::RuntimeStartFailed, "OpenClaw ran out of memory: it needed more than the 2 GiB that it may use.")
+        .remedy("Start it again. If it happens again, ask your administrator for more memory.");
+    RuntimeView {
+        runtime_id: RuntimeId(id(number)),
+        person_id: PersonId(id(owner)),
+        owner: people().into_iter().find(|person| person.person_id.0 == id(owner)).map(|person| person.name).unwrap_or_default(),
+        name: name.to_owned(),
+        origin: format!("http://{name}.clawloops.localhost:3000"),
+        desired_state: if phase == Phase::Stopped { DesiredState::Stopped } else { DesiredState::Running },
+        phase,
+        phase_since: ago(if phase.is_moving() { 0 } else { 245 }),
+        problem: matches!(phase, Phase::Failed | Phase::Retrying).then(|| Problem { id: "01JD8Q7F4M".to_owned(), ..broken }),
+        progress: None,
+        memory_bytes: 2 * GIB,
+        cpu_millis: 2000,
+        image: "registry.example/clawloops/openclaw:2026.9.6@sha256:0f3c".to_owned(),
+        model: Some("claude-sonnet".to_owned()),
+        created_at: ago(60_000),
+    }
+}
+
+/// A start that began at `began_at`, as it stands now.
+pub fn progress(began_at: OffsetDateTime) -> Progress {
+    let elapsed_ms = (OffsetDateTime::now_utc() - began_at).whole_milliseconds() as i64;
+    let ends = [100, 400, 800, i64::MAX];
+    let mut begins = 0;
+    let steps = StartStep::ALL
+        .into_iter()
+        .zip(ends)
+        .map(|(step, ends)| {
+            let began = (elapsed_ms >= begins).then(|| began_at + Duration::milliseconds(begins));
+            let took_ms = (elapsed_ms >= ends).then(|| ends - begins);
+            begins = ends;
+            StepView { step, began_at: began, took_ms }
+        })
+        .collect();
+    Progress { began_at, elapsed_ms, expected_ms: Some(11_000), steps }
+}
+
+pub fn models() -> Vec<ModelView> {
+    let price = |input, output| Some(Price { input: Micros(input), cached_input: Micros(input / 10), output: Micros(output) });
+    let rows: [(&str, &str, u128, &str, i64, Option<Price>, bool); 5] = [
+        ("claude-sonnet", "Anthropic", 1, "claude-sonnet-5", 200_000, price(3_000_000, 15_000_000), true),
+        ("gpt-mini", "OpenAI", 2, "gpt-6-mini", 400_000, price(250_000, 2_000_000), true),
+        ("qwen-local", "This machine", 3, "qwen4:14b", 32_000, Some(Price::FREE), true),
+        ("demo", "Demo", 4, "demo", 8_000, Some(Price::FREE), true),
+        ("gpt-image", "OpenAI", 2, "gpt-image-2", 32_000, None, false),
+    ];
+    rows.into_iter()
+        .zip(200..)
+        .map(|((name, provider, provider_id, upstream, context_tokens, price, published), number)| ModelView {
+            model_id: ModelId(id(number)),
+            name: name.to_owned(),
+            description: if name == "demo" { "Answers with a fixed text. Add a provider for real answers.".to_owned() } else { String::new() },
+            provider_id: ProviderId(id(300 + provider_id)),
+            provider: provider.to_owned(),
+            upstream: upstream.to_owned(),
+            context_tokens,
+            output_tokens: 8_000,
+            price,
+            published,
+            is_default: name == "claude-sonnet",
+        })
+        .collect()
+}
+
+pub fn providers() -> Vec<ProviderView> {
+    let rows = [
+        (ProviderKind::Anthropic, "Anthropic", None, Some("3fQ"), 1),
+        (ProviderKind::OpenAi, "OpenAI", None, Some("9aZ"), 2),
+        (ProviderKind::Local, "This machine", Some("http://127.0.0.1:4190"), None, 1),
+        (ProviderKind::Demo, "Demo", None, None, 1),
+    ];
+    rows.into_iter()
+        .zip(301..)
+        .map(|((kind, name, base_url, hint, models), number)| ProviderView {
+            provider_id: ProviderId(id(number)),
+            kind,
+            name: name.to_owned(),
+            base_url: base_url.map(str::to_owned),
+            secret_hint: hint.map(str::to_owned),
+            created_at: ago(28_800),
+            models,
+        })
+        .collect()
+}
+
+pub fn keys() -> Vec<KeyView> {
+    let key = |number, name: &str, hint: &str, used: Option<i64>, runtime: bool| KeyView {
+        key_id: KeyId(id(number)),
+        name: name.to_owned(),
+        runtime_id: runtime.then(|| RuntimeId(id(100))),
+        hint: hint.to_owned(),
+        created_at: ago(40_000),
+        last_used_at: used.map(ago),
+        expires_at: None,
+        revoked_at: None,
+    };
+    vec![
+        key(400, "laptop", "cl_live_7Qd2…", Some(3), false),
+        KeyView { expires_at: Some(ago(-72_000)), ..key(401, "notebook", "cl_live_pX81…", Some(1_500), false) },
+        KeyView { revoked_at: Some(ago(20_000)), ..key(402, "old laptop", "cl_live_aa09…", None, false) },
+        key(403, "research", "cl_rt_a41K…", Some(0), true),
+    ]
+}
+
+pub fn usage(days: u16, everyone: bool) -> UsageReport {
+    let to = OffsetDateTime::now_utc().date();
+    let from = to - Duration::days(i64::from(days.max(1)) - 1);
+    let factor = if everyone { 19 } else { 1 };
+    let mut by_day = Vec::new();
+    let mut by_model: Vec<UsageLine> = Vec::new();
+    for (place, (model, price)) in [("claude-sonnet", 21_000), ("gpt-mini", 3_000), ("qwen-local", 0)].into_iter().enumerate() {
+        let mut totals = Totals::default();
+        for offset in 0..i64::from(days) {
+            let calls = ((offset * 37 + place as i64 * 11) % 23 + if offset % 7 < 2 { 1 } else { 14 }) * factor;
+            let day = Totals {
+                calls,
+                refused: i64::from(offset % 9 == 0),
+                input_tokens: calls * 4_300,
+                output_tokens: calls * 310,
+                cost: Micros(calls * price),
+            };
+            totals = Totals {
+                calls: totals.calls + day.calls,
+                refused: totals.refused + day.refused,
+                input_tokens: totals.input_tokens + day.input_tokens,
+                output_tokens: totals.output_tokens + day.output_tokens,
+                cost: totals.cost + day.cost,
+            };
+            by_day.push(UsageDay { day: from + Duration::days(offset), model: model.to_owned(), totals: day });
+        }
+        by_model.push(UsageLine { name: model.to_owned(), person_id: None, totals });
+    }
+    let totals = by_model.iter().fold(Totals::default(), |sum, line| Totals {
+        calls: sum.calls + line.totals.calls,
+        refused: sum.refused + line.totals.refused,
+        input_tokens: sum.input_tokens + line.totals.input_tokens,
+        output_tokens: sum.output_tokens + line.totals.output_tokens,
+        cost: sum.cost + line.totals.cost,
+    });
+    let shares = [(2, 45), (3, 30), (4, 15), (1, 10)];
+    let by_person = shares
+        .into_iter()
+        .filter(|_| everyone)
+        .map(|(number, share)| UsageLine {
+            name: people().into_iter().find(|person| person.person_id.0 == id(number)).map(|person| person.name).unwrap_or_default(),
+            person_id: Some(PersonId(id(number))),
+            totals: Totals {
+                calls: totals.calls * share / 100,
+                refused: 0,
+                input_tokens: totals.input_tokens * share / 100,
+                output_tokens: totals.output_tokens * share / 100,
+                cost: Micros(totals.cost.0 * share / 100),
+            },
+        })
+        .collect();
+    UsageReport { from, to, totals, by_day, by_model, by_person }
+}
+
+pub fn audit() -> Vec<AuditEntry> {
+    let rows = [
+        (12, "mira@acme.example", "budget.set", "Sana Khan", "$20.00 → $40.00 a month"),
+        (21, "ClawLoops", "runtime.failed", "research-2", "out of memory"),
+        (40, "ada@acme.example", "runtime.started", "research", ""),
+        (900, "mira@acme.example", "provider.added", "Anthropic", "key ending in 3fQ"),
+        (1_500, "mira@acme.example", "person.disabled", "Per Holm", ""),
+        (2_900, "ada@acme.example", "key.made", "laptop", ""),
+        (6_000, "ada@acme.example", "session.opened", "ada@acme.example", "Firefox on Linux"),
+    ];
+    rows.into_iter()
+        .zip(500..)
+        .map(|((minutes, actor, action, subject, detail), number)| AuditEntry {
+            audit_entry_id: AuditEntryId(id(number)),
+            at: ago(minutes),
+            actor: actor.to_owned(),
+            action: action.to_owned(),
+            subject: subject.to_owned(),
+            detail: detail.to_owned(),
+        })
+        .collect()
+}
+
+pub fn overview() -> Overview {
+    let part = |name: &str, detail: &str, problem: Option<Problem>| PartHealth { name: name.to_owned(), detail: detail.to_owned(), problem };
+    let slow = Problem::new(Code::Unavailable, "LiteLLM does not answer at 127.0.0.1:4100.").remedy("It is being started again. Look at the log if it stays.");
+    Overview {
+        people: 5,
+        invitations: 1,
+        running: 2,
+        failed: 1,
+        runtimes: 6,
+        cost_this_month: Micros(742_180_000),
+        calls_today: 1_984,
+        memory_promised_bytes: 8 * GIB,
+        memory_host_bytes: 64 * GIB,
+        parts: vec![
+            part("Docker Engine", "29.1, 6 containers", None),
+            part("PostgreSQL", "17.5, private", None),
+            part("LiteLLM", "1.80", Some(slow)),
+            part("Runtime image", "openclaw:2026.9.6", None),
+        ],
+        has_provider: true,
+    }
+}
