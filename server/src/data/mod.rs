@@ -22,6 +22,9 @@ pub use sqlx::{PgConnection as Connection, PgPool as Pool};
 
 use crate::error::Error;
 
+/// Rolled back unless committed.
+pub type Transaction = sqlx::Transaction<'static, sqlx::Postgres>;
+
 /// The migrations, compiled in.
 pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../migrations");
 
@@ -65,7 +68,7 @@ pub async fn version(pool: &Pool) -> crate::Result<(String, i32)> {
 }
 
 /// Opens a transaction. It is rolled back unless committed.
-pub async fn begin(pool: &Pool) -> crate::Result<sqlx::Transaction<'static, sqlx::Postgres>> {
+pub async fn begin(pool: &Pool) -> crate::Result<Transaction> {
     Ok(pool.begin().await?)
 }
 

@@ -66,7 +66,7 @@ pub async fn remove(service: &Service, caller: &Caller, model: ModelId) -> Resul
     Ok(())
 }
 
-async fn finish(mut transaction: sqlx::Transaction<'static, sqlx::Postgres>, model: ModelId) -> Result<ModelView> {
+async fn finish(mut transaction: data::Transaction, model: ModelId) -> Result<ModelView> {
     data::listen::notify(&mut transaction, Change::Catalog).await?;
     let view = data::model::all(&mut transaction).await?.into_iter().find(|view| view.model_id == model).ok_or(Error::Missing)?;
     transaction.commit().await?;

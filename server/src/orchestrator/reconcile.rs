@@ -8,7 +8,7 @@ use crate::{
     Error, Result,
     data::{self, runtime::Noted, runtime::Row},
     manager::Seen,
-    model,
+    model::catalog,
     runtime::{mask, openclaw, spec::RuntimeSpec, token},
 };
 use contract::{Code, DesiredState, Phase, Problem, RuntimeId, StartStep};
@@ -172,7 +172,7 @@ impl Orchestrator {
 
     /// What the runtime's configuration should say.
     pub(super) async fn configuration(&self, row: &Row, gateway: IpAddr) -> Result<String> {
-        let models = model::catalog::offered(&mut *self.pool.acquire().await?).await?;
+        let models = catalog::offered(&mut *self.pool.acquire().await?).await?;
         Ok(openclaw::render(&openclaw::Setting {
             person: &row.person_email,
             origin: &self.origin(&row.host_label),
