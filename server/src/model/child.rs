@@ -104,7 +104,7 @@ impl Child {
     fn signal(&self, signal: Signal) {
         if let Some(group) = self.group {
             // An error means that the group is gone, which is what is wanted.
-            drop(killpg(group, signal));
+            let _ = killpg(group, signal);
         }
     }
 }

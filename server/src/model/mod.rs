@@ -100,6 +100,12 @@ impl Service {
         self.books.in_progress()
     }
 
+    /// The stream of changes that it follows.
+    #[must_use]
+    pub fn changes(&self) -> &Changes {
+        &self.changes
+    }
+
     async fn record(
         &self,
         connection: &mut Connection,

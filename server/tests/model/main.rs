@@ -1,0 +1,7 @@
+//! The model door as its callers see it: over real sockets, with a database per test and an upstream that misbehaves on demand.
+
+mod budgets;
+mod calls;
+mod keys;
+mod real;
+mod support;

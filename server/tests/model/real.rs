@@ -1,0 +1,125 @@
+//! The whole way: the door, a supervised LiteLLM and a supervised local model. `make test` sets the two programs; without them this fails.
+
+use crate::support::{World, config};
+use contract::{Caller, ModelChange, NewProvider, Price, ProviderKind, Role};
+use serde_json::{Value, json};
+use server::{
+    data::{Pool, listen::Change},
+    model::{catalog, litellm, providers},
+};
+use std::time::Duration;
+
+fn program(name: &str) -> std::path::PathBuf {
+    std::env::var_os(name).unwrap_or_else(|| panic!("{name} is not set: `make test` sets it")).into()
+}
+
+fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+async fn chat(world: &World, key: &str, body: Value) -> (u16, String) {
+    let answer = world.chat(key, &body).await;
+    (answer.status().as_u16(), answer.text().await.unwrap())
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn calls_go_through_litellm_to_a_model_and_are_counted_as_the_model_counts(pool: Pool) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config(None);
+    config.data.data_dir = folder.path().to_owned();
+    config.models.litellm_bin = Some(program("CLAWLOOPS_LITELLM_BIN"));
+    config.models.local_model_bin = Some(program("CLAWLOOPS_LOCAL_MODEL_BIN"));
+    (config.models.litellm_port, config.models.local_model_port) = (free_port(), free_port());
+    let local_port = config.models.local_model_port;
+    let (litellm_port, local_url) = (config.models.litellm_port, format!("http://127.0.0.1:{local_port}/v1"));
+    let world = World::before(pool, config).await;
+    let (ada, key, _) = world.with_key("ada").await;
+
+    // The first call waits for LiteLLM to come up. Under load that took 40 s.
+    let demo = json!({"model": "demo", "messages": [{"role": "user", "content": "hello"}]});
+    let mut answer = chat(&world, &key, demo.clone()).await;
+    for _ in 0..4 {
+        if answer.0 != 503 {
+            break;
+        }
+        answer = chat(&world, &key, demo.clone()).await;
+    }
+    assert_eq!(answer.0, 200, "{}", answer.1);
+    let said: Value = serde_json::from_str(&answer.1).unwrap();
+    assert!(said["choices"][0]["message"]["content"].as_str().unwrap().contains("demo model of ClawLoops"), "{said}");
+    assert_eq!(said["model"], "demo");
+    assert!(litellm::health(&world.service).await.problem.is_none());
+
+    // The local model counts its own tokens: ours must agree, streamed and not.
+    let body = json!({"model": "local-tiny", "messages": [{"role": "user", "content": "hello there"}], "max_tokens": 12});
+    for stream in [false, true] {
+        let mut body = body.clone();
+        body["stream"] = json!(stream);
+        body["stream_options"] = json!({"include_usage": true});
+        let (status, text) = chat(&world, &key, body).await;
+        assert_eq!(status, 200, "{text}");
+        let usage: Value = if stream {
+            assert!(text.trim_end().ends_with("data: [DONE]"), "{text}");
+            let line = text.lines().find(|line| line.contains("\"prompt_tokens\"")).unwrap();
+            serde_json::from_str::<Value>(&line["data: ".len()..]).unwrap()["usage"].clone()
+        } else {
+            serde_json::from_str::<Value>(&text).unwrap()["usage"].clone()
+        };
+        world.settled().await;
+        let (model, input, _, output, cost, outcome, estimated) = world.records().await.pop().unwrap();
+        assert_eq!((model.as_str(), outcome.as_str(), estimated, cost), ("local-tiny", "done", false, 0));
+        assert_eq!((json!(input), json!(output)), (usage["prompt_tokens"].clone(), usage["completion_tokens"].clone()));
+        assert!(input > 0 && output > 0);
+    }
+
+    // A model that is published now is called a moment later, and nothing that runs is cut by it.
+    let admin = Caller { role: Role::Administrator, ..ada.clone() };
+    let provider = NewProvider { kind: ProviderKind::OpenAiCompatible, name: "Mine".to_owned(), base_url: Some(local_url), secret: Some("sk-not-wanted-here".to_owned()) };
+    let provider = providers::add(&world.service, &admin, provider).await.unwrap();
+    assert_eq!(providers::upstream_models(&world.service, &admin, provider.provider_id).await.unwrap().len(), 1);
+    let model = ModelChange {
+        name: "mine/small".to_owned(),
+        upstream: "local".to_owned(),
+        description: String::new(),
+        context_tokens: 4096,
+        output_tokens: 512,
+        price: Some(Price::FREE),
+        published: true,
+        is_default: false,
+    };
+    catalog::add(&world.service, &admin, provider.provider_id, model).await.unwrap();
+    world.service.changes().tell(Change::Catalog);
+    let (status, text) = chat(&world, &key, json!({"model": "mine/small", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 5})).await;
+    assert_eq!(status, 200, "{text}");
+    let file = std::fs::read_dir(folder.path().join("litellm")).unwrap();
+    for entry in file {
+        let text = std::fs::read_to_string(entry.unwrap().path()).unwrap_or_default();
+        assert!(!text.contains("sk-not-wanted-here"), "a secret stands in a file");
+    }
+
+    // Killed from outside, LiteLLM comes back by itself.
+    let pid = std::fs::read_dir(folder.path().join("litellm"))
+        .unwrap()
+        .filter_map(|entry| entry.unwrap().file_name().into_string().ok().filter(|name| name.starts_with("pid-")))
+        .map(|name| std::fs::read_to_string(folder.path().join("litellm").join(name)).unwrap())
+        .collect::<Vec<_>>();
+    assert!(!pid.is_empty(), "port {litellm_port}");
+    for pid in pid {
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid.parse().unwrap()), nix::sys::signal::Signal::SIGKILL).ok();
+    }
+    let mut back = chat(&world, &key, demo.clone()).await;
+    for _ in 0..20 {
+        if back.0 == 200 {
+            break;
+        }
+        assert!(matches!(back.0, 502 | 503), "{}", back.1);
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        back = chat(&world, &key, demo.clone()).await;
+    }
+    assert_eq!(back.0, 200, "{}", back.1);
+    world.stop().await;
+    assert!(std::fs::read_dir(folder.path().join("litellm")).unwrap().all(|entry| !entry.unwrap().file_name().to_string_lossy().starts_with("pid-")));
+    for port in [litellm_port, local_port] {
+        assert!(std::net::TcpListener::bind(("127.0.0.1", port)).is_ok(), "port {port} is still held");
+    }
+}

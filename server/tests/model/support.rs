@@ -1,0 +1,320 @@
+//! A door on real sockets, people behind it, and an upstream that does what the call's own body asks of it.
+
+use axum::{
+    Json, Router,
+    body::{Body, Bytes},
+    extract::State,
+    http::{HeaderMap, StatusCode},
+    response::{IntoResponse as _, Response},
+    routing::{get, post},
+};
+use contract::{BudgetChange, BudgetView, Caller, KeyId, PersonId, Role, RuntimeId, SessionId, Unit, Window};
+use serde_json::{Value, json};
+use server::{
+    clock::HandClock,
+    config::{Config, Data, Entry, Models, Runtimes},
+    data::{self, Pool, listen::Changes},
+    model::{Service, door, keys, usage},
+};
+use sha2::{Digest as _, Sha256};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use time::macros::datetime;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// What the upstream saw of a call.
+pub struct Seen {
+    pub headers: HeaderMap,
+    pub body: Value,
+}
+
+/// The upstream's own books: the judge of ours.
+#[derive(Default)]
+pub struct Upstream {
+    pub seen: Mutex<Vec<Seen>>,
+    pub tokens: Mutex<i64>,
+}
+
+pub struct World {
+    pub service: Arc<Service>,
+    pub pool: Pool,
+    pub clock: Arc<HandClock>,
+    pub public: SocketAddr,
+    pub internal: SocketAddr,
+    pub upstream: Arc<Upstream>,
+    pub http: reqwest::Client,
+    stop: CancellationToken,
+    run: Mutex<Option<tokio::task::JoinHandle<()>>>,
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// Settings with nothing set but what a test needs.
+pub fn config(litellm_url: Option<String>) -> Config {
+    let parse = |text: &str| text.parse().unwrap();
+    Config {
+        entry: Entry {
+            listen: "127.0.0.1:0".parse().unwrap(),
+            public_url: parse("http://clawloops.localhost:3000"),
+            site_dir: "target/site".into(),
+            internal_port: 0,
+        },
+        data: Data { data_dir: "data".into(), database_url: None, postgres_bin: None, master_key: None },
+        runtimes: Runtimes {
+            docker_host: None,
+            instance: "test".to_owned(),
+            runtime_image: String::new(),
+            runtime_memory_mib: 2048,
+            runtime_cpu_millis: 2000,
+            runtime_pids: 512,
+            runtimes_per_person: 3,
+        },
+        models: Models {
+            litellm_url: litellm_url.as_deref().map(parse),
+            litellm_master_key: Some("sk-master".to_owned().into()),
+            litellm_bin: None,
+            litellm_port: 0,
+            local_model_bin: None,
+            local_model_port: 0,
+            ollama_url: parse("http://127.0.0.1:1"),
+        },
+    }
+}
+
+async fn serve(router: Router) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    address
+}
+
+impl World {
+    /// A door before the misbehaving upstream.
+    pub async fn new(pool: Pool) -> Self {
+        let upstream = Arc::new(Upstream::default());
+        let router = Router::new()
+            .route("/v1/chat/completions", post(chat))
+            .route("/v1/embeddings", post(embeddings))
+            .route("/v1/models", get(async || Json(json!({"data": [{"id": "b"}, {"id": "a"}]}))))
+            .with_state(upstream.clone());
+        let address = serve(router).await;
+        let mut world = Self::before(pool, config(Some(format!("http://{address}")))).await;
+        world.upstream = upstream;
+        world
+    }
+
+    /// A door with these settings.
+    pub async fn before(pool: Pool, config: Config) -> Self {
+        let clock = HandClock::at(datetime!(2026-11-22 12:00 UTC));
+        let service = Service::new(pool.clone(), clock.clone(), Arc::new(config), [7; 32], Changes::new()).unwrap();
+        let stop = CancellationToken::new();
+        let run = Mutex::new(Some(tokio::spawn(service.clone().run(stop.clone()))));
+        let public = serve(door::router(service.clone(), door::Side::Public)).await;
+        let internal = serve(door::router(service.clone(), door::Side::Internal)).await;
+        let world = Self { service, pool, clock, public, internal, upstream: Arc::default(), http: reqwest::Client::new(), stop, run };
+        world.model("priced", Some((3_000_000, 300_000, 15_000_000)), true).await;
+        world
+    }
+
+    /// Stops the service and waits for its children to be gone.
+    pub async fn stop(&self) {
+        self.stop.cancel();
+        let run = self.run.lock().unwrap().take();
+        run.unwrap().await.unwrap();
+    }
+
+    /// A person, in UTC.
+    pub async fn person(&self, name: &str, role: Role) -> Caller {
+        let person_id = PersonId(Uuid::now_v7());
+        let email = format!("{name}@example.com");
+        let role_text = if role == Role::Administrator { "administrator" } else { "person" };
+        sqlx::query("insert into person (person_id, email, name, role, password_hash) values ($1, $2, $3, $4, 'x')")
+            .bind(person_id.0)
+            .bind(&email)
+            .bind(name)
+            .bind(role_text)
+            .execute(&self.pool)
+            .await
+            .unwrap();
+        Caller { person_id, session_id: SessionId(Uuid::now_v7()), email, name: name.to_owned(), role, time_zone: "UTC".to_owned() }
+    }
+
+    /// A person with a key of their own.
+    pub async fn with_key(&self, name: &str) -> (Caller, String, KeyId) {
+        let caller = self.person(name, Role::Person).await;
+        let made = keys::make(&self.service, &caller, "laptop", None).await.unwrap();
+        (caller, made.secret, made.key.key_id)
+    }
+
+    /// A running runtime of a person, with its key.
+    pub async fn runtime(&self, caller: &Caller) -> (RuntimeId, String) {
+        let runtime_id = RuntimeId(Uuid::now_v7());
+        let label = runtime_id.0.simple().to_string();
+        sqlx::query(
+            "insert into runtime (runtime_id, person_id, name, host_label, desired_state, memory_bytes, cpu_millis, pids, image, volume)
+             values ($1, $2, $3, $3, 'running', 1, 1, 1, 'image', 'volume')",
+        )
+        .bind(runtime_id.0)
+        .bind(caller.person_id.0)
+        .bind(&label)
+        .execute(&self.pool)
+        .await
+        .unwrap();
+        let (public_id, secret) = (&label[20..], "0123456789abcdef0123456789abcdef");
+        let hash: [u8; 32] = Sha256::digest(secret).into();
+        let mut connection = self.pool.acquire().await.unwrap();
+        let now = server::clock::Clock::now(&*self.clock);
+        data::model_key::put_runtime_key(&mut connection, caller.person_id, runtime_id, "runtime", public_id, &hash, now).await.unwrap();
+        (runtime_id, format!("cl_rt_{public_id}_{secret}"))
+    }
+
+    /// A model that the upstream serves.
+    pub async fn model(&self, name: &str, price: Option<(i64, i64, i64)>, published: bool) {
+        sqlx::query(
+            "insert into model (model_id, provider_id, name, upstream, context_tokens, output_tokens, input_price, cached_input_price,
+                                output_price, published)
+             select $1, provider_id, $2, $2, 100000, 4096, $3, $4, $5, $6 from provider where kind = 'demo'",
+        )
+        .bind(Uuid::now_v7())
+        .bind(name)
+        .bind(price.map(|price| price.0))
+        .bind(price.map(|price| price.1))
+        .bind(price.map(|price| price.2))
+        .bind(published)
+        .execute(&self.pool)
+        .await
+        .unwrap();
+    }
+
+    /// Sets a limit for a person, as an administrator does.
+    pub async fn limit(&self, person: &Caller, window: Window, unit: Unit, amount: Option<i64>) {
+        let admin = Caller { role: Role::Administrator, ..person.clone() };
+        let change = BudgetChange { person_id: Some(person.person_id), window, unit, amount };
+        usage::set_budget(&self.service, &admin, change).await.unwrap();
+    }
+
+    pub async fn budgets(&self, person: &Caller) -> Vec<BudgetView> {
+        usage::budgets(&self.service, person, None).await.unwrap()
+    }
+
+    /// A chat call through the public door.
+    pub async fn chat(&self, key: &str, body: &Value) -> reqwest::Response {
+        self.http.post(format!("http://{}/v1/chat/completions", self.public)).bearer_auth(key).json(body).send().await.unwrap()
+    }
+
+    /// A chat call through the internal door.
+    pub async fn chat_from_runtime(&self, key: &str, body: &Value) -> reqwest::Response {
+        self.http.post(format!("http://{}/v1/chat/completions", self.internal)).bearer_auth(key).json(body).send().await.unwrap()
+    }
+
+    /// Waits until no call is in progress or held.
+    pub async fn settled(&self) {
+        for _ in 0..500 {
+            let held: i64 = sqlx::query_scalar("select count(*) from reservation").fetch_one(&self.pool).await.unwrap();
+            if held == 0 && self.service.calls_in_progress() == 0 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("calls are still held after 10 s");
+    }
+
+    /// All records: model, input, cached, output, cost, outcome, estimated.
+    pub async fn records(&self) -> Vec<(String, i64, i64, i64, i64, String, bool)> {
+        sqlx::query_as(
+            "select model, input_tokens, cached_input_tokens, output_tokens, cost, outcome, estimated from usage_record order by at, usage_record_id",
+        )
+        .fetch_all(&self.pool)
+        .await
+        .unwrap()
+    }
+}
+
+/// A call that steers the upstream: `does` is its behaviour, `output` how many tokens it answers.
+pub fn call(does: &str, output: i64) -> Value {
+    json!({"model": "priced", "messages": [{"role": "user", "content": "hello"}], "x_fake": {"does": does, "output": output}})
+}
+
+/// The same as a stream.
+pub fn streamed(does: &str, output: i64) -> Value {
+    let mut body = call(does, output);
+    body["stream"] = json!(true);
+    body
+}
+
+const INPUT: i64 = 10;
+
+async fn chat(State(upstream): State<Arc<Upstream>>, headers: HeaderMap, Json(body): Json<Value>) -> Response {
+    let does = body.pointer("/x_fake/does").and_then(Value::as_str).unwrap_or("answers").to_owned();
+    let asked = body.pointer("/x_fake/output").and_then(Value::as_i64).unwrap_or(5);
+    let most = ["max_tokens", "max_completion_tokens"].iter().find_map(|name| body.get(*name)?.as_i64()).unwrap_or(i64::MAX);
+    let output = asked.min(most);
+    let stream = body.get("stream").and_then(Value::as_bool).unwrap_or(false);
+    let shows_usage = body.pointer("/stream_options/include_usage").and_then(Value::as_bool).unwrap_or(false);
+    upstream.seen.lock().unwrap().push(Seen { headers, body });
+    let usage = json!({"prompt_tokens": INPUT, "completion_tokens": output, "total_tokens": INPUT + output,
+                       "prompt_tokens_details": {"cached_tokens": 4}});
+    match does.as_str() {
+        "fails" => return (StatusCode::INTERNAL_SERVER_ERROR, Json(json!({"error": {"message": "boom"}}))).into_response(),
+        "refuses our key" => return (StatusCode::UNAUTHORIZED, Json(json!({"error": {"message": "Incorrect API key sk-abc"}}))).into_response(),
+        "is busy" => return (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "7")], Json(json!({"error": {"message": "slow down"}}))).into_response(),
+        "has no credit" => return (StatusCode::TOO_MANY_REQUESTS, Json(json!({"error": {"message": "insufficient_quota"}}))).into_response(),
+        "does not like it" => return (StatusCode::BAD_REQUEST, Json(json!({"error": {"message": "context too long"}}))).into_response(),
+        "talks garbage" => return (StatusCode::OK, [("content-type", "application/json")], "<html>no</html>").into_response(),
+        "is slow" => tokio::time::sleep(Duration::from_millis(300)).await,
+        _ => {}
+    }
+    *upstream.tokens.lock().unwrap() += INPUT + output;
+    if !stream {
+        let mut answer = json!({"id": "1", "object": "chat.completion", "model": "priced",
+                                "choices": [{"index": 0, "message": {"role": "assistant", "content": "hi"}, "finish_reason": "stop"}], "usage": usage});
+        if does == "counts nothing" {
+            answer.as_object_mut().unwrap().remove("usage");
+        }
+        return Json(answer).into_response();
+    }
+    let events = async_events(does, output, shows_usage, usage);
+    ([("content-type", "text/event-stream")], Body::from_stream(events)).into_response()
+}
+
+fn async_events(does: String, output: i64, shows_usage: bool, usage: Value) -> impl futures::Stream<Item = Result<Bytes, std::io::Error>> {
+    let chunk = |content: &str| format!("data: {}\n\n", json!({"id": "1", "choices": [{"index": 0, "delta": {"content": content}}]}));
+    let mut events: Vec<Result<String, std::io::Error>> = (0..output).map(|_| Ok(chunk("word"))).collect();
+    if does == "stops in the middle" {
+        events.truncate(usize::try_from(output / 2).unwrap());
+        events.push(Err(std::io::Error::other("gone")));
+    } else {
+        events.push(Ok(format!("data: {}\n\n", json!({"id": "1", "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}))));
+        if shows_usage && does != "counts nothing" {
+            events.push(Ok(format!("data: {}\n\n", json!({"id": "1", "choices": [], "usage": usage}))));
+        }
+        events.push(Ok("data: [DONE]\n\n".to_owned()));
+    }
+    let pause = if does == "drips" { 20 } else { 0 };
+    futures::stream::unfold(events.into_iter(), move |mut events| async move {
+        let event = events.next()?;
+        if pause > 0 {
+            tokio::time::sleep(Duration::from_millis(pause)).await;
+        } else {
+            tokio::task::yield_now().await;
+        }
+        Some((event.map(Bytes::from), events))
+    })
+}
+
+async fn embeddings(State(upstream): State<Arc<Upstream>>, headers: HeaderMap, Json(body): Json<Value>) -> Response {
+    upstream.seen.lock().unwrap().push(Seen { headers, body });
+    *upstream.tokens.lock().unwrap() += INPUT;
+    Json(json!({"object": "list", "data": [{"object": "embedding", "index": 0, "embedding": [0.1]}], "model": "priced",
+                "usage": {"prompt_tokens": INPUT, "total_tokens": INPUT}}))
+    .into_response()
+}
