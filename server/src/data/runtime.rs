@@ -154,7 +154,7 @@ pub async fn kept_volume(connection: &mut Connection, person_id: PersonId, name:
     let last = sqlx::query!(
         r#"select volume, retention as "retention: Retention" from runtime
             where person_id = $1 and lower(name) = lower($2) and deleted_at is not null
-            order by deleted_at desc limit 1"#,
+            order by deleted_at desc, runtime_id desc limit 1"#,
         person_id.0,
         name
     );

@@ -1,1 +1,275 @@
+//! From any state whatever, one action after the other leads to what was asked, and nothing is done that was not.
 
+use super::*;
+use proptest::prelude::*;
+
+/// A small world to act in: what the engine would do, at once and without fail.
+#[derive(Clone, Debug)]
+struct Small {
+    desired: DesiredState,
+    retention: Option<Retention>,
+    phase: Phase,
+    retry_at: Option<OffsetDateTime>,
+    container: Option<SeenContainer>,
+    isolated: bool,
+    configured: bool,
+    current: bool,
+    workspace: bool,
+    finished: bool,
+    now: OffsetDateTime,
+}
+
+const REVISION: i64 = 3;
+
+impl Small {
+    fn next(&self, ready: Option<bool>) -> Action {
+        next(&Facts {
+            desired: self.desired,
+            retention: self.retention,
+            phase: self.phase,
+            revision: REVISION,
+            spec_hash: "now",
+            retry_at: self.retry_at,
+            deadline: Duration::seconds(60),
+            container: self.container.as_ref(),
+            isolated: self.isolated,
+            configured: self.configured,
+            current: self.configured && self.current,
+            ready,
+            now: self.now,
+        })
+    }
+
+    fn act(&mut self, action: &Action) {
+        match action {
+            Action::Rest(phase) => self.phase = *phase,
+            Action::Place => {
+                (self.phase, self.retry_at, self.isolated, self.configured, self.current, self.workspace) =
+                    (Phase::Creating, None, true, true, true, true)
+            }
+            Action::Create => {
+                assert!(self.container.is_none() && self.isolated && self.configured && self.workspace);
+                self.phase = Phase::Creating;
+                self.container = Some(SeenContainer { revision: REVISION, spec_hash: "now".to_owned(), state: ContainerState::Created });
+            }
+            Action::Start => {
+                assert!(self.isolated && self.current);
+                self.phase = Phase::Starting;
+                self.set(ContainerState::Running { since: self.now, address: None });
+            }
+            Action::Ask => self.phase = Phase::Waiting,
+            Action::Welcome => self.phase = Phase::Ready,
+            Action::Configure => self.current = true,
+            Action::Wait(time) => self.now += *time,
+            Action::Fail(_) => (self.phase, self.retry_at) = (Phase::Retrying, Some(self.now + Duration::seconds(2))),
+            Action::Stop => self.set(ContainerState::Ended { code: 0, out_of_memory: false }),
+            Action::Remove => {
+                assert!(!matches!(self.container, Some(SeenContainer { state: ContainerState::Running { .. }, .. })));
+                self.container = None;
+            }
+            Action::Release => {
+                assert!(self.container.is_none());
+                (self.isolated, self.configured) = (false, false);
+            }
+            Action::Finish { wipe } => {
+                assert!(self.container.is_none() && !self.isolated && !self.configured);
+                self.workspace &= !wipe;
+                self.finished = true;
+            }
+        }
+    }
+
+    fn set(&mut self, state: ContainerState) {
+        if let Some(container) = &mut self.container {
+            container.state = state;
+        }
+    }
+
+    /// Acts until there is nothing to do; what was done.
+    fn settle(&mut self, answers: bool) -> Vec<Action> {
+        let mut done = Vec::new();
+        for _ in 0..60 {
+            let mut action = self.next(None);
+            if action == Action::Ask {
+                self.act(&action);
+                action = self.next(Some(answers));
+            }
+            self.act(&action);
+            done.push(action.clone());
+            if matches!(action, Action::Rest(_) | Action::Finish { .. }) {
+                return done;
+            }
+        }
+        panic!("does not come to rest: {done:?}");
+    }
+}
+
+fn beginning() -> OffsetDateTime {
+    time::macros::datetime!(2026-11-22 12:00 UTC)
+}
+
+fn phases() -> impl Strategy<Value = Phase> {
+    prop::sample::select(vec![
+        Phase::Stopped,
+        Phase::Pending,
+        Phase::Creating,
+        Phase::Starting,
+        Phase::Waiting,
+        Phase::Ready,
+        Phase::Stopping,
+        Phase::Deleting,
+        Phase::Retrying,
+    ])
+}
+
+fn states() -> impl Strategy<Value = ContainerState> {
+    prop_oneof![
+        Just(ContainerState::Created),
+        (0_i64..600).prop_map(|ago| ContainerState::Running { since: beginning() - Duration::seconds(ago), address: None }),
+        (prop::sample::select(vec![0_i64, 1, 78, 137, 255]), any::<bool>())
+            .prop_map(|(code, out_of_memory)| ContainerState::Ended { code, out_of_memory }),
+    ]
+}
+
+prop_compose! {
+    fn worlds()(
+        desired in prop::sample::select(vec![DesiredState::Running, DesiredState::Stopped, DesiredState::Deleted]),
+        wipe in any::<bool>(),
+        phase in phases(),
+        retry in prop::option::of(-30_i64..30),
+        container in prop::option::of((1_i64..=REVISION, prop::sample::select(vec!["now", "then"]), states())),
+        isolated in any::<bool>(),
+        configured in any::<bool>(),
+        current in any::<bool>(),
+        workspace in any::<bool>(),
+    ) -> Small {
+        let retention = if wipe { Retention::WipeWorkspace } else { Retention::PreserveWorkspace };
+        Small {
+            desired,
+            retention: (desired == DesiredState::Deleted).then_some(retention),
+            phase,
+            retry_at: retry.map(|seconds| beginning() + Duration::seconds(seconds)),
+            container: container.map(|(revision, hash, state)| SeenContainer { revision, spec_hash: hash.to_owned(), state }),
+            isolated,
+            configured,
+            current,
+            // A place that is made has a workspace: it is made first and never removed under one.
+            workspace: workspace || configured,
+            finished: false,
+            now: beginning(),
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn every_state_leads_to_what_was_asked(mut world in worlds()) {
+        let before = world.clone();
+        let done = world.settle(true);
+        match world.desired {
+            DesiredState::Running => {
+                prop_assert_eq!(world.phase, Phase::Ready);
+                prop_assert!(world.current && world.isolated, "{:?}", done);
+                let container = world.container.unwrap();
+                prop_assert_eq!(container.revision, REVISION);
+                let runs = matches!(container.state, ContainerState::Running { .. });
+                prop_assert!(runs);
+            }
+            DesiredState::Stopped => {
+                prop_assert_eq!(world.phase, Phase::Stopped);
+                prop_assert!(world.container.is_none() && !world.isolated && !world.configured);
+                prop_assert_eq!(world.workspace, before.workspace);
+            }
+            DesiredState::Deleted => {
+                prop_assert!(world.finished && world.container.is_none() && !world.isolated && !world.configured);
+                let wiped = before.retention == Some(Retention::WipeWorkspace);
+                prop_assert_eq!(world.workspace, before.workspace && !wiped);
+            }
+        }
+    }
+
+    #[test]
+    fn who_is_asked_to_stop_is_never_started(mut world in worlds()) {
+        prop_assume!(world.desired != DesiredState::Running);
+        let done = world.settle(false);
+        let started = done.iter().any(|action| matches!(action, Action::Place | Action::Create | Action::Start | Action::Wait(_)));
+        prop_assert!(!started, "{:?}", done);
+    }
+
+    #[test]
+    fn a_ready_container_is_left_alone(seconds in 0_i64..10_000_000, hash in prop::sample::select(vec!["now", "then"]), current in any::<bool>()) {
+        let state = ContainerState::Running { since: beginning() - Duration::seconds(seconds), address: None };
+        let mut world = Small {
+            desired: DesiredState::Running,
+            retention: None,
+            phase: Phase::Ready,
+            retry_at: None,
+            container: Some(SeenContainer { revision: REVISION, spec_hash: hash.to_owned(), state }),
+            isolated: true,
+            configured: true,
+            current,
+            workspace: true,
+            finished: false,
+            now: beginning(),
+        };
+        let done = world.settle(false);
+        let left = done.iter().all(|action| matches!(action, Action::Rest(Phase::Ready) | Action::Configure));
+        prop_assert!(left, "{:?}", done);
+    }
+
+    #[test]
+    fn a_deadline_is_never_short_and_grows_with_every_try(p95 in prop::option::of(0_i64..1_000_000), attempts in 0_i32..TRIES) {
+        prop_assert!(deadline(p95, attempts) >= Duration::seconds(60));
+        prop_assert!(deadline(p95, attempts + 1) > deadline(p95, attempts));
+    }
+}
+
+#[test]
+fn who_is_never_ready_fails_by_its_deadline() {
+    let mut world = Small {
+        desired: DesiredState::Running,
+        retention: None,
+        phase: Phase::Waiting,
+        retry_at: None,
+        container: Some(SeenContainer {
+            revision: REVISION,
+            spec_hash: "now".to_owned(),
+            state: ContainerState::Running { since: beginning(), address: None },
+        }),
+        isolated: true,
+        configured: true,
+        current: true,
+        workspace: true,
+        finished: false,
+        now: beginning(),
+    };
+    assert_eq!(world.next(Some(false)), Action::Wait(ASK_AGAIN));
+    world.now += Duration::seconds(61);
+    assert_eq!(world.next(Some(false)), Action::Fail(Cause::Slow { deadline: Duration::seconds(60) }));
+    // Late is better than never.
+    assert_eq!(world.next(Some(true)), Action::Welcome);
+}
+
+#[test]
+fn failures_are_counted_waited_for_and_forgiven() {
+    let (now, phase) = (beginning(), Phase::Waiting);
+    assert_eq!(after_failure(0, phase, now, now), Verdict::Retry { attempts: 1, at: now + Duration::seconds(2) });
+    assert_eq!(after_failure(1, phase, now, now), Verdict::Retry { attempts: 2, at: now + Duration::seconds(4) });
+    assert_eq!(after_failure(3, phase, now, now), Verdict::Retry { attempts: 4, at: now + Duration::seconds(16) });
+    assert_eq!(after_failure(4, phase, now, now), Verdict::GiveUp { attempts: 5 });
+    // Ready for a minute is no proof, ready for long is.
+    assert_eq!(after_failure(4, Phase::Ready, now - Duration::minutes(1), now), Verdict::GiveUp { attempts: 5 });
+    assert_eq!(
+        after_failure(4, Phase::Ready, now - Duration::minutes(11), now),
+        Verdict::Retry { attempts: 1, at: now + Duration::seconds(2) }
+    );
+}
+
+#[test]
+fn starting_twice_is_starting_once() {
+    assert_eq!(start_disposition(DesiredState::Running, Phase::Waiting), StartDisposition::AlreadyStarted);
+    assert_eq!(start_disposition(DesiredState::Running, Phase::Ready), StartDisposition::AlreadyStarted);
+    assert_eq!(start_disposition(DesiredState::Running, Phase::Failed), StartDisposition::Start);
+    assert_eq!(start_disposition(DesiredState::Stopped, Phase::Stopping), StartDisposition::Start);
+    assert_eq!(start_disposition(DesiredState::Deleted, Phase::Deleting), StartDisposition::Leaving);
+}
