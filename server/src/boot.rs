@@ -27,6 +27,7 @@ use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
     task::JoinHandle,
+    time::MissedTickBehavior,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -63,18 +64,35 @@ fn signals(stop: CancellationToken) -> anyhow::Result<CancellationToken> {
 
 async fn up_and_down(config: Arc<Config>, stop: CancellationToken) -> anyhow::Result<()> {
     let mut steps = Steps::begin();
-    // One provider of cryptography for all TLS; set already is fine.
-    drop(rustls::crypto::ring::default_provider().install_default());
-
     let (pool, cluster) = database(&config, &mut steps).await?;
+    let keeping = CancellationToken::new();
+    let keeper = cluster.map(|cluster| tokio::spawn(keep(cluster, Arc::clone(&config), keeping.clone())));
     let served = serve_on(&config, &pool, stop, &mut steps).await;
 
     pool.close().await;
-    if let Some(cluster) = cluster {
-        cluster.stop().await.context("stopping the database")?;
+    keeping.cancel();
+    if let Some(keeper) = keeper {
+        keeper.await?.stop().await.context("stopping the database")?;
         steps.done("database stopped");
     }
     served
+}
+
+/// Looks after the private cluster until `stop`: one that went away is started again.
+async fn keep(mut cluster: Cluster, config: Arc<Config>, stop: CancellationToken) -> Cluster {
+    let mut look = tokio::time::interval(Duration::from_secs(1));
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return cluster,
+            _ = look.tick() => {}
+        }
+        match cluster.revive(&config).await {
+            Ok(false) => {}
+            Ok(true) => tracing::warn!("the private database had gone away and was started again"),
+            Err(error) => tracing::error!(error = %chain(&error), "the private database is gone and cannot be started"),
+        }
+    }
 }
 
 async fn database(config: &Config, steps: &mut Steps) -> anyhow::Result<(Pool, Option<Cluster>)> {

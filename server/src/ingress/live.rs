@@ -33,6 +33,8 @@ struct Listener {
     /// Said first: an id, and to one that comes back also that anything may have changed.
     greeting: Option<Event>,
     count: u64,
+    /// The last event was that the session ended.
+    over: bool,
 }
 
 /// Opens the stream. It ends with the session.
@@ -51,7 +53,7 @@ pub async fn events(State(entry): State<Arc<Entry>>, Extension(caller): Extensio
     let greeting = if returns { greeting.data(text(Change::Anything)) } else { greeting };
     let mut look = interval_at(Instant::now() + LOOK, LOOK);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let listener = Listener { caller, token: token.to_owned(), changes, look, greeting: Some(greeting), count: 0, entry };
+    let listener = Listener { caller, token: token.to_owned(), changes, look, greeting: Some(greeting), count: 0, over: false, entry };
     let stream = stream::unfold(listener, |mut listener| async move { Some((listener.next().await?, listener)) });
     let mut response = Sse::new(stream).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response();
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -61,6 +63,9 @@ pub async fn events(State(entry): State<Arc<Entry>>, Extension(caller): Extensio
 
 impl Listener {
     async fn next(&mut self) -> Option<Result<Event, Infallible>> {
+        if self.over {
+            return None;
+        }
         if let Some(greeting) = self.greeting.take() {
             return Some(Ok(greeting));
         }
@@ -79,10 +84,11 @@ impl Listener {
                     Err(RecvError::Closed) => return None,
                 },
             };
-            if ends(&self.caller, change) || (change == Change::Anything && self.is_over().await) {
+            if change == Change::Anything && self.is_over().await {
                 return None;
             }
-            if concerns(&self.caller, change) {
+            self.over = ends(&self.caller, change);
+            if let Some(change) = told(&self.caller, change) {
                 self.count += 1;
                 return Some(Ok(Event::default().id(self.count.to_string()).data(text(change))));
             }
@@ -113,16 +119,17 @@ fn ends(caller: &Caller, change: Change) -> bool {
     }
 }
 
-/// Whether the caller may hear of it: their own, what is everyone's, and for administrators everything.
-fn concerns(caller: &Caller, change: Change) -> bool {
+/// What the caller hears of a change: their own, what is everyone's, and for administrators everything. That somebody else's session ended is to
+/// an administrator's page news about people, not the end of its own.
+fn told(caller: &Caller, change: Change) -> Option<Change> {
+    let own = |person_id| person_id == caller.person_id;
     match change {
-        Change::Runtime { person_id, .. }
-        | Change::SessionEnded { person_id, .. }
-        | Change::PersonClosed { person_id }
-        | Change::Usage { person_id }
-        | Change::Keys { person_id } => caller.is_administrator() || person_id == caller.person_id,
-        Change::Catalog | Change::Anything => true,
-        Change::People => caller.is_administrator(),
+        _ if ends(caller, change) => Some(change),
+        Change::SessionEnded { .. } | Change::PersonClosed { .. } | Change::People => caller.is_administrator().then_some(Change::People),
+        Change::Runtime { person_id, .. } | Change::Usage { person_id } | Change::Keys { person_id } => {
+            (caller.is_administrator() || own(person_id)).then_some(change)
+        }
+        Change::Catalog | Change::Anything => Some(change),
     }
 }
 
@@ -141,16 +148,18 @@ mod tests {
         let (ada, root) = (caller(Role::Person), caller(Role::Administrator));
         let of_ada = Change::Usage { person_id: ada.person_id };
         let of_bob = Change::Runtime { runtime_id: new_id(), person_id: new_id() };
-        assert!(concerns(&ada, of_ada) && concerns(&root, of_ada));
-        assert!(!concerns(&ada, of_bob) && concerns(&root, of_bob));
-        assert!(!concerns(&ada, Change::People) && concerns(&ada, Change::Catalog));
+        assert_eq!((told(&ada, of_ada), told(&root, of_ada)), (Some(of_ada), Some(of_ada)));
+        assert_eq!((told(&ada, of_bob), told(&root, of_bob)), (None, Some(of_bob)));
+        assert_eq!((told(&ada, Change::People), told(&ada, Change::Catalog)), (None, Some(Change::Catalog)));
     }
 
     #[test]
     fn a_stream_ends_with_its_own_session_only() {
-        let ada = caller(Role::Person);
-        assert!(ends(&ada, Change::SessionEnded { session_id: ada.session_id, person_id: ada.person_id }));
-        assert!(!ends(&ada, Change::SessionEnded { session_id: new_id(), person_id: ada.person_id }));
+        let (ada, root) = (caller(Role::Person), caller(Role::Administrator));
+        let own = Change::SessionEnded { session_id: ada.session_id, person_id: ada.person_id };
+        let other = Change::SessionEnded { session_id: new_id(), person_id: ada.person_id };
+        assert!(ends(&ada, own) && !ends(&ada, other) && !ends(&root, own));
         assert!(ends(&ada, Change::PersonClosed { person_id: ada.person_id }));
+        assert_eq!((told(&ada, own), told(&ada, other), told(&root, own)), (Some(own), None, Some(Change::People)));
     }
 }

@@ -128,6 +128,8 @@ fn elsewhere(entry: &Entry, request: &Request) -> Response {
 async fn files(State(entry): State<Arc<Entry>>, request: Request, next: Next) -> Response {
     match entry.assets.find(request.method(), request.uri(), request.headers()).await {
         Some(file) => file,
+        // Nobody reads a page where a script is wanted.
+        None if request.uri().path().starts_with("/pkg/") => (StatusCode::NOT_FOUND, "There is no such file.\n").into_response(),
         None => next.run(request).await,
     }
 }

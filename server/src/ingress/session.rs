@@ -45,6 +45,9 @@ pub async fn check(State(entry): State<Arc<Entry>>, mut request: Request, next: 
         },
         None => None,
     };
+    if caller.is_none() && !is_open(request.uri().path()) {
+        return signed_out(&request);
+    }
     // Whoever sends a form without a session tries a password or a link.
     if caller.is_none()
         && request.method() == Method::POST
@@ -52,9 +55,6 @@ pub async fn check(State(entry): State<Arc<Entry>>, mut request: Request, next: 
         && let Err(error) = entry.throttle.address(client.ip().to_canonical())
     {
         return refused(&request, error.into_problem(), "/sign-in");
-    }
-    if caller.is_none() && !is_open(request.uri().path()) {
-        return signed_out(&request);
     }
     request.extensions_mut().insert::<Option<Caller>>(caller);
     next.run(request).await

@@ -99,6 +99,25 @@ impl Cluster {
         format!("postgres://{NAME}@localhost:{}/{NAME}?host={socket}", place::PORT)
     }
 
+    /// Starts it again when its process went away though nobody stopped it. Whether it had to.
+    ///
+    /// # Errors
+    /// As [`Self::start`]. A later try may do it.
+    pub async fn revive(&mut self, config: &Config) -> Result<bool> {
+        let Some(lock) = &self.lock else { return Ok(false) };
+        let down = match (&mut self.child, postmaster(&self.place)) {
+            (Some(child), _) => !matches!(child.try_wait(), Ok(None)),
+            (None, Some(pid)) => kill(pid, None).is_err(),
+            (None, None) => true,
+        };
+        if down {
+            // The same lock, held twice: it stays ours when the start below fails.
+            let lock = lock.try_clone().map_err(|error| Error::internal("keeping the lock of the private database", error))?;
+            *self = Self::up(config, lock).await?;
+        }
+        Ok(down)
+    }
+
     /// Stops it fast and cleanly, if it is ours to stop: open transactions are rolled back.
     ///
     /// # Errors

@@ -1,0 +1,9 @@
+//! The entry as browsers and runtimes see it: over real sockets, with a database per test and a plain server in a runtime's place.
+
+mod doors;
+mod framing;
+mod live;
+mod outages;
+mod revocation;
+mod support;
+mod tickets;

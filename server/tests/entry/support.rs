@@ -1,0 +1,271 @@
+//! A whole server on a port of its own, people who are signed in, and a plain server in a runtime's place.
+
+use async_trait::async_trait;
+use axum::{
+    Json, Router,
+    body::Body,
+    extract::{FromRequest as _, Request, WebSocketUpgrade, ws::Message},
+    response::{IntoResponse as _, Response},
+    routing::any,
+};
+use contract::{Caller, Phase, Role, RuntimeId};
+use futures::StreamExt as _;
+use server::{
+    Result,
+    backend::Backend,
+    clock::{Clock, SystemClock},
+    config::{Config, Data, Entry, Models, Runtimes},
+    data::{self, Pool, listen::Changes},
+    ingress::{self, Routes, internal::InternalDoors, router::router},
+    manager::fake::{FakeEngine, Misery},
+    model::{self, door::Side},
+    orchestrator::{Orchestrator, Route},
+    platform::{passwords::Passwords, people, sessions, throttle::Throttle},
+};
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+pub const PASSWORD: &str = "three plain words";
+
+/// Where runtimes are, as the test says.
+#[derive(Default)]
+pub struct Table(pub Mutex<HashMap<String, Route>>);
+
+#[async_trait]
+impl Routes for Table {
+    async fn route(&self, label: &str) -> Result<Option<Route>> {
+        Ok(self.0.lock().unwrap().get(label).cloned())
+    }
+}
+
+pub struct TestApp {
+    pub pool: Pool,
+    pub clock: Arc<dyn Clock>,
+    pub backend: Arc<Backend>,
+    pub engine: Arc<FakeEngine>,
+    pub table: Arc<Table>,
+    pub entry: Arc<ingress::Entry>,
+    pub port: u16,
+    pub http: reqwest::Client,
+    stop: CancellationToken,
+    _folder: tempfile::TempDir,
+}
+
+impl Drop for TestApp {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// Somebody who is signed in.
+pub struct Person {
+    pub caller: Caller,
+    /// `name=value` of their session's cookie.
+    pub cookie: String,
+}
+
+fn config(port: u16, folder: &std::path::Path) -> Config {
+    Config {
+        entry: Entry {
+            listen: SocketAddr::from(([127, 0, 0, 1], port)),
+            public_url: format!("http://clawloops.localhost:{port}").parse().unwrap(),
+            site_dir: folder.join("site"),
+            internal_port: 0,
+        },
+        data: Data { data_dir: folder.to_owned(), database_url: None, postgres_bin: None, master_key: None },
+        runtimes: Runtimes {
+            docker_host: None,
+            instance: "test".to_owned(),
+            runtime_image: "openclaw:test".to_owned(),
+            runtime_memory_mib: 2048,
+            runtime_cpu_millis: 2000,
+            runtime_pids: 512,
+            runtimes_per_person: 3,
+        },
+        models: Models {
+            litellm_url: Some("http://127.0.0.1:1".parse().unwrap()),
+            litellm_master_key: Some("sk-master".to_owned().into()),
+            litellm_bin: None,
+            litellm_port: 0,
+            local_model_bin: None,
+            local_model_port: 0,
+            ollama_url: "http://127.0.0.1:1".parse().unwrap(),
+        },
+    }
+}
+
+impl TestApp {
+    pub async fn on(pool: Pool) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let listening = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listening.local_addr().unwrap().port();
+        let config = Arc::new(config(port, folder.path()));
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let (changes, stop) = (Changes::new(), CancellationToken::new());
+        let models = model::Service::new(pool.clone(), Arc::clone(&clock), Arc::clone(&config), [7; 32], changes.clone()).unwrap();
+        let engine = FakeEngine::well(Arc::clone(&clock));
+        let doors = Arc::new(InternalDoors::new(Router::new(), 0, stop.clone()));
+        let orchestrator = Arc::new(Orchestrator::new(
+            pool.clone(),
+            Arc::clone(&clock),
+            Arc::clone(&engine) as _,
+            Arc::clone(&config),
+            [9; 32],
+            doors,
+            changes.clone(),
+        ));
+        let backend = Arc::new(Backend {
+            pool: pool.clone(),
+            clock: Arc::clone(&clock),
+            config: Arc::clone(&config),
+            passwords: Arc::new(Passwords::new().unwrap()),
+            throttle: Arc::new(Throttle::new()),
+            orchestrator,
+            models: Arc::clone(&models),
+        });
+        let table = Arc::new(Table::default());
+        let (entry, router, watch) = router(ingress::Parts {
+            pool: pool.clone(),
+            clock: Arc::clone(&clock),
+            config,
+            changes: changes.clone(),
+            ports: backend.ports(),
+            throttle: Arc::clone(&backend.throttle),
+            routes: Arc::clone(&table) as _,
+            models: model::door::router(models, Side::Public),
+            stop: stop.clone(),
+        });
+        tokio::spawn(watch);
+        let (fed, feeding) = (changes.clone(), pool.clone());
+        let mut heard = changes.subscribe();
+        tokio::spawn(async move { fed.feed(&feeding).await });
+        tokio::spawn(ingress::listener::serve(listening, router, stop.clone()));
+        // The change stream is on: from here nothing is missed.
+        tokio::time::timeout(Duration::from_secs(20), heard.recv()).await.unwrap().unwrap();
+        let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().unwrap();
+        Self { pool, clock, backend, engine, table, entry, port, http, stop, _folder: folder }
+    }
+
+    pub fn origin(&self) -> String {
+        format!("http://clawloops.localhost:{}", self.port)
+    }
+
+    pub fn runtime_origin(&self, label: &str) -> String {
+        format!("http://{label}.clawloops.localhost:{}", self.port)
+    }
+
+    /// A person with a session.
+    pub async fn person(&self, name: &str, role: Role) -> Person {
+        let email = format!("{name}@example.com");
+        let hash = self.backend.passwords.hash(PASSWORD).await.unwrap();
+        let mut transaction = data::begin(&self.pool).await.unwrap();
+        let person = people::add(&mut transaction, self.clock.as_ref(), (email, name.to_owned()), role, &hash).await.unwrap();
+        let session = sessions::open(&mut transaction, self.clock.as_ref(), &person, "test").await.unwrap();
+        transaction.commit().await.unwrap();
+        Person { caller: session.caller, cookie: session.set_cookie.split(';').next().unwrap().to_owned() }
+    }
+
+    /// A runtime of this person, whose host leads to `address`.
+    pub async fn runtime(&self, owner: &Person, name: &str, address: Option<SocketAddr>) -> RuntimeId {
+        let runtime = self.backend.ports().runtimes.create(&owner.caller, name).await.unwrap();
+        let label = runtime.origin.strip_prefix("http://").unwrap().split('.').next().unwrap().to_owned();
+        assert_eq!(label, name);
+        let route = Route {
+            runtime_id: runtime.runtime_id,
+            person_id: owner.caller.person_id,
+            person_email: owner.caller.email.clone(),
+            name: name.to_owned(),
+            phase: if address.is_some() { Phase::Ready } else { Phase::Waiting },
+            address,
+            problem: None,
+        };
+        self.table.0.lock().unwrap().insert(label, route);
+        runtime.runtime_id
+    }
+
+    /// A request to the dashboard.
+    pub fn ask(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
+        self.ask_host(method, "clawloops.localhost", path)
+    }
+
+    /// A request to any host of ours.
+    pub fn ask_host(&self, method: &str, host: &str, path: &str) -> reqwest::RequestBuilder {
+        self.http
+            .request(method.parse().unwrap(), format!("http://127.0.0.1:{}{path}", self.port))
+            .header("host", format!("{host}:{}", self.port))
+    }
+
+    /// A request to a runtime's host.
+    pub fn ask_runtime(&self, method: &str, label: &str, path: &str) -> reqwest::RequestBuilder {
+        self.ask_host(method, &format!("{label}.clawloops.localhost"), path)
+    }
+
+    /// Where the dashboard sends this person for a runtime, as path and query on the runtime's host.
+    pub async fn ticket(&self, person: &Person, runtime: RuntimeId, label: &str) -> String {
+        let answer = self.ask("GET", &format!("/open/{runtime}")).header("cookie", &person.cookie).send().await.unwrap();
+        assert_eq!(answer.status(), 303);
+        let location = answer.headers()["location"].to_str().unwrap();
+        location.strip_prefix(&self.runtime_origin(label)).unwrap().to_owned()
+    }
+
+    /// Goes all the way into a runtime's host: the cookie there.
+    pub async fn enter(&self, person: &Person, runtime: RuntimeId, label: &str) -> String {
+        let enter = self.ticket(person, runtime, label).await;
+        let answer = self.ask_runtime("GET", label, &enter).send().await.unwrap();
+        assert_eq!(answer.status(), 303);
+        answer.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned()
+    }
+
+    /// Makes Docker go away, as far as the server sees.
+    pub fn docker_down(&self) {
+        self.engine.suffer(Misery { down: true, ..Misery::default() });
+    }
+}
+
+/// Answers with what it was sent, framing headers like OpenClaw's, and a WebSocket that echoes.
+pub async fn echo() -> SocketAddr {
+    async fn answer(request: Request) -> Response {
+        if request.headers().contains_key("upgrade") {
+            let socket = WebSocketUpgrade::from_request(request, &()).await.unwrap();
+            return socket.on_upgrade(|mut socket| async move {
+                while let Some(Ok(message)) = socket.next().await {
+                    if matches!(message, Message::Text(_) | Message::Binary(_)) && socket.send(message).await.is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        if request.uri().path() == "/endless" {
+            let drops = futures::stream::unfold((), |()| async {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                Some((Ok::<_, std::io::Error>("drop\n"), ()))
+            });
+            return Response::new(Body::from_stream(drops));
+        }
+        let headers: Vec<(String, String)> = request
+            .headers()
+            .iter()
+            .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+            .collect();
+        let path = request.uri().to_string();
+        let method = request.method().to_string();
+        let body = axum::body::to_bytes(request.into_body(), 10_000_000).await.unwrap();
+        let said = Json(serde_json::json!({"method": method, "path": path, "headers": headers, "body": String::from_utf8_lossy(&body)}));
+        let framing = [
+            ("x-frame-options", "DENY"),
+            ("content-security-policy", "default-src 'self'; frame-ancestors 'none'"),
+            ("set-cookie", "__Host-clawloops_runtime=planted; Path=/; Secure"),
+        ];
+        (framing, said).into_response()
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, Router::new().fallback(any(answer))).await });
+    address
+}
