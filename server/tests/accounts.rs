@@ -280,7 +280,8 @@ async fn revoked_expired_and_renewed_invitations(pool: Pool) {
     platform.clock.advance(Duration::hours(73));
     platform.invite(&ada, "linus@example.com", Role::Person).await.unwrap();
     for hours in [0, 721] {
-        let made = invitations::invite(&platform.pool, &*platform.clock, &platform.public_url, &ada, ("x@example.com", Role::Person), hours);
+        let made =
+            invitations::invite(&platform.pool, &*platform.clock, &platform.public_url, &ada, ("x@example.com", Role::Person), hours);
         assert_eq!(problem(made.await).field.unwrap(), "hours");
     }
 }

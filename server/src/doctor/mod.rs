@@ -138,3 +138,38 @@ async fn postgres(pool: Option<&Pool>) -> PartHealth {
         ),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manager::fake::{FakeEngine, Misery};
+
+    async fn wrongs(pool: Option<&Pool>, misery: Misery) -> Vec<(String, Option<String>)> {
+        let engine = FakeEngine::well(Arc::new(SystemClock));
+        engine.suffer(misery);
+        let mut config = Config::for_tests();
+        config.entry.listen = ([127, 0, 0, 1], 0).into();
+        let parts = examine(&config, pool, &*engine, fine("LiteLLM", "")).await;
+        // How much room this machine has is not what is tested.
+        let parts = parts.into_iter().filter(|part| part.name != "Disk" && part.name != "Memory");
+        parts.filter_map(|part| part.problem.map(|problem| (part.name, problem.remedy))).collect()
+    }
+
+    #[sqlx::test(migrations = "../migrations")]
+    async fn every_part_that_is_not_well_is_named_with_a_remedy(pool: Pool) {
+        assert_eq!(wrongs(Some(&pool), Misery::default()).await, []);
+        let cases = [
+            (Misery { down: true, ..Misery::default() }, vec!["Docker Engine", "Runtime image", "Firewall"]),
+            (Misery { no_image: true, ..Misery::default() }, vec!["Runtime image"]),
+            (Misery { no_walls: true, ..Misery::default() }, vec!["Firewall"]),
+        ];
+        for (misery, expected) in cases {
+            let found = wrongs(Some(&pool), misery.clone()).await;
+            assert!(found.iter().all(|(_, remedy)| remedy.is_some()), "{found:?}");
+            assert_eq!(found.into_iter().map(|(name, _)| name).collect::<Vec<_>>(), expected, "{misery:?}");
+        }
+        assert_eq!(wrongs(None, Misery::default()).await[0].0, "PostgreSQL");
+        pool.close().await;
+        assert_eq!(wrongs(Some(&pool), Misery::default()).await[0].0, "PostgreSQL");
+    }
+}

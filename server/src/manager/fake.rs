@@ -174,6 +174,10 @@ impl FakeEngine {
     }
 }
 
+fn no_walls() -> Error {
+    Problem::new(Code::Unavailable, "The rules cannot be set.").remedy("Set them.").into()
+}
+
 fn isolation() -> Isolation {
     Isolation { gateway: IpAddr::V4(Ipv4Addr::new(10, 213, 0, 1)) }
 }
@@ -227,7 +231,7 @@ impl Engine for FakeEngine {
     async fn isolate(&self, runtime_id: RuntimeId) -> Result<Isolation> {
         self.effect(|state| {
             if state.misery.no_walls {
-                return Err(Error::problem(Code::Unavailable, "The rules cannot be set."));
+                return Err(no_walls());
             }
             Ok(*state.isolations.entry(runtime_id).or_insert_with(isolation))
         })
@@ -339,7 +343,8 @@ impl Engine for FakeEngine {
     }
 
     async fn hold_walls(&self) -> Result<()> {
-        self.answer().await
+        self.answer().await?;
+        if self.state().misery.no_walls { Err(no_walls()) } else { Ok(()) }
     }
 
     async fn events(&self) -> Result<BoxStream<'static, EngineEvent>> {
