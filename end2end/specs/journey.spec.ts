@@ -14,7 +14,7 @@ import { ask, curl } from '../harness/web';
 const DEMO = 'demo';
 const LOCAL = 'local-tiny';
 /** What the demo model says of itself. */
-const DEMO_ANSWER = /demo/i;
+const DEMO_ANSWER = /demo model of ClawLoops/;
 /** Revocation is promised within two seconds; a busy machine gets a little more before the test gives up. */
 const AT_ONCE_MS = 5_000;
 

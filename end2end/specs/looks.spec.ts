@@ -70,7 +70,7 @@ test('a runtime that starts, runs and answers', async () => {
   await sana.goto(`/runtimes/${id}/open`);
   await chatReady(sana);
   await say(sana, 'What can you do for me?');
-  await answered(sana, /demo/i);
+  await answered(sana, /demo model of ClawLoops/);
   await pictured(sana, 'open');
   await makeKey(sana, 'notebook');
   await looked(sana, 'home', '/');
