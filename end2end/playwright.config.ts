@@ -42,6 +42,7 @@ export default defineConfig({
     { name: 'first', testMatch: 'first.spec.ts' },
     { name: 'journey', testMatch: 'journey.spec.ts', dependencies: ['first'] },
     { name: 'access', testMatch: 'access.spec.ts', dependencies: ['first'] },
+    { name: 'money', testMatch: 'money.spec.ts', dependencies: ['first'] },
     { name: 'noscript', testMatch: 'noscript.spec.ts', dependencies: ['first'], use: { javaScriptEnabled: false } },
     { name: 'looks', testMatch: 'looks.spec.ts', dependencies: ['first'] },
   ],

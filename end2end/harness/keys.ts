@@ -6,20 +6,19 @@ import { settled } from './people';
 export async function makeKey(page: Page, name: string): Promise<string> {
   await page.goto('/models');
   await settled(page);
-  await page.getByRole('button', { name: 'New key' }).or(page.getByRole('link', { name: 'New key' })).first().click();
-  await page.getByLabel('Name').fill(name);
-  await page.getByRole('button', { name: /^(make|create) key$/i }).click();
-  const shown = page.getByText(/cl_live_\w+_\w{20,}/).first();
-  await expect(shown).toBeVisible();
-  return (await shown.innerText()).trim();
+  await page.getByRole('button', { name: 'New key' }).click();
+  const dialog = page.getByRole('dialog', { name: 'New key' });
+  await dialog.getByRole('textbox', { name: 'Name' }).fill(name);
+  await dialog.getByRole('button', { name: 'Make the key' }).click();
+  return page.getByRole('region', { name: 'New key' }).getByText(/^cl_live_\w+$/).innerText();
 }
 
 /** Revokes a key by its name. */
 export async function revokeKey(page: Page, name: string): Promise<void> {
   await page.goto('/models');
   await settled(page);
-  const row = page.getByRole('row', { name });
-  await row.getByRole('button', { name: /revoke/i }).click();
-  await page.getByRole('dialog').getByRole('button', { name: /revoke/i }).click();
-  await expect(row).toHaveCount(0);
+  const row = page.getByRole('row').filter({ has: page.getByText(name, { exact: true }) });
+  await row.getByText('Revoke', { exact: true }).click();
+  await row.getByRole('button', { name: `Revoke ${name} now` }).click();
+  await expect(row).toContainText('Revoked');
 }

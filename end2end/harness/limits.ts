@@ -2,16 +2,30 @@
 import { type Page, expect } from '@playwright/test';
 import { type Person, settled } from './people';
 
-/** Sets a limit for one person on their page. */
-export async function limited(page: Page, who: Person, unit: 'Money' | 'Tokens', window: 'Day' | 'Month' | 'Total', amount: string): Promise<void> {
+/** A limit, as the form asks for it. */
+export interface Limit {
+  amount: string;
+  of: 'US dollars' | 'Tokens, sent and answered together';
+  within: 'A day' | 'A month' | 'All time';
+}
+
+/** Opens a person's page as an administrator. */
+export async function personPage(page: Page, who: Person): Promise<void> {
   await page.goto('/admin/people');
-  await page.getByRole('link', { name: who.name }).click();
+  await page.getByRole('link', { name: `Manage ${who.name}` }).click();
   await page.waitForURL(/\/admin\/people\/[0-9a-f-]{36}$/);
   await settled(page);
-  const form = page.getByRole('form', { name: /limit/i });
-  await form.getByLabel(/counts|unit/i).selectOption({ label: unit });
-  await form.getByLabel(/window|within|per/i).selectOption({ label: window });
-  await form.getByLabel(/amount/i).fill(amount);
-  await form.getByRole('button', { name: /set/i }).click();
-  await expect(page.getByRole('main')).toContainText(Number(amount).toLocaleString('en-US'));
+}
+
+/** Sets a limit for one person. `shown` is how the page says the amount. */
+export async function limited(page: Page, who: Person, limit: Limit, shown: string): Promise<void> {
+  await personPage(page, who);
+  await page.getByRole('button', { name: 'Set a limit' }).click();
+  const dialog = page.getByRole('dialog', { name: 'Set a limit' });
+  await dialog.getByRole('textbox', { name: 'Amount' }).fill(limit.amount);
+  await dialog.getByRole('combobox', { name: 'Of' }).selectOption({ label: limit.of });
+  await dialog.getByRole('combobox', { name: 'In' }).selectOption({ label: limit.within });
+  await dialog.getByRole('button', { name: 'Set the limit' }).click();
+  await expect(dialog).toBeHidden();
+  await expect(page.getByRole('main')).toContainText(`of ${shown}`);
 }

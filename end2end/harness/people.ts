@@ -69,12 +69,11 @@ export async function pageOf(browser: Browser, who: Person): Promise<Page> {
 export async function invite(page: Page, who: Person): Promise<string> {
   await page.goto('/admin/people');
   await settled(page);
-  const form = page.getByRole('form', { name: /invite/i });
-  await form.getByRole('textbox', { name: 'E-mail' }).fill(who.email);
-  await form.getByRole('button', { name: /invite/i }).click();
-  const link = page.getByText(/\/invitation\/[\w-]+/).first();
-  await expect(link).toBeVisible();
-  return (await link.innerText()).match(/http\S+\/invitation\/[\w-]+/)![0];
+  await page.getByRole('button', { name: 'Invite', exact: true }).click();
+  const dialog = page.getByRole('dialog', { name: 'Invite a person' });
+  await dialog.getByRole('textbox', { name: 'E-mail' }).fill(who.email);
+  await dialog.getByRole('button', { name: 'Make the link' }).click();
+  return page.getByRole('region', { name: 'New invitation link' }).getByText(/^http\S+\/invitation\/[\w-]+$/).innerText();
 }
 
 /** Opens an invitation and chooses a password; ends at home. */

@@ -5,7 +5,7 @@ import { expect, test } from '../harness/test';
 import { answered, chatReady, control, controlFrame, say } from '../harness/control_ui';
 import { environment, held, run } from '../harness/docker';
 import { revokeKey, makeKey } from '../harness/keys';
-import { limited } from '../harness/limits';
+import { limited, personPage } from '../harness/limits';
 import { ADA, MIRA, accept, browserOf, freshBrowser, invite, settled, signIn } from '../harness/people';
 import { running } from '../harness/product';
 import { START_MS, type Runtime, deleted, ready, shown, stopped, watched } from '../harness/runtimes';
@@ -44,7 +44,7 @@ test.afterAll(async () => {
 
 test('3: the administrator invites a person, who chooses a password and lands at home', async () => {
   const link = await invite(mira, ADA);
-  await expect(mira.getByRole('button', { name: /copy/i }).first()).toBeVisible();
+  await expect(mira.getByRole('button', { name: 'Copy invitation link' })).toBeVisible();
   await accept(ada, link, ADA);
   await expect(ada.getByRole('heading', { level: 1 })).toContainText('Ada');
   const session = (await home.cookies()).find((cookie) => cookie.name === '__Host-clawloops_session');
@@ -177,21 +177,21 @@ test('7: revoked, it stops working at once', async () => {
 test('8: the usage page counts what the API counted, by day and model', async () => {
   const page = await home.newPage();
   await page.goto('/usage');
-  const table = page.getByRole('table', { name: /by model/i });
-  const row = table.getByRole('row', { name: LOCAL });
-  await expect(row.getByRole('cell')).toContainText([String(counted.calls), String(counted.input), String(counted.output)]);
-  await expect(table.getByRole('row', { name: DEMO })).toBeVisible();
-  const today = new Date().toISOString().slice(0, 10);
-  await page.getByText(/show as table/i).click();
-  await expect(page.getByRole('table', { name: /by day/i }).locator(`time[datetime^="${today}"]`).first()).toBeVisible();
+  const models = card(page, 'By model');
+  const cells = models.getByRole('row', { name: LOCAL }).getByRole('cell');
+  await expect(cells).toHaveText([LOCAL, String(counted.calls), '0', counted.input.toLocaleString('en'), counted.output.toLocaleString('en'), 'Free']);
+  await expect(models.getByRole('row', { name: DEMO })).toBeVisible();
+  await page.getByText('Show as table').click();
+  const today = new Intl.DateTimeFormat('en-GB', { dateStyle: 'medium', timeZone: 'UTC' }).format();
+  await expect(page.getByRole('row', { name: today })).toBeVisible();
   await page.close();
 });
 
 test('8: the administrator sees it for everyone', async () => {
   await mira.goto('/admin/usage');
-  const people = mira.getByRole('table', { name: /by person/i });
-  await expect(people.getByRole('row', { name: ADA.name })).toBeVisible();
-  await expect(mira.getByRole('table', { name: /by model/i }).getByRole('row', { name: LOCAL })).toContainText(String(counted.input));
+  await expect(card(mira, 'By person').getByRole('row', { name: ADA.name })).toBeVisible();
+  const cells = card(mira, 'By model').getByRole('row', { name: LOCAL }).getByRole('cell');
+  await expect(cells.nth(3)).toHaveText(counted.input.toLocaleString('en'));
 });
 
 test('8: past a limit the chat says so in plain words, and works again once it is raised, without a restart', async () => {
@@ -200,14 +200,14 @@ test('8: past a limit the chat says so in plain words, and works again once it i
   // Whatever changes around it, the frame is not loaded anew under the person's hands.
   const frame = await controlFrame(ada);
   await frame.evaluate(() => Object.assign(window, { seenBefore: true }));
-  await limited(mira, ADA, 'Tokens', 'Day', '10');
+  await limited(mira, ADA, { amount: '10', of: 'Tokens, sent and answered together', within: 'A day' }, '10 tokens');
   await say(ada, 'Is there anything left?');
   await answered(ada, /limit/i, 1);
   const said = await control(ada).getByRole('log').getByRole('paragraph').filter({ hasText: /limit/i }).innerText();
   expect(said).toMatch(/token/i);
   expect(said).toMatch(/administrator/i);
 
-  await limited(mira, ADA, 'Tokens', 'Day', '900000000');
+  await limited(mira, ADA, { amount: '900 M', of: 'Tokens, sent and answered together', within: 'A day' }, '900 M tokens');
   await say(ada, 'And now?');
   await answered(ada, DEMO_ANSWER, 2);
   expect(run(container!)).toEqual(before);
@@ -239,11 +239,10 @@ test('10: disabled, the person is closed out everywhere at once', async () => {
   await chatReady(ada);
   expect(socket.isClosed()).toBe(false);
 
-  await mira.goto('/admin/people');
-  await mira.getByRole('link', { name: ADA.name }).click();
-  await mira.getByRole('button', { name: /^disable/i }).click();
+  await personPage(mira, ADA);
+  await mira.getByText('Disable', { exact: true }).click();
   const cut = socket.waitForEvent('close', { timeout: AT_ONCE_MS });
-  await mira.getByRole('dialog').getByRole('button', { name: /^disable/i }).click();
+  await mira.getByRole('button', { name: 'Disable now' }).click();
 
   await cut;
   await expect.poll(async () => (await curl('/v1/models', '--header', `Authorization: Bearer ${key}`)).status, { timeout: AT_ONCE_MS }).toBe(401);
@@ -261,7 +260,7 @@ test('10: disabled, the person is closed out everywhere at once', async () => {
 });
 
 test('9: deleting asks whether to keep the workspace: kept, it is found again; wiped, nothing is left', async () => {
-  await mira.getByRole('button', { name: /^enable/i }).click();
+  await mira.getByRole('button', { name: 'Enable' }).click();
   await expect(mira.getByText('Active', { exact: true }).first()).toBeVisible();
   await ada.goto('/sign-in');
   await signIn(ada, ADA);
@@ -290,3 +289,8 @@ test('9: deleting asks whether to keep the workspace: kept, it is found again; w
     await expect.poll(() => held(running().instance, kind), { timeout: START_MS }).toEqual([]);
   }
 });
+
+/** A card of a page, by its title. */
+function card(page: Page, title: string) {
+  return page.locator('section.card').filter({ has: page.getByRole('heading', { name: title }) });
+}

@@ -5,6 +5,7 @@ import type { BrowserContext, Page } from '@playwright/test';
 import { expect, test } from '../harness/test';
 import { answered, chatReady, say } from '../harness/control_ui';
 import { makeKey } from '../harness/keys';
+import { personPage } from '../harness/limits';
 import { MIRA, SANA, browserOf, freshBrowser, invite, pageOf, settled } from '../harness/people';
 import { running } from '../harness/product';
 import { created, deleted, ready } from '../harness/runtimes';
@@ -81,8 +82,7 @@ test('a runtime that starts, runs and answers', async () => {
 test('an administrator', async () => {
   await looked(mira, 'admin-overview', '/admin');
   await looked(mira, 'admin-people', '/admin/people');
-  await mira.getByRole('link', { name: SANA.name }).click();
-  await mira.waitForURL(/\/admin\/people\/[0-9a-f-]{36}$/);
+  await personPage(mira, SANA);
   person = new URL(mira.url()).pathname;
   await looked(mira, 'admin-person', person);
   await looked(mira, 'admin-runtimes', '/admin/runtimes');
