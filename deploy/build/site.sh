@@ -21,7 +21,8 @@ new=$target/site.new
 rm -rf "$new"
 mkdir -p "$new/pkg"
 cp -r public/. "$new/"
-"$bindgen" --target web --no-typescript --out-name clawloops --out-dir "$new/pkg" "$wasm"
+"$bindgen" --target web --no-typescript --remove-name-section --remove-producers-section \
+  --out-name clawloops --out-dir "$new/pkg" "$wasm"
 
 # The imports of main.css, put in their places, make one sheet and one request.
 while IFS= read -r line; do
