@@ -1,6 +1,7 @@
 //! Once over the real thing: Docker Engine, the runtime image, OpenClaw. Fails where one of them is missing.
 //!
 //! Works under an instance name of its own, and leaves nothing behind.
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, reason = "a test says what it wants by failing")]
 
 use async_trait::async_trait;
 use bollard::{
@@ -262,6 +263,20 @@ async fn whole_life(world: &World) {
     assert!(world.inside(id, "grep CapEff /proc/self/status").await.contains("0000000000000000"));
     assert!(world.inside(id, "touch /usr/x 2>&1 || true").await.contains("Read-only"));
     assert!(world.inside(id, "cat /etc/clawloops/openclaw.json").await.contains("ada@example.org"));
+    // A model more is there without a restart.
+    sqlx::query(
+        "with provider as (insert into provider (provider_id, kind, name) values (gen_random_uuid(), 'open_ai_compatible', 'Test') returning provider_id)
+         insert into model (model_id, provider_id, name, upstream, context_tokens, output_tokens, input_price, cached_input_price, output_price, published)
+         select gen_random_uuid(), provider_id, 'model-of-the-test', 'x', 8192, 1024, 0, 0, 0, true from provider",
+    )
+    .execute(&world.pool)
+    .await
+    .unwrap();
+    data::listen::notify(&mut world.pool.acquire().await.unwrap(), data::listen::Change::Catalog).await.unwrap();
+    let told = Instant::now();
+    while !world.inside(id, "cat /etc/clawloops/openclaw.json").await.contains("model-of-the-test") {
+        assert!(told.elapsed() < Duration::from_secs(3), "the configuration inside is the old one");
+    }
     world.inside(id, "echo kept > /home/claw/.openclaw/note").await;
 
     // A new server finds it and leaves it alone.

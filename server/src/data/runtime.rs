@@ -144,7 +144,7 @@ pub async fn all(connection: &mut Connection) -> Result<Vec<Row>> {
 
 /// How many runtimes a person has. Holds the person until the transaction ends, so that two that are made at once are counted one after the other.
 pub async fn count_holding(connection: &mut Connection, person_id: PersonId) -> Result<i64> {
-    sqlx::query!("select from person where person_id = $1 for update", person_id.0).execute(&mut *connection).await?;
+    sqlx::query!("select from person where person_id = $1 for no key update", person_id.0).execute(&mut *connection).await?;
     let count = sqlx::query_scalar!(r#"select count(*) as "count!" from runtime where person_id = $1 and deleted_at is null"#, person_id.0);
     Ok(count.fetch_one(connection).await?)
 }

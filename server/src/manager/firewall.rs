@@ -57,29 +57,27 @@ impl Firewall {
     }
 
     async fn hold_family(&self, program: &str, restore: &str) -> Result<()> {
-        if self.stands(program).await? {
+        // The chain before the rule that leads to it, and each in one transaction: there is no moment with half of it.
+        if !self.has_rules(program).await? {
+            let said = run(restore, &["-w", "--noflush"], Some(&self.rules())).await?;
+            if !said.good {
+                return Err(self.cannot(program, &said.text));
+            }
+        }
+        if run(program, &self.jump("-C"), None).await?.good {
             return Ok(());
         }
-        // One transaction: declaring the chain empties it, so that there is no moment without its last rule.
-        let said = run(restore, &["-w", "--noflush"], Some(&self.rules())).await?;
-        if !said.good {
-            return Err(self.cannot(program, &said.text));
-        }
-        // First of all rules: what another program accepts later must not come before.
-        while run(program, &self.jump("-D"), None).await?.good {}
-        let [wait, _, chain, rest @ ..] = self.jump("-I");
-        let mut arguments = vec![wait, "-I", chain, "1"];
-        arguments.extend(rest);
-        let said = run(program, &arguments, None).await?;
+        // Before all others: what another program accepts must not come first.
+        let said = run(program, &self.jump("-I"), None).await?;
         if said.good { Ok(()) } else { Err(self.cannot(program, &said.text)) }
     }
 
-    async fn stands(&self, program: &str) -> Result<bool> {
+    async fn has_rules(&self, program: &str) -> Result<bool> {
         let said = run(program, &["-w", "-S", &self.chain], None).await?;
         let wanted = self.rules();
         let rules: Vec<&str> = wanted.lines().filter(|line| line.starts_with("-A")).collect();
         let found: Vec<&str> = said.text.lines().filter(|line| line.starts_with("-A")).collect();
-        Ok(said.good && rules == found && run(program, &self.jump("-C"), None).await?.good)
+        Ok(said.good && rules == found)
     }
 
     fn jump<'a>(&'a self, verb: &'a str) -> [&'a str; 7] {

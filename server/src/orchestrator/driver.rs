@@ -3,11 +3,12 @@
 use super::{Orchestrator, reconcile::Next, reconcile::silent_engine};
 use crate::{
     Result,
-    data::{self, listen::Change},
+    data::{self, listen::Change, runtime::Row},
     error::chain,
     manager::{ContainerState, EngineEvent, Seen, World},
+    model::catalog,
 };
-use contract::{DesiredState, Phase, RuntimeId};
+use contract::{DesiredState, ModelView, Phase, RuntimeId};
 use futures::{StreamExt as _, stream::BoxStream};
 use std::{
     collections::HashMap,
@@ -174,42 +175,37 @@ impl Orchestrator {
                 return Err(error);
             }
         };
-        let rows = {
+        let (rows, models) = {
             let mut connection = self.pool.acquire().await?;
             data::runtime::say_of_moving(&mut connection, None).await?;
-            data::runtime::all(&mut connection).await?
+            (data::runtime::all(&mut connection).await?, catalog::offered(&mut connection).await?)
         };
         self.tidy(&world, &rows).await;
         self.hold(&world).await;
         let nothing = Seen::default();
-        let mut restless = Vec::new();
-        for row in rows {
-            let seen = world.get(&row.runtime_id).unwrap_or(&nothing);
-            if !self.is_at_rest(&row, seen).await? {
-                restless.push(row.runtime_id);
-            }
-        }
-        Ok(restless)
+        let restless = |row: &Row| !self.is_at_rest(row, world.get(&row.runtime_id).unwrap_or(&nothing), &models);
+        Ok(rows.into_iter().filter(restless).map(|row| row.runtime_id).collect())
     }
 
-    async fn is_at_rest(&self, row: &data::runtime::Row, seen: &Seen) -> Result<bool> {
-        let state = seen.container.as_ref().map(|container| &container.state);
-        let bare = seen.container.is_none() && seen.isolation.is_none() && seen.configuration.is_none();
-        Ok(match (row.desired_state, row.phase) {
-            (DesiredState::Running, Phase::Ready) => match (state, seen.isolation) {
-                (Some(ContainerState::Running { .. }), Some(isolation)) => {
-                    seen.configuration.as_deref() == Some(&self.configuration(row, isolation.gateway).await?)
-                        && seen.container.as_ref().is_some_and(|container| container.revision == row.revision)
+    fn is_at_rest(&self, row: &Row, seen: &Seen, models: &[ModelView]) -> bool {
+        match (row.desired_state, row.phase) {
+            (DesiredState::Running, Phase::Ready) => match (&seen.container, seen.isolation) {
+                (Some(container), Some(isolation)) => {
+                    matches!(container.state, ContainerState::Running { .. })
+                        && container.revision == row.revision
+                        && seen.configuration.as_deref() == Some(&self.render(row, isolation.gateway, models))
                 }
-                _ => false,
+                (_, _) => false,
             },
-            (DesiredState::Running, Phase::Failed) | (DesiredState::Stopped, Phase::Stopped) => bare,
-            _ => false,
-        })
+            (DesiredState::Running, Phase::Failed) | (DesiredState::Stopped, Phase::Stopped) => {
+                seen.container.is_none() && seen.isolation.is_none() && seen.configuration.is_none()
+            }
+            (_, _) => false,
+        }
     }
 
     /// What bears our labels and has no row is left over from a crash: it goes. Workspaces never do.
-    async fn tidy(&self, world: &World, rows: &[data::runtime::Row]) {
+    async fn tidy(&self, world: &World, rows: &[Row]) {
         for runtime_id in world.keys().filter(|runtime_id| rows.iter().all(|row| row.runtime_id != **runtime_id)) {
             tracing::info!(runtime = %runtime_id, "something of a runtime that is gone was left over");
             let removed = match self.engine.remove(*runtime_id).await {

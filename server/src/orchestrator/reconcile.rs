@@ -11,7 +11,7 @@ use crate::{
     model::catalog,
     runtime::{mask, openclaw, spec::RuntimeSpec, token},
 };
-use contract::{Code, DesiredState, Phase, Problem, RuntimeId, StartStep};
+use contract::{Code, DesiredState, ModelView, Phase, Problem, RuntimeId, StartStep};
 use secrecy::ExposeSecret as _;
 use sha2::{Digest as _, Sha256};
 use std::{net::IpAddr, time::Duration};
@@ -171,15 +171,20 @@ impl Orchestrator {
     }
 
     /// What the runtime's configuration should say.
-    pub(super) async fn configuration(&self, row: &Row, gateway: IpAddr) -> Result<String> {
+    async fn configuration(&self, row: &Row, gateway: IpAddr) -> Result<String> {
         let models = catalog::offered(&mut *self.pool.acquire().await?).await?;
-        Ok(openclaw::render(&openclaw::Setting {
+        Ok(self.render(row, gateway, &models))
+    }
+
+    /// What the runtime's configuration should say with these models, the default one first.
+    pub(super) fn render(&self, row: &Row, gateway: IpAddr, models: &[ModelView]) -> String {
+        openclaw::render(&openclaw::Setting {
             person: &row.person_email,
             origin: &self.origin(&row.host_label),
             gateway,
             internal_port: self.config.entry.internal_port,
-            models: &models,
-        }))
+            models,
+        })
     }
 
     async fn give_key(&self, row: &Row) -> Result<()> {

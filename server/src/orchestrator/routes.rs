@@ -38,7 +38,10 @@ pub struct Route {
 }
 
 /// Answers that were given lately.
-pub(super) struct Kept(Mutex<(Receiver<Change>, HashMap<String, (Instant, Route)>)>);
+pub(super) struct Kept(Mutex<(Receiver<Change>, Routes)>);
+
+/// By host label, with when they were asked for.
+type Routes = HashMap<String, (Instant, Route)>;
 
 impl Kept {
     pub(super) fn new(changes: Receiver<Change>) -> Self {

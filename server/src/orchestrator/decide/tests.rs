@@ -88,7 +88,8 @@ impl Small {
     /// Acts until there is nothing to do; what was done.
     fn settle(&mut self, answers: bool) -> Vec<Action> {
         let mut done = Vec::new();
-        for _ in 0..60 {
+        loop {
+            assert!(done.len() < 60, "does not come to rest: {done:?}");
             let mut action = self.next(None);
             if action == Action::Ask {
                 self.act(&action);
@@ -100,7 +101,6 @@ impl Small {
                 return done;
             }
         }
-        panic!("does not come to rest: {done:?}");
     }
 }
 
@@ -170,7 +170,7 @@ proptest! {
             DesiredState::Running => {
                 prop_assert_eq!(world.phase, Phase::Ready);
                 prop_assert!(world.current && world.isolated, "{:?}", done);
-                let container = world.container.unwrap();
+                let Some(container) = world.container else { return Err(TestCaseError::fail("nothing runs")) };
                 prop_assert_eq!(container.revision, REVISION);
                 let runs = matches!(container.state, ContainerState::Running { .. });
                 prop_assert!(runs);
