@@ -94,10 +94,13 @@ pub fn listen(address: &str, hear: impl Fn(String) + 'static) {
     });
 }
 
-/// Closes the dialog of this id, if it is open.
-pub fn close_dialog(id: &str) {
-    if let Some(dialog) = document().get_element_by_id(id).and_then(|element| element.dyn_into::<web_sys::HtmlDialogElement>().ok()) {
-        dialog.close();
+/// Closes the open dialogs and questions: what they asked for is done.
+pub fn close_dialogs() {
+    while let Ok(Some(open)) = document().query_selector("dialog[open], details.sure[open]") {
+        match open.dyn_into::<web_sys::HtmlDialogElement>() {
+            Ok(dialog) => dialog.close(),
+            Err(question) => drop(question.remove_attribute("open")),
+        }
     }
 }
 

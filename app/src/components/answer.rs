@@ -2,10 +2,31 @@
 
 use super::notice;
 use crate::api::Answered;
+use contract::Problem;
 use leptos::prelude::*;
 
 /// Shows `part` with the answer, and again with each newer one; meanwhile the older one stays.
 pub fn answer<T>(asked: Resource<Answered<T>>, skeleton: fn() -> AnyView, part: impl Fn(T) -> AnyView + Clone + Send + Sync + 'static) -> AnyView
+where
+    T: Clone + Send + Sync + 'static,
+{
+    answer_or(asked, skeleton, part, notice::instead)
+}
+
+/// As `answer`, for what a page can do without: a problem is shown in its place and the page's status stays.
+pub fn aside<T>(asked: Resource<Answered<T>>, skeleton: fn() -> AnyView, part: impl Fn(T) -> AnyView + Clone + Send + Sync + 'static) -> AnyView
+where
+    T: Clone + Send + Sync + 'static,
+{
+    answer_or(asked, skeleton, part, notice::problem)
+}
+
+fn answer_or<T>(
+    asked: Resource<Answered<T>>,
+    skeleton: fn() -> AnyView,
+    part: impl Fn(T) -> AnyView + Clone + Send + Sync + 'static,
+    instead: fn(&Problem) -> AnyView,
+) -> AnyView
 where
     T: Clone + Send + Sync + 'static,
 {
@@ -16,7 +37,7 @@ where
                 Suspend::new(async move {
                     match asked.await {
                         Ok(value) => part(value),
-                        Err(error) => notice::instead(&error.0),
+                        Err(error) => instead(&error.0),
                     }
                 })
             }}

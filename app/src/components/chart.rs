@@ -105,14 +105,14 @@ fn step(most: i64) -> i64 {
     [power / 10, power / 5, power / 2, power, power * 2, power * 5].into_iter().find(|step| *step > 0 && most / step < 4).unwrap_or(power * 10)
 }
 
-/// The chart. It is drawn twice, for a wide place and for a narrow one, so that its labels stay readable on a phone.
-pub fn by_day(report: &UsageReport) -> AnyView {
+/// The chart, `width` pixels wide. It is drawn twice, for a wide place and for a narrow one, so that its labels stay readable on a phone.
+pub fn by_day(report: &UsageReport, width: f64) -> AnyView {
     let measure = Measure::of(report);
     let names = series(report);
     let columns = columns(report, &names, measure);
     let table = table(&names, &columns, measure);
     view! {
-        {drawn(&columns, measure, 760.0, 190.0, "chart wide")}
+        {drawn(&columns, measure, width, 190.0, "chart wide")}
         {drawn(&columns, measure, 340.0, 170.0, "chart narrow")}
         <details class="as-table"><summary class="tiny muted">"Show as table"</summary><div class="scroll">{table}</div></details>
     }

@@ -189,16 +189,16 @@ pub fn cancel(dialog: impl Into<String>) -> AnyView {
     view! { <button class="btn quiet" r#type="button" commandfor=dialog.into() command="close">"Cancel"</button> }.into_any()
 }
 
-/// Closes a dialog when its action has succeeded, and empties its form.
-pub fn close_when_done<S, T>(action: ServerAction<S>, dialog: impl Into<String>)
+/// Closes the dialog that an action was asked from when it has succeeded. Belongs outside of what is drawn anew.
+pub fn close_when_done<S, T>(action: ServerAction<S>)
 where
     S: ServerFn<Output = T, Error = ApiError> + Clone + Send + Sync + 'static,
     T: Clone + Send + Sync + 'static,
 {
-    let (value, dialog) = (action.value(), dialog.into());
+    let value = action.value();
     Effect::new(move |_| {
         if value.with(|value| matches!(value, Some(Ok(_)))) {
-            browser::close_dialog(&dialog);
+            browser::close_dialogs();
         }
     });
 }

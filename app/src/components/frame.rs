@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     api::Answered,
+    browser,
     live::Live,
     routes,
     server_fns::{
@@ -19,6 +20,7 @@ use crate::{
 use contract::{Caller, RuntimeView};
 use leptos::prelude::*;
 use leptos_router::components::{A, Outlet};
+use std::time::Duration;
 
 /// Who is signed in, for the pages within the frame.
 #[derive(Clone)]
@@ -50,6 +52,12 @@ fn signed_in(caller: Caller) -> AnyView {
     let live = Live::here();
     live.listen();
     let runtimes = Resource::new(move || live.runtimes.get(), |_| my_runtimes());
+    // Changes are told by the event stream; while a runtime moves, ask as well, so that a cut stream is not noticed.
+    Effect::new(move |_| {
+        if runtimes.with(|all| matches!(all, Some(Ok(all)) if all.iter().any(|runtime| runtime.phase.is_moving()))) {
+            browser::every(Duration::from_secs(3), move || runtimes.refetch());
+        }
+    });
     provide_context(Me(caller.clone()));
     provide_context(MyRuntimes(runtimes));
     let sign_out = ServerAction::<SignOut>::new();

@@ -2,6 +2,7 @@
 
 use super::{
     form::{Press, Wrong, press, wrong, wrongs},
+    frame::MyRuntimes,
     icon::icon,
     notice,
     start_steps::StartLine,
@@ -33,6 +34,17 @@ impl Verbs {
     /// What went wrong with any of them.
     pub fn wrong(self) -> Wrong {
         wrongs([wrong(self.start), wrong(self.stop), wrong(self.restart)])
+    }
+
+    /// Fetches the list anew after each verb.
+    pub fn refresh(self, MyRuntimes(runtimes): MyRuntimes) {
+        Effect::new(move |before: Option<usize>| {
+            let done = self.done();
+            if before.is_some_and(|before| before != done) {
+                runtimes.refetch();
+            }
+            done
+        });
     }
 
     /// How many were done: a resource that reads it fetches anew.

@@ -3,7 +3,7 @@
 use super::runtimes::new_runtime;
 use crate::{
     components::{
-        answer::{answer, card_skeleton, list_skeleton, page_skeleton},
+        answer::{answer, aside, card_skeleton, list_skeleton, page_skeleton},
         chart::{self, legend},
         form::{Field, form_problem, opener, submit, wrong, wrongs},
         frame::{Me, MyRuntimes, top},
@@ -33,13 +33,7 @@ pub fn page() -> AnyView {
     let live = Live::here();
     let create = ServerAction::<CreateRuntime>::new();
     let verbs = Verbs::new();
-    Effect::new(move |before: Option<usize>| {
-        let done = verbs.done();
-        if before.is_some_and(|before| before != done) {
-            runtimes.refetch();
-        }
-        done
-    });
+    verbs.refresh(MyRuntimes(runtimes));
     let limits = Resource::new(move || live.usage.get(), |_| my_limits());
     let usage = Resource::new(move || live.usage.get(), |_| my_usage(DAYS));
     let log = Resource::new(move || (live.runtimes.get(), live.keys.get()), |_| lately());
@@ -50,24 +44,24 @@ pub fn page() -> AnyView {
             <div class="stack">
                 {form_problem(wrongs([wrong(create), verbs.wrong()]), &[])}
                 {answer(runtimes, page_skeleton, move |runtimes| your_runtimes(&runtimes, verbs, create))}
-                {answer(usage, card_skeleton, |usage| {
+                {aside(usage, card_skeleton, |usage| {
                     if usage.by_day.is_empty() {
                         return ().into_any();
                     }
                     view! {
                         <section class="card">
                             <header><h2>"Cost by day"</h2><span class="grow"></span>{legend(&usage)}</header>
-                            <div class="body">{chart::by_day(&usage)}</div>
+                            <div class="body">{chart::by_day(&usage, 640.0)}</div>
                         </section>
                     }
                     .into_any()
                 })}
             </div>
             <div class="stack">
-                {answer(limits, card_skeleton, |limits| limit::cards(&limits))}
+                {aside(limits, card_skeleton, |limits| limit::cards(&limits))}
                 <section class="card flush">
                     <header><h2>"Lately"</h2></header>
-                    <div class="body">{answer(log, list_skeleton, |entries| happened(&entries))}</div>
+                    <div class="body">{aside(log, list_skeleton, |entries| happened(&entries))}</div>
                 </section>
             </div>
         </div>

@@ -21,7 +21,8 @@ pub fn page() -> AnyView {
     let live = Live::here();
     let make = ServerAction::<MakeKey>::new();
     let revoke = ServerAction::<RevokeKey>::new();
-    close_when_done(make, "new-key");
+    close_when_done(make);
+    close_when_done(revoke);
     let mine = Resource::new(move || (live.keys.get(), make.version().get(), revoke.version().get()), |_| keys());
     let offered = Resource::new(move || live.catalog.get(), |_| catalog());
     let address = Resource::new(|| (), |()| model_address());
@@ -29,7 +30,7 @@ pub fn page() -> AnyView {
     view! {
         {top("Models & keys", (), ())}
         <div class="stack">
-            {form_problem(wrongs([wrong(make), wrong(revoke)]), &["name", "days"])}
+            {form_problem(wrongs([wrong(make), wrong(revoke)]), &[])}
             {fresh_key(make)}
             <div class="split">
                 <div class="stack">
@@ -73,6 +74,7 @@ fn new_key(make: ServerAction<MakeKey>) -> AnyView {
     let body = view! {
         <ActionForm action=make>
             <div class="body stack">
+                {form_problem(wrong, &["name"])}
                 <Field label="Name" name="name" id="new-key-name".to_owned() placeholder="laptop" hint="Where you will use it, so that you know which one to revoke." wrong=wrong />
                 <div class="field">
                     <label r#for="new-key-days">"Ends"</label>

@@ -3,7 +3,7 @@
 use crate::{
     browser,
     components::{
-        answer::{answer, list_skeleton, no_skeleton, page_skeleton},
+        answer::{answer, aside, list_skeleton, no_skeleton, page_skeleton},
         form::{cancel, dialog, form_problem, opener, submit, wrong, wrongs},
         frame::top,
         icon::icon,
@@ -51,10 +51,13 @@ pub fn page() -> AnyView {
     let logs = Resource::new(move || (id.get(), Live::here().runtimes.get()), |(id, _)| runtime_logs(id));
     let stats = Resource::new(move || (id.get(), Live::here().runtimes.get()), |(id, _)| runtime_stats(id));
     Effect::new(move |_| {
-        browser::every(Duration::from_secs(5), move || {
-            logs.refetch();
-            stats.refetch();
-        });
+        let runs = found.with(|found| matches!(found, Some(Ok(runtime)) if !matches!(runtime.phase, Phase::Stopped | Phase::Deleted)));
+        if runs {
+            browser::every(Duration::from_secs(4), move || {
+                logs.refetch();
+                stats.refetch();
+            });
+        }
     });
     let wrong = wrongs([verbs.wrong(), wrong(delete)]);
     view! {
@@ -113,7 +116,7 @@ fn hero(runtime: &RuntimeView, verbs: Verbs, stats: Stats) -> AnyView {
 }
 
 fn usage_now(stats: Stats) -> AnyView {
-    answer(stats, no_skeleton, |stats| match stats {
+    aside(stats, no_skeleton, |stats| match stats {
         Some(stats) => {
             let percent = stats.memory_bytes * 100 / stats.memory_limit_bytes.max(1);
             view! {
@@ -138,7 +141,7 @@ fn log_card(logs: Logs, phase: Phase) -> AnyView {
         <section class="card">
             <header><h2>{title}</h2></header>
             <div class="body">
-                {answer(logs, list_skeleton, |lines| {
+                {aside(logs, list_skeleton, |lines| {
                     if lines.is_empty() {
                         return view! { <p class="small muted">"There is no log: nothing runs."</p> }.into_any();
                     }

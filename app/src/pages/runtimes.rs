@@ -19,6 +19,7 @@ pub fn page() -> AnyView {
     let Some(MyRuntimes(runtimes)) = use_context::<MyRuntimes>() else {
         return ().into_any();
     };
+    verbs.refresh(MyRuntimes(runtimes));
     let list = answer(runtimes, page_skeleton, move |runtimes| {
         if runtimes.is_empty() {
             return view! { <section class="card">{notice::empty("You have no runtime yet. A runtime is an OpenClaw of your own, in a private container.")}</section> }.into_any();
@@ -36,10 +37,12 @@ pub fn page() -> AnyView {
 
 /// The dialog for a new runtime.
 pub fn new_runtime(create: ServerAction<CreateRuntime>) -> AnyView {
+    let wrong = wrong(create);
     let body = view! {
         <ActionForm action=create>
             <div class="body stack">
-                <Field label="Name" name="name" id="new-runtime-name".to_owned() placeholder="research" hint="Small letters, digits and dashes. It becomes part of its address." />
+                {form_problem(wrong, &["name"])}
+                <Field wrong=wrong label="Name" name="name" id="new-runtime-name".to_owned() placeholder="research" hint="Small letters, digits and dashes. It becomes part of its address." />
                 <div class="row end">{cancel("new-runtime")}{submit("Start", "btn primary", create.pending())}</div>
             </div>
         </ActionForm>

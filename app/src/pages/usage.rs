@@ -80,7 +80,7 @@ pub fn columns(report: &UsageReport) -> AnyView {
     view! {
         <section class="card">
             <header><h2>{chart::title(report)}</h2><span class="grow"></span>{legend(report)}</header>
-            <div class="body">{chart::by_day(report)}</div>
+            <div class="body">{chart::by_day(report, 1010.0)}</div>
         </section>
     }
     .into_any()

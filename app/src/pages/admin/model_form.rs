@@ -3,8 +3,8 @@
 use super::models::Deeds;
 use crate::{
     components::{
-        answer::{answer, list_skeleton},
-        form::{Field, cancel, close_when_done, dialog_of, opener, submit},
+        answer::{aside, list_skeleton},
+        form::{Field, cancel, dialog_of, form_problem, opener, submit, wrong},
     },
     server_fns::providers::upstream_models,
     words,
@@ -16,20 +16,20 @@ use leptos::{form::ActionForm, prelude::*};
 pub fn adder(provider: &ProviderView, deeds: Deeds) -> AnyView {
     let id = provider.provider_id;
     let dialog = format!("add-model-{id}");
-    close_when_done(deeds.add_model, dialog.clone());
     let listed = RwSignal::new(false);
     let list = format!("{dialog}-names");
     let names = move || {
         let list = list.clone();
         listed.get().then(|| {
             let asked = Resource::new(|| (), move |()| upstream_models(id));
-            answer(asked, list_skeleton, move |names| {
+            aside(asked, list_skeleton, move |names| {
                 let told = format!("It answers, and has {}. Choose one below.", words::plural(names.len() as i64, "model"));
                 let options = names.into_iter().map(|name| view! { <option value=name></option> }).collect_view();
                 view! { <datalist id=list.clone()>{options}</datalist><p class="small ok">{told}</p> }.into_any()
             })
         })
     };
+    let wrong = form_problem(wrong(deeds.add_model), &[]);
     let fields = fields(&dialog, None);
     let cancel = cancel(dialog.clone());
     let body = view! {
@@ -38,6 +38,7 @@ pub fn adder(provider: &ProviderView, deeds: Deeds) -> AnyView {
                 <input r#type="hidden" name="provider_id" value=id.to_string() />
                 <div><button class="btn needs-script" r#type="button" on:click=move |_| listed.set(true)>"List its models"</button></div>
                 {names}
+                {wrong}
                 {fields}
                 <div class="row end">{cancel}{submit("Add the model", "btn primary", deeds.add_model.pending())}</div>
             </div>
@@ -50,14 +51,15 @@ pub fn adder(provider: &ProviderView, deeds: Deeds) -> AnyView {
 /// The button and the dialog that change a model: its name, its price, whether it is offered.
 pub fn editor(model: &ModelView, deeds: Deeds) -> AnyView {
     let dialog = format!("change-model-{}", model.model_id);
-    close_when_done(deeds.change_model, dialog.clone());
     let id = model.model_id.to_string();
+    let wrong = form_problem(wrong(deeds.change_model), &[]);
     let fields = fields(&dialog, Some(model));
     let cancel = cancel(dialog.clone());
     let body = view! {
         <ActionForm action=deeds.change_model>
             <div class="body stack">
                 <input r#type="hidden" name="model_id" value=id />
+                {wrong}
                 {fields}
                 <div class="row end">{cancel}{submit("Save", "btn primary", deeds.change_model.pending())}</div>
             </div>

@@ -3,7 +3,7 @@
 use super::model_form;
 use crate::{
     components::{
-        answer::{answer, list_skeleton, no_skeleton},
+        answer::{answer, aside, list_skeleton, no_skeleton},
         face::badge,
         form::{Field, Press, cancel, close_when_done, dialog, form_problem, opener, press, submit, wrong, wrongs},
         frame::top,
@@ -66,7 +66,10 @@ impl Deeds {
 pub fn page() -> AnyView {
     let live = Live::here();
     let deeds = Deeds::new();
-    close_when_done(deeds.add_provider, "add-provider");
+    close_when_done(deeds.add_provider);
+    close_when_done(deeds.remove_provider);
+    close_when_done(deeds.add_model);
+    close_when_done(deeds.change_model);
     let sources = Resource::new(move || (live.catalog.get(), deeds.done()), |_| providers());
     let offered = Resource::new(move || (live.catalog.get(), deeds.done()), |_| offered_providers());
     let catalog = Resource::new(move || (live.catalog.get(), deeds.done()), |_| all_models());
@@ -82,14 +85,14 @@ pub fn page() -> AnyView {
     view! {
         {top("Models & providers", (), ())}
         <div class="stack">
-            {form_problem(wrong, &["name", "base_url", "secret"])}
+            {form_problem(wrong, &[])}
             <section class="card flush">
                 <header><h2>"Providers"</h2><span class="grow"></span>{opener("add-provider", "btn", Some("plus"), "Add a provider")}</header>
                 <div class="body">
                     {answer(sources, list_skeleton, move |sources| view! {
                         <ul class="list">{sources.iter().map(|source| provider_line(source, deeds)).collect_view()}</ul>
                     }.into_any())}
-                    {answer(offered, no_skeleton, move |offered| view! {
+                    {aside(offered, no_skeleton, move |offered| view! {
                         <ul class="list">{offered.iter().map(|one| offered_line(one, deeds)).collect_view()}</ul>
                     }.into_any())}
                 </div>
@@ -173,6 +176,7 @@ fn provider_dialog(add: ServerAction<AddProvider>) -> AnyView {
     let body = view! {
         <ActionForm action=add>
             <div class="body stack">
+                {form_problem(wrong, &["name", "base_url", "secret"])}
                 <div class="field">
                     <label r#for="provider-kind">"Kind"</label>
                     <select class="input" id="provider-kind" name="kind">{kinds}</select>

@@ -2,7 +2,7 @@
 
 use crate::{
     components::{
-        answer::{answer, card_skeleton, page_skeleton},
+        answer::{answer, aside, card_skeleton, page_skeleton},
         chart::{self, legend},
         frame::top,
         icon::icon,
@@ -29,14 +29,14 @@ pub fn page() -> AnyView {
                 <div class="split">
                     <div class="stack">
                         {first_steps(&overview)}
-                        {answer(usage, card_skeleton, |usage| {
+                        {aside(usage, card_skeleton, |usage| {
                             if usage.by_day.is_empty() {
                                 return ().into_any();
                             }
                             view! {
                                 <section class="card">
                                     <header><h2>{chart::title(&usage)}</h2><span class="grow"></span>{legend(&usage)}</header>
-                                    <div class="body">{chart::by_day(&usage)}</div>
+                                    <div class="body">{chart::by_day(&usage, 640.0)}</div>
                                 </section>
                             }
                             .into_any()

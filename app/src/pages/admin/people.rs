@@ -30,7 +30,7 @@ pub fn page() -> AnyView {
     let invite = ServerAction::<Invite>::new();
     let renew = ServerAction::<RenewInvitation>::new();
     let revoke = ServerAction::<RevokeInvitation>::new();
-    close_when_done(invite, "invite");
+    close_when_done(invite);
     let everyone = Resource::new(move || live.people.get(), |_| people());
     let waiting = Resource::new(
         move || (live.people.get(), invite.version().get(), renew.version().get(), revoke.version().get()),
@@ -45,7 +45,7 @@ pub fn page() -> AnyView {
     view! {
         {top("People", (), opener("invite", "btn primary", Some("plus"), "Invite"))}
         <div class="stack">
-            {form_problem(wrongs([wrong(invite), wrong(renew), wrong(revoke)]), &["email", "hours"])}
+            {form_problem(wrongs([wrong(invite), wrong(renew), wrong(revoke)]), &[])}
             {link}
             {answer(kept, no_skeleton, |kept| kept.filter(|text| text.contains("/invitation/")).map(|text| secret("invitation link", text, TOLD)).into_any())}
             {answer(waiting, no_skeleton, move |waiting| invitation_card(&waiting, renew, revoke))}
@@ -61,6 +61,7 @@ fn invite_dialog(invite: ServerAction<Invite>) -> AnyView {
     let body = view! {
         <ActionForm action=invite>
             <div class="body stack">
+                {form_problem(wrong, &["email"])}
                 <Field label="E-mail" name="email" kind="email" id="invite-email".to_owned() placeholder="ada@acme.example" wrong=wrong />
                 <div class="field">
                     <label r#for="invite-role">"Role"</label>

@@ -35,14 +35,15 @@ pub fn page() -> AnyView {
     let sign_out = ServerAction::<SignOutEverywhere>::new();
     let set_limit = ServerAction::<SetLimit>::new();
     let verbs = Verbs::new();
-    close_when_done(set_limit, "set-limit");
+    close_when_done(set_limit);
+    close_when_done(status);
     let changed = move || (id.get(), status.version().get() + sign_out.version().get());
     let found = Resource::new(move || (changed(), live.people.get()), |((id, _), _)| person(id));
     let runtimes = Resource::new(move || (changed(), live.runtimes.get(), verbs.done()), |((id, _), ..)| runtimes_of(id));
     let limits = Resource::new(move || (id.get(), live.usage.get(), set_limit.version().get()), |(id, ..)| limits_of(id));
     let log = Resource::new(move || (changed(), set_limit.version().get()), |((id, _), _)| history(id));
     view! {
-        {form_problem(wrongs([wrong(status), wrong(sign_out), wrong(set_limit), verbs.wrong()]), &["amount"])}
+        {form_problem(wrongs([wrong(status), wrong(sign_out), wrong(set_limit), verbs.wrong()]), &[])}
         {answer(found, page_skeleton, move |person| view! {
             {top(person.name.clone(), (), view! { <A href=routes::ADMIN_PEOPLE attr:class="btn quiet">{icon("back")}"All people"</A> })}
             <div class="split">
@@ -152,6 +153,7 @@ fn limit_dialog(person_id: PersonId, set: ServerAction<SetLimit>) -> AnyView {
         <ActionForm action=set>
             <div class="body stack">
                 <input r#type="hidden" name="person_id" value=person_id.to_string() />
+                {form_problem(wrong, &["amount"])}
                 {limit_fields(wrong)}
                 <div class="row end">{cancel("set-limit")}{submit("Set the limit", "btn primary", set.pending())}</div>
             </div>

@@ -21,7 +21,7 @@ pub fn page() -> AnyView {
     let live = Live::here();
     let days = days();
     let set = ServerAction::<SetLimit>::new();
-    close_when_done(set, "everyones-limit");
+    close_when_done(set);
     let asked = Resource::new(move || (days.get(), live.usage.get()), |(days, _)| everyones_usage(days));
     let value = set.value();
     let done = move || value.with(|value| matches!(value, Some(Ok(())))).then(|| notice::info("Everyone's limit is set. A limit set for one person goes before it."));
@@ -29,7 +29,7 @@ pub fn page() -> AnyView {
     view! {
         {top("Everyone's usage", zone(), verbs)}
         <div class="stack">
-            {form_problem(wrong(set), &["amount"])}
+            {form_problem(wrong(set), &[])}
             {done}
             {answer(asked, page_skeleton, |report| whole(&report))}
         </div>
@@ -55,6 +55,7 @@ fn limit_dialog(set: ServerAction<SetLimit>) -> AnyView {
         <ActionForm action=set>
             <div class="body stack">
                 <p class="small muted">"What each person may use before they ask, unless a limit is set for them."</p>
+                {form_problem(wrong, &["amount"])}
                 {limit_fields(wrong)}
                 <div class="row end">{cancel("everyones-limit")}{submit("Set the limit", "btn primary", set.pending())}</div>
             </div>
