@@ -21,7 +21,7 @@ pub fn cards(limits: &[BudgetView]) -> AnyView {
 
 /// One limit as a card.
 pub fn card(limit: &BudgetView) -> AnyView {
-    let resets = limit.resets_at.map(|at| view! { <span class="tiny faint">"comes back "{time::time(at)}</span> });
+    let resets = limit.resets_at.map(|at| view! { <span class="tiny faint">"resets "{time::time(at)}</span> });
     view! {
         <section class="card">
             <header><h2>{words::window(limit.window)}</h2><span class="grow"></span>{resets}</header>

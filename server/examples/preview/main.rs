@@ -13,7 +13,7 @@ use axum::{
     Router,
     body::Body,
     extract::Path,
-    http::{Request, header},
+    http::{Request, StatusCode, header},
     response::{Html, IntoResponse, Response, Sse, sse::Event},
     routing::get,
 };
@@ -94,7 +94,7 @@ async fn file_or_page(request: Request<Body>, options: LeptosOptions, contexts: 
     for folder in ["public", "target/site"] {
         let asked = Request::from_parts(parts.clone(), Body::empty());
         if let Ok(found) = ServeDir::new(root.join(folder)).append_index_html_on_directories(false).oneshot(asked).await
-            && found.status().is_success()
+            && (found.status().is_success() || found.status() == StatusCode::NOT_MODIFIED)
         {
             return found.into_response();
         }
