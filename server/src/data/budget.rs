@@ -103,9 +103,7 @@ pub async fn reserve(connection: &mut Connection, wanted: &Wanted, forced: bool)
             until: row.refused_until,
             time_zone: row.time_zone.unwrap_or_default(),
         }),
-        (granted, ..) => {
-            Reserved::Granted { output_tokens: granted.unwrap_or_default(), limited: row.limited.unwrap_or_default() }
-        }
+        (granted, ..) => Reserved::Granted { output_tokens: granted.unwrap_or_default(), limited: row.limited.unwrap_or_default() },
     })
 }
 

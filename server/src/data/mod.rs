@@ -44,7 +44,19 @@ pub async fn connect(url: &str) -> crate::Result<Pool> {
 /// When the address is malformed.
 pub fn connect_lazily(url: &str) -> crate::Result<Pool> {
     let options: sqlx::postgres::PgConnectOptions = url.parse()?;
-    let pool = sqlx::postgres::PgPoolOptions::new().max_connections(20).acquire_timeout(std::time::Duration::from_secs(10));
+    let pool = sqlx::postgres::PgPoolOptions::new()
+        .max_connections(20)
+        .acquire_timeout(std::time::Duration::from_secs(10))
+        // A connection that just served is taken as it is: a ping would double the round trips of a model call. One that rested is asked first.
+        .test_before_acquire(false)
+        .before_acquire(|connection, rest| {
+            Box::pin(async move {
+                if rest.idle_for > std::time::Duration::from_secs(1) {
+                    sqlx::Connection::ping(connection).await?;
+                }
+                Ok(true)
+            })
+        });
     Ok(pool.connect_lazy_with(options.application_name("clawloops")))
 }
 

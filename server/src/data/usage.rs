@@ -40,7 +40,8 @@ pub struct Scope<'a> {
 
 /// Today in a time zone.
 pub async fn today(connection: &mut Connection, now: time::OffsetDateTime, time_zone: &str) -> Result<Date> {
-    let day = sqlx::query_scalar!(r#"select ($1::timestamptz at time zone $2)::date as "day!""#, now, time_zone).fetch_one(connection).await?;
+    let day =
+        sqlx::query_scalar!(r#"select ($1::timestamptz at time zone $2)::date as "day!""#, now, time_zone).fetch_one(connection).await?;
     Ok(day)
 }
 

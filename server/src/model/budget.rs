@@ -9,13 +9,16 @@ use crate::{
         listen::Change,
     },
 };
-use contract::PersonId;
+use contract::{KeyId, PersonId};
 use std::{
     collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::{
+    sync::broadcast::error::RecvError,
+    time::{MissedTickBehavior, interval, sleep},
+};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -27,11 +30,19 @@ const SECOND_THOUGHT: Duration = Duration::from_millis(30);
 /// How long settling is tried when the database is gone; after that the lease runs out and the sweep settles the worst case.
 const SETTLE_TRIES: u32 = 9;
 
+/// A call in progress.
+struct InProgress {
+    person_id: PersonId,
+    key_id: KeyId,
+    /// Cancelled when its key is no longer good.
+    cut: CancellationToken,
+}
+
 /// What this server knows of its calls.
 #[derive(Default)]
 pub struct Books {
     /// Calls in progress, whose leases are renewed.
-    held: Mutex<HashMap<Uuid, PersonId>>,
+    held: Mutex<HashMap<Uuid, InProgress>>,
     /// People whose pages are to hear of new usage.
     news: Mutex<HashSet<PersonId>>,
     /// Tokens a byte, seen lately, by model.
@@ -73,6 +84,7 @@ impl Books {
 pub struct Hold {
     service: Arc<Service>,
     wanted: Wanted,
+    cut: CancellationToken,
     settled: bool,
 }
 
@@ -107,12 +119,14 @@ pub async fn reserve(service: &Arc<Service>, wanted: Wanted) -> Result<Answer> {
     let spent = loop {
         match data::budget::reserve(&mut connection, &wanted, false).await? {
             Reserved::Granted { output_tokens, limited } => {
-                open(&service.books.held).insert(wanted.id, wanted.person_id);
-                return Ok(Answer::Held { hold: Hold { service: service.clone(), wanted, settled: false }, output_tokens, limited });
+                let cut = CancellationToken::new();
+                let entry = InProgress { person_id: wanted.person_id, key_id: wanted.key_id, cut: cut.clone() };
+                open(&service.books.held).insert(wanted.id, entry);
+                return Ok(Answer::Held { hold: Hold { service: service.clone(), wanted, cut, settled: false }, output_tokens, limited });
             }
             Reserved::Refused(spent) => {
                 // Calls that are about to end hold more than they will use: a moment may be enough.
-                let others = open(&service.books.held).values().any(|person| *person == wanted.person_id);
+                let others = open(&service.books.held).values().any(|call| call.person_id == wanted.person_id);
                 tries += 1;
                 if !others || tries > 4 {
                     break spent;
@@ -131,6 +145,12 @@ impl Hold {
     #[must_use]
     pub fn wanted(&self) -> &Wanted {
         &self.wanted
+    }
+
+    /// Cancelled when the key of this call is no longer good.
+    #[must_use]
+    pub fn cut(&self) -> CancellationToken {
+        self.cut.clone()
     }
 
     /// Settles: gives back what was held, counts what was used. Goes on trying while the database is away.
@@ -208,6 +228,38 @@ pub async fn renew_and_sweep(service: &Service) -> Result<()> {
         data::budget::settle(&mut connection, id, &used).await?;
         tracing::warn!(call = %id, "the server of a call died; the call counts as what it held");
         open(&service.books.news).insert(person_id);
+    }
+    Ok(())
+}
+
+/// Follows what makes keys end, and cuts the calls that still run with them. Ends after `stop`.
+pub(super) async fn watch(service: Arc<Service>, stop: CancellationToken) {
+    let mut changes = service.changes.subscribe();
+    loop {
+        let change = tokio::select! {
+            change = changes.recv() => change,
+            () = stop.cancelled() => return,
+        };
+        match change {
+            Ok(Change::Keys { .. } | Change::PersonClosed { .. } | Change::Runtime { .. } | Change::Anything) | Err(RecvError::Lagged(_)) => {
+                if let Err(error) = cut_dead_keys(&service).await {
+                    tracing::warn!(error = %crate::error::chain(&error), "keys of calls in progress could not be looked at");
+                }
+            }
+            Ok(Change::SessionEnded { .. } | Change::Usage { .. } | Change::Catalog | Change::People) => {}
+            Err(RecvError::Closed) => return,
+        }
+    }
+}
+
+async fn cut_dead_keys(service: &Service) -> Result<()> {
+    let keys: Vec<Uuid> = open(&service.books.held).values().map(|call| call.key_id.0).collect();
+    if keys.is_empty() {
+        return Ok(());
+    }
+    let dead = data::model_key::dead_among(&mut *service.pool.acquire().await?, &keys).await?;
+    for call in open(&service.books.held).values().filter(|call| dead.contains(&call.key_id)) {
+        call.cut.cancel();
     }
     Ok(())
 }

@@ -48,9 +48,7 @@ pub async fn change(service: &Service, caller: &Caller, model: ModelId, change: 
     if change.is_default {
         data::model::clear_default(&mut transaction).await?;
     }
-    data::model::change(&mut transaction, model, &change)
-        .await
-        .map_err(|error| taken(error.on_missing(unknown), &change.name))?;
+    data::model::change(&mut transaction, model, &change).await.map_err(|error| taken(error.on_missing(unknown), &change.name))?;
     service.record(&mut transaction, caller, "model.changed", None, &change.name, &detail(&change)).await?;
     finish(transaction, model).await
 }
@@ -146,7 +144,8 @@ mod tests {
     #[test]
     fn what_cannot_be_a_model_is_refused_with_its_field() {
         assert_eq!(checked(change()).unwrap().name, "gpt-5.2");
-        let cases: [(&str, fn(&mut ModelChange)); 8] = [
+        type Spoil = fn(&mut ModelChange);
+        let cases: [(&str, Spoil); 8] = [
             ("name", |change| change.name = "*".to_owned()),
             ("name", |change| change.name = "a b".to_owned()),
             ("name", |change| change.name.clear()),

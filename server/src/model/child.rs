@@ -52,12 +52,17 @@ impl Child {
     /// Starts it in a process group of its own, so that a Ctrl-C in our terminal does not reach it before us.
     pub fn start(plan: Plan, home: &Path) -> Result<Self> {
         let mut command = Command::new(&plan.program);
-        command.args(&plan.arguments).env_clear().env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin").env("HOME", home);
+        command
+            .args(&plan.arguments)
+            .env_clear()
+            .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+            .env("HOME", home);
         for (name, value) in &plan.environment {
             command.env(name, value.expose_secret());
         }
         command.current_dir(home).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0).kill_on_drop(true);
-        let mut process = command.spawn().map_err(|error| Error::internal(format!("starting {} ({})", plan.name, plan.program.display()), error))?;
+        let mut process =
+            command.spawn().map_err(|error| Error::internal(format!("starting {} ({})", plan.name, plan.program.display()), error))?;
         let group = process.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
         if let Some(group) = group
             && let Err(error) = std::fs::write(&plan.pid_file, group.to_string())

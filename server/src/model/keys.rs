@@ -171,7 +171,16 @@ mod tests {
         let sent = parse("cl_live_0123456789ab_abc-def_ghi").unwrap();
         assert!(sent.kind == Kind::Person && sent.public_id == "0123456789ab" && sent.secret == "abc-def_ghi");
         assert!(parse("cl_rt_0123456789ab_abcdefgh").unwrap().kind == Kind::Runtime);
-        for text in ["", "cl_live_", "cl_live__", "cl_live_a_b", "sk-123", "cl_live_0123456789ab", "cl_live_0123456789ab_abc def ghi", "cl_xx_0123456789ab_abcdefgh"] {
+        for text in [
+            "",
+            "cl_live_",
+            "cl_live__",
+            "cl_live_a_b",
+            "sk-123",
+            "cl_live_0123456789ab",
+            "cl_live_0123456789ab_abc def ghi",
+            "cl_xx_0123456789ab_abcdefgh",
+        ] {
             assert!(parse(text).is_none(), "{text}");
         }
     }

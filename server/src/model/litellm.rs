@@ -14,7 +14,13 @@ use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use contract::{Code, PartHealth, Problem, ProviderKind};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
-use std::{collections::HashSet, ffi::OsString, path::{Path, PathBuf}, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    ffi::OsString,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::{
     sync::broadcast::error::RecvError,
     time::{Instant, sleep, timeout},
@@ -81,7 +87,9 @@ async fn render(service: &Service) -> Result<Rendered> {
                     secrets.push((variable, secret));
                 }
                 // Its own calls fail with a clear answer; the others must not suffer.
-                Err(error) => tracing::error!(provider = provider.name, error = %crate::error::chain(&error), "a provider's secret does not open"),
+                Err(error) => {
+                    tracing::error!(provider = provider.name, error = %crate::error::chain(&error), "a provider's secret does not open")
+                }
             }
         }
         for model in models.iter().filter(|model| model.provider_id == provider.provider_id) {
@@ -239,7 +247,9 @@ async fn start(service: &Service, program: &Path, rendered: Rendered) -> Result<
     let mut environment: Vec<(String, SecretString)> = rendered.secrets.clone();
     environment.push(("LITELLM_MASTER_KEY".to_owned(), key.clone()));
     // No look at the network for its price list: prices are ours.
-    for (name, value) in [("LITELLM_LOCAL_MODEL_COST_MAP", "True"), ("LITELLM_LOG", "ERROR"), ("PYTHONUNBUFFERED", "1"), ("NO_PROXY", "127.0.0.1,localhost")] {
+    for (name, value) in
+        [("LITELLM_LOCAL_MODEL_COST_MAP", "True"), ("LITELLM_LOG", "ERROR"), ("PYTHONUNBUFFERED", "1"), ("NO_PROXY", "127.0.0.1,localhost")]
+    {
         environment.push((name.to_owned(), value.to_owned().into()));
     }
     let mut child = Child::start(plan(program, &folder, port, environment), &folder)?;

@@ -96,7 +96,10 @@ async fn start(service: &Service, program: &std::path::Path) -> Result<Child> {
     // Ends a left-over first, then looks whether somebody else has the port.
     plan.end_left_over();
     if !port_is_free(port) {
-        return Err(Error::internal("starting the local model", format!("port {port} is taken; set CLAWLOOPS_LOCAL_MODEL_PORT to another")));
+        return Err(Error::internal(
+            "starting the local model",
+            format!("port {port} is taken; set CLAWLOOPS_LOCAL_MODEL_PORT to another"),
+        ));
     }
     let mut child = Child::start(plan, &folder)?;
     let answers = async {

@@ -90,6 +90,7 @@ impl Service {
             litellm::supervise(self.clone(), children.clone()),
             local::supervise(self.clone(), children.clone()),
             budget::tend(self.clone(), children.clone()),
+            budget::watch(self.clone(), children.clone()),
             drain
         );
     }

@@ -34,7 +34,9 @@ pub async fn add(service: &Service, caller: &Caller, provider: NewProvider) -> R
     let base_url = match given(provider.base_url) {
         Some(text) => Some(checked_address(&text).await?.as_str().trim_end_matches('/').to_owned()),
         None if matches!(provider.kind, ProviderKind::Ollama | ProviderKind::OpenAiCompatible) => {
-            return Err(Problem::new(Code::Invalid, "An address is needed, for example http://127.0.0.1:8000/v1.").field("base_url").into());
+            return Err(Problem::new(Code::Invalid, "An address is needed, for example http://127.0.0.1:8000/v1.")
+                .field("base_url")
+                .into());
         }
         None => None,
     };
@@ -43,7 +45,9 @@ pub async fn add(service: &Service, caller: &Caller, provider: NewProvider) -> R
         return Err(Problem::new(Code::Invalid, format!("{} wants a key.", provider.kind.label())).field("secret").into());
     }
     if secret.as_ref().is_some_and(|secret| secret.len() > 4096 || secret.chars().any(char::is_control)) {
-        return Err(Problem::new(Code::Invalid, "This does not look like a key: it is too long, or has more than one line.").field("secret").into());
+        return Err(Problem::new(Code::Invalid, "This does not look like a key: it is too long, or has more than one line.")
+            .field("secret")
+            .into());
     }
     let provider_id: ProviderId = clock::new_id();
     let row = Row {
@@ -146,12 +150,17 @@ async fn list(
     })?;
     let status = answer.status();
     if matches!(status.as_u16(), 401 | 403) {
-        return Err(failed(format!("{name} does not accept the key (HTTP {status})."), "Remove the provider and add it with the right key."));
+        return Err(failed(
+            format!("{name} does not accept the key (HTTP {status})."),
+            "Remove the provider and add it with the right key.",
+        ));
     }
     if !status.is_success() {
         return Err(failed(format!("{name} answered with HTTP {status} at {base}/models."), "Look at the address: it mostly ends in /v1."));
     }
-    let not_a_list = || failed(format!("{name} answered at {base}/models, but not with a list of models."), "Look at the address: it mostly ends in /v1.");
+    let not_a_list = || {
+        failed(format!("{name} answered at {base}/models, but not with a list of models."), "Look at the address: it mostly ends in /v1.")
+    };
     let body: Value = answer.json().await.map_err(|_| not_a_list())?;
     let data = body.get("data").and_then(Value::as_array).ok_or_else(not_a_list)?;
     let mut models: Vec<String> = data.iter().filter_map(|model| model.get("id")?.as_str().map(str::to_owned)).collect();
@@ -203,12 +212,10 @@ async fn checked_address(text: &str) -> Result<Url> {
     let addresses: Vec<IpAddr> = match url.host() {
         Some(Host::Ipv4(address)) => vec![address.into()],
         Some(Host::Ipv6(address)) => vec![address.into()],
-        Some(Host::Domain(name)) => {
-            match timeout(Duration::from_secs(5), tokio::net::lookup_host((name, port))).await {
-                Ok(Ok(found)) => found.map(|address| address.ip()).collect(),
-                Ok(Err(_)) | Err(_) => return Err(wrong("The name in this address cannot be resolved from this server.")),
-            }
-        }
+        Some(Host::Domain(name)) => match timeout(Duration::from_secs(5), tokio::net::lookup_host((name, port))).await {
+            Ok(Ok(found)) => found.map(|address| address.ip()).collect(),
+            Ok(Err(_)) | Err(_) => return Err(wrong("The name in this address cannot be resolved from this server.")),
+        },
         None => return Err(wrong("The address has no host.")),
     };
     if addresses.iter().any(|address| is_forbidden(*address)) {

@@ -198,14 +198,14 @@ fn pictures(bytes: &[u8]) -> (usize, i64) {
     (embedded, count.max(named))
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_body_keeps_its_bytes_but_for_what_must_change() {
-        let text = br#"{"model":"demo","temperature":1.50,"messages":[{"role":"user","content":"h\u00ef"}],"x":{"b":1,"a":[ ]},"stream":true}"#;
+        let text =
+            br#"{"model":"demo","temperature":1.50,"messages":[{"role":"user","content":"h\u00ef"}],"x":{"b":1,"a":[ ]},"stream":true}"#;
         let call = Call::read(text, "messages").unwrap();
         assert_eq!((call.model.as_str(), call.stream, call.wants_usage, call.most_output, call.answers), ("demo", true, false, None, 1));
         assert_eq!(

@@ -22,7 +22,8 @@ async fn many_calls_at_once_never_pass_a_limit(pool: Pool) {
         let (world, key) = (world.clone(), key.clone());
         calls.spawn(async move {
             let body = if turn % 3 == 0 { streamed("answers", 15) } else { call(if turn % 2 == 0 { "answers" } else { "is slow" }, 15) };
-            let asked = world.http.post(format!("http://{}/v1/chat/completions", world.public)).bearer_auth(&key).json(&with_most(body, 15));
+            let asked =
+                world.http.post(format!("http://{}/v1/chat/completions", world.public)).bearer_auth(&key).json(&with_most(body, 15));
             if turn % 7 == 0 {
                 // Hangs up.
                 drop(asked.timeout(Duration::from_millis(30)).send().await);
@@ -101,7 +102,11 @@ async fn a_runtimes_chat_reads_why_and_it_costs_nothing(pool: Pool) {
     let world = World::new(pool).await;
     world.person("root", Role::Administrator).await;
     let (ada, ..) = world.with_key("ada").await;
-    sqlx::query("update person set time_zone = 'Europe/Berlin' where person_id = $1").bind(ada.person_id.0).execute(&world.pool).await.unwrap();
+    sqlx::query("update person set time_zone = 'Europe/Berlin' where person_id = $1")
+        .bind(ada.person_id.0)
+        .execute(&world.pool)
+        .await
+        .unwrap();
     let (_, key) = world.runtime(&ada).await;
     world.limit(&ada, Window::Day, Unit::Money, Some(50)).await;
 
@@ -168,7 +173,8 @@ async fn everyones_limit_holds_for_each_and_a_personal_one_stands_in_its_place(p
 
     let denied = server::model::usage::set_budget(&world.service, &ada, everyone(None)).await.unwrap_err().into_problem();
     assert_eq!(denied.code, contract::Code::AccessDenied);
-    let actions: Vec<String> = sqlx::query_scalar("select action from audit_entry where action like 'limit.%' order by at").fetch_all(&world.pool).await.unwrap();
+    let actions: Vec<String> =
+        sqlx::query_scalar("select action from audit_entry where action like 'limit.%' order by at").fetch_all(&world.pool).await.unwrap();
     assert_eq!(actions, ["limit.set", "limit.set", "limit.set", "limit.removed"]);
 }
 
@@ -181,7 +187,11 @@ async fn a_limit_set_later_knows_what_was_used_and_a_new_time_zone_gives_nothing
     world.limit(&ada, Window::Day, Unit::Tokens, Some(60)).await;
     assert_eq!(world.budgets(&ada).await[0].settled, 50);
     assert_eq!(world.chat(&key, &call("answers", 1)).await.status(), 429);
-    sqlx::query("update person set time_zone = 'Asia/Tokyo' where person_id = $1").bind(ada.person_id.0).execute(&world.pool).await.unwrap();
+    sqlx::query("update person set time_zone = 'Asia/Tokyo' where person_id = $1")
+        .bind(ada.person_id.0)
+        .execute(&world.pool)
+        .await
+        .unwrap();
     assert_eq!(world.budgets(&ada).await[0].settled, 50);
     assert_eq!(world.chat(&key, &call("answers", 1)).await.status(), 429);
 }

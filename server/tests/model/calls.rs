@@ -150,7 +150,8 @@ async fn bad_requests_are_told_what_is_wrong(pool: Pool) {
     let (_, key, _) = world.with_key("ada").await;
     world.model("secret-draft", Some((0, 0, 0)), false).await;
     world.model("unpriced", None, true).await;
-    let post = |path: &str, body: Vec<u8>| world.http.post(format!("http://{}/v1/{path}", world.public)).bearer_auth(&key).body(body).send();
+    let post =
+        |path: &str, body: Vec<u8>| world.http.post(format!("http://{}/v1/{path}", world.public)).bearer_auth(&key).body(body).send();
     let model = |name: &str| json!({"model": name, "messages": []}).to_string().into_bytes();
     for (path, body, status, code) in [
         ("chat/completions", b"{not json".to_vec(), 400, "invalid_request"),
@@ -180,7 +181,8 @@ async fn embeddings_are_counted_and_models_are_listed(pool: Pool) {
     let world = World::new(pool).await;
     let (_, key, _) = world.with_key("ada").await;
     let url = |path: &str| format!("http://{}/v1/{path}", world.public);
-    let answer = world.http.post(url("embeddings")).bearer_auth(&key).json(&json!({"model": "priced", "input": "hello"})).send().await.unwrap();
+    let answer =
+        world.http.post(url("embeddings")).bearer_auth(&key).json(&json!({"model": "priced", "input": "hello"})).send().await.unwrap();
     assert_eq!(answer.status(), 200);
     world.settled().await;
     assert_eq!(world.records().await, [("priced".to_owned(), 10, 0, 0, 30, "done".to_owned(), false)]);
@@ -199,7 +201,10 @@ async fn a_price_is_copied_so_that_history_does_not_change(pool: Pool) {
     let (_, key, _) = world.with_key("ada").await;
     world.chat(&key, &call("answers", 7)).await;
     world.settled().await;
-    sqlx::query("update model set input_price = 0, cached_input_price = 0, output_price = 0 where name = 'priced'").execute(&world.pool).await.unwrap();
+    sqlx::query("update model set input_price = 0, cached_input_price = 0, output_price = 0 where name = 'priced'")
+        .execute(&world.pool)
+        .await
+        .unwrap();
     world.chat(&key, &call("answers", 7)).await;
     world.settled().await;
     assert_eq!(world.records().await.iter().map(|record| record.4).collect::<Vec<_>>(), [125, 0]);

@@ -1,9 +1,12 @@
 //! Keys: which door they open, and when they no longer do.
 
-use crate::support::{World, call};
+use crate::support::{World, call, streamed};
 use contract::Code;
 use serde_json::Value;
-use server::{data::Pool, model::keys};
+use server::{
+    data::{Pool, listen::Change},
+    model::keys,
+};
 use time::Duration;
 
 async fn refusal(answer: reqwest::Response) -> String {
@@ -44,7 +47,8 @@ async fn nothing_but_a_good_key_opens_a_door(pool: Pool) {
         assert!(refusal(answer).await.contains("No key"), "{path}");
     }
     for wrong in ["sk-123", "cl_live_0123456789ab_0123456789abcdef", "cl_live_", "cl_live_%00_\u{fffd}"] {
-        let answer = world.http.get(format!("http://{}/v1/models", world.public)).header("authorization", format!("Bearer {wrong}").as_bytes());
+        let answer =
+            world.http.get(format!("http://{}/v1/models", world.public)).header("authorization", format!("Bearer {wrong}").as_bytes());
         refusal(answer.send().await.unwrap()).await;
     }
     let basic = world.http.get(format!("http://{}/v1/models", world.public)).basic_auth(&key, None::<&str>);
@@ -63,7 +67,12 @@ async fn a_runtimes_key_is_dead_while_it_is_stopped_and_after_it_was_replaced(po
     let (ada, ..) = world.with_key("ada").await;
     let (runtime, key) = world.runtime(&ada).await;
     let wish = async |state: &str| {
-        sqlx::query("update runtime set desired_state = $2 where runtime_id = $1").bind(runtime.0).bind(state).execute(&world.pool).await.unwrap();
+        sqlx::query("update runtime set desired_state = $2 where runtime_id = $1")
+            .bind(runtime.0)
+            .bind(state)
+            .execute(&world.pool)
+            .await
+            .unwrap();
     };
     assert_eq!(world.chat_from_runtime(&key, &call("answers", 1)).await.status(), 200);
     wish("stopped").await;
@@ -94,4 +103,22 @@ async fn a_key_ends_with_its_time_and_with_its_person(pool: Pool) {
         let problem = keys::make(&world.service, &ada, name, days).await.unwrap_err().into_problem();
         assert_eq!((problem.code, problem.field.as_deref()), (Code::Invalid, Some(field)));
     }
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_stream_in_progress_is_cut_when_its_key_ends(pool: Pool) {
+    let world = World::new(pool).await;
+    let (ada, key, key_id) = world.with_key("ada").await;
+    let mut stream = world.chat(&key, &streamed("drips", 200)).await;
+    assert!(stream.chunk().await.unwrap().is_some());
+    keys::revoke(&world.service, &ada, key_id).await.unwrap();
+    // What PostgreSQL tells every server, told here by hand.
+    world.service.changes().tell(Change::Keys { person_id: ada.person_id });
+    let began = std::time::Instant::now();
+    let rest = stream.text().await.unwrap();
+    assert!(began.elapsed() < std::time::Duration::from_secs(2), "{:?}", began.elapsed());
+    assert!(rest.ends_with("\n\n") && rest.contains("no longer good") && !rest.contains("[DONE]"), "{rest}");
+    world.settled().await;
+    let record = world.records().await.remove(0);
+    assert_eq!((record.3, record.5.as_str()), (200, "hung_up"), "what the upstream did is counted");
 }

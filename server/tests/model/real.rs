@@ -74,7 +74,12 @@ async fn calls_go_through_litellm_to_a_model_and_are_counted_as_the_model_counts
 
     // A model that is published now is called a moment later, and nothing that runs is cut by it.
     let admin = Caller { role: Role::Administrator, ..ada.clone() };
-    let provider = NewProvider { kind: ProviderKind::OpenAiCompatible, name: "Mine".to_owned(), base_url: Some(local_url), secret: Some("sk-not-wanted-here".to_owned()) };
+    let provider = NewProvider {
+        kind: ProviderKind::OpenAiCompatible,
+        name: "Mine".to_owned(),
+        base_url: Some(local_url),
+        secret: Some("sk-not-wanted-here".to_owned()),
+    };
     let provider = providers::add(&world.service, &admin, provider).await.unwrap();
     assert_eq!(providers::upstream_models(&world.service, &admin, provider.provider_id).await.unwrap().len(), 1);
     let model = ModelChange {
@@ -89,7 +94,8 @@ async fn calls_go_through_litellm_to_a_model_and_are_counted_as_the_model_counts
     };
     catalog::add(&world.service, &admin, provider.provider_id, model).await.unwrap();
     world.service.changes().tell(Change::Catalog);
-    let (status, text) = chat(&world, &key, json!({"model": "mine/small", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 5})).await;
+    let (status, text) =
+        chat(&world, &key, json!({"model": "mine/small", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 5})).await;
     assert_eq!(status, 200, "{text}");
     let file = std::fs::read_dir(folder.path().join("litellm")).unwrap();
     for entry in file {
@@ -118,7 +124,13 @@ async fn calls_go_through_litellm_to_a_model_and_are_counted_as_the_model_counts
     }
     assert_eq!(back.0, 200, "{}", back.1);
     world.stop().await;
-    assert!(std::fs::read_dir(folder.path().join("litellm")).unwrap().all(|entry| !entry.unwrap().file_name().to_string_lossy().starts_with("pid-")));
+    assert!(
+        std::fs::read_dir(folder.path().join("litellm")).unwrap().all(|entry| !entry
+            .unwrap()
+            .file_name()
+            .to_string_lossy()
+            .starts_with("pid-"))
+    );
     for port in [litellm_port, local_port] {
         assert!(std::net::TcpListener::bind(("127.0.0.1", port)).is_ok(), "port {port} is still held");
     }

@@ -265,9 +265,16 @@ async fn chat(State(upstream): State<Arc<Upstream>>, headers: HeaderMap, Json(bo
                        "prompt_tokens_details": {"cached_tokens": 4}});
     match does.as_str() {
         "fails" => return (StatusCode::INTERNAL_SERVER_ERROR, Json(json!({"error": {"message": "boom"}}))).into_response(),
-        "refuses our key" => return (StatusCode::UNAUTHORIZED, Json(json!({"error": {"message": "Incorrect API key sk-abc"}}))).into_response(),
-        "is busy" => return (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "7")], Json(json!({"error": {"message": "slow down"}}))).into_response(),
-        "has no credit" => return (StatusCode::TOO_MANY_REQUESTS, Json(json!({"error": {"message": "insufficient_quota"}}))).into_response(),
+        "refuses our key" => {
+            return (StatusCode::UNAUTHORIZED, Json(json!({"error": {"message": "Incorrect API key sk-abc"}}))).into_response();
+        }
+        "is busy" => {
+            return (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "7")], Json(json!({"error": {"message": "slow down"}})))
+                .into_response();
+        }
+        "has no credit" => {
+            return (StatusCode::TOO_MANY_REQUESTS, Json(json!({"error": {"message": "insufficient_quota"}}))).into_response();
+        }
         "does not like it" => return (StatusCode::BAD_REQUEST, Json(json!({"error": {"message": "context too long"}}))).into_response(),
         "talks garbage" => return (StatusCode::OK, [("content-type", "application/json")], "<html>no</html>").into_response(),
         "is slow" => tokio::time::sleep(Duration::from_millis(300)).await,

@@ -193,11 +193,16 @@ async fn upstream_for(service: &Service, model: &str) -> Result<Arc<Upstream>, F
 }
 
 fn away() -> Fault {
-    Fault::unavailable("The model service does not answer yet. Try again in a moment; if it lasts, tell your administrator.").retry_after(10)
+    Fault::unavailable("The model service does not answer yet. Try again in a moment; if it lasts, tell your administrator.")
+        .retry_after(10)
 }
 
 fn is_stream(answer: &reqwest::Response) -> bool {
-    answer.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(|kind| kind.starts_with("text/event-stream"))
+    answer
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|kind| kind.starts_with("text/event-stream"))
 }
 
 /// What an upstream's error means to the caller. A key of ours that a provider refused is not the caller's fault, and must not look like it.
@@ -217,7 +222,12 @@ async fn failure(way: &Way, answer: reqwest::Response) -> Fault {
     match status {
         StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY | StatusCode::PAYLOAD_TOO_LARGE => {
             let told = message.split("\n\nLiteLLM:").next().unwrap_or_default().trim_start_matches("litellm.").to_owned();
-            Fault::new(StatusCode::BAD_REQUEST, "invalid_request_error", "invalid_request", format!("The model `{model}` did not take this request: {told}"))
+            Fault::new(
+                StatusCode::BAD_REQUEST,
+                "invalid_request_error",
+                "invalid_request",
+                format!("The model `{model}` did not take this request: {told}"),
+            )
         }
         StatusCode::TOO_MANY_REQUESTS if !quota => {
             let fault = Fault::new(
@@ -228,11 +238,15 @@ async fn failure(way: &Way, answer: reqwest::Response) -> Fault {
             );
             fault.retry_after(retry_after.unwrap_or(5))
         }
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::PAYMENT_REQUIRED | StatusCode::TOO_MANY_REQUESTS => {
-            Fault::upstream(format!("The provider of `{model}` does not accept the key or the account that was set up for it. Tell your administrator."))
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::PAYMENT_REQUIRED | StatusCode::TOO_MANY_REQUESTS => Fault::upstream(
+            format!("The provider of `{model}` does not accept the key or the account that was set up for it. Tell your administrator."),
+        ),
+        StatusCode::NOT_FOUND => {
+            Fault::upstream(format!("The provider of `{model}` does not know this model any more. Tell your administrator."))
         }
-        StatusCode::NOT_FOUND => Fault::upstream(format!("The provider of `{model}` does not know this model any more. Tell your administrator.")),
-        StatusCode::SERVICE_UNAVAILABLE => Fault::unavailable(format!("The provider of `{model}` is not available. Try again in a moment.")),
+        StatusCode::SERVICE_UNAVAILABLE => {
+            Fault::unavailable(format!("The provider of `{model}` is not available. Try again in a moment."))
+        }
         _ => Fault::upstream(format!("The provider of `{model}` failed. Try again in a moment, or choose another model.")),
     }
 }
@@ -298,12 +312,21 @@ async fn pump(way: Way, answer: reqwest::Response, hold: Hold, sender: mpsc::Sen
     let mut caller = Some(sender);
     let mut first = None;
     let mut until = None;
+    let cut = hold.cut();
     let broken = loop {
         let silence = tokio::time::Instant::now() + SILENCE;
         let next = tokio::select! {
             next = timeout_at(until.map_or(silence, |until: tokio::time::Instant| until.min(silence)), stream.next()) => next,
             () = gone(caller.as_ref()) => {
                 caller = None;
+                until = Some(tokio::time::Instant::now() + READ_ON);
+                continue;
+            }
+            () = cut.cancelled(), if caller.is_some() => {
+                if let Some(sender) = caller.take() {
+                    let fault = Fault::unauthenticated("The key of this call is no longer good.").json();
+                    drop(sender.try_send(Ok(format!("data: {fault}\n\n").into())));
+                }
                 until = Some(tokio::time::Instant::now() + READ_ON);
                 continue;
             }

@@ -83,8 +83,15 @@ pub fn router(service: Arc<Service>, side: Side) -> Router {
         .route("/v1/embeddings", post(|door, id, key, request| take(door, id, key, request, Shape::Embeddings)))
         .route("/v1/models", get(models))
         .route("/v1/models/{*name}", get(model))
-        .method_not_allowed_fallback(async || Fault::new(StatusCode::METHOD_NOT_ALLOWED, "invalid_request_error", "method_not_allowed", "This address wants another method."))
-        .route("/v1/{*rest}", any(async || Fault::new(StatusCode::NOT_FOUND, "invalid_request_error", "unknown_url", "There is no such address in this API.")))
+        .method_not_allowed_fallback(async || {
+            Fault::new(StatusCode::METHOD_NOT_ALLOWED, "invalid_request_error", "method_not_allowed", "This address wants another method.")
+        })
+        .route(
+            "/v1/{*rest}",
+            any(async || {
+                Fault::new(StatusCode::NOT_FOUND, "invalid_request_error", "unknown_url", "There is no such address in this API.")
+            }),
+        )
         .layer(middleware::from_fn_with_state(Door { service: service.clone(), side }, guard))
         .with_state(Door { service, side })
 }
@@ -152,7 +159,17 @@ async fn take(
             return Fault::new(StatusCode::BAD_REQUEST, "invalid_request_error", "invalid_request", message).param(member).into_response();
         }
     };
-    let way = call::Way { service: door.service.clone(), key: opened.key, id: id.0, shape, call, headers, came: opened.began, read: began, proving: opened.took };
+    let way = call::Way {
+        service: door.service.clone(),
+        key: opened.key,
+        id: id.0,
+        shape,
+        call,
+        headers,
+        came: opened.began,
+        read: began,
+        proving: opened.took,
+    };
     // A task of its own: what is held must be settled also when the caller goes now.
     let task = door.service.tracker.spawn(call::run(way));
     match task.await {

@@ -80,7 +80,10 @@ impl Refusal {
                 format!("The model `{}` is not offered here any more. Choose another model, or ask {whom} to publish it.", plain(name))
             }
             Self::Unpriced(name) => {
-                format!("The model `{}` has no price yet, so it is not used. Choose another model, or ask {whom} to set a price (zero is free).", plain(name))
+                format!(
+                    "The model `{}` has no price yet, so it is not used. Choose another model, or ask {whom} to set a price (zero is free).",
+                    plain(name)
+                )
             }
         })
     }
