@@ -75,8 +75,8 @@ pub struct Entry {
 /// Where data lies.
 #[derive(Args, Clone, Debug)]
 pub struct Data {
-    /// Keys, the private PostgreSQL cluster, runtimes' configuration files. As root, a cluster that PostgreSQL's user could not reach here lies under
-    /// /var/lib/clawloops instead.
+    /// Keys, the private PostgreSQL cluster, runtimes' configuration files. As root, where PostgreSQL's user could not reach the cluster, it lies
+    /// under /var/lib/clawloops and is linked from here.
     #[arg(long, env = "CLAWLOOPS_DATA_DIR", default_value = "data")]
     pub data_dir: PathBuf,
     /// An own PostgreSQL (15 or later). Without it, a private cluster runs in the data directory.

@@ -1,4 +1,5 @@
 //! Getting in and being kept out: set-up link, invitations, passwords, sessions, closing a person.
+#![cfg(test)]
 
 use async_trait::async_trait;
 use contract::{Caller, Code, InvitationStatus, NewSession, PersonId, PersonStatus, Problem, Role};

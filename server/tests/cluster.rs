@@ -1,4 +1,5 @@
 //! The private PostgreSQL cluster: made, adopted, shared with commands, stopped; and what a power cut leaves behind.
+#![cfg(test)]
 
 use server::{
     Error,
@@ -148,4 +149,37 @@ async fn a_deep_data_directory_a_half_made_cluster_and_missing_binaries() {
     let cluster = Cluster::start(&config).await.unwrap();
     answer(&cluster).await.close().await;
     cluster.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_data_directory_that_is_closed_to_postgres_points_to_its_cluster() {
+    let folder = folder();
+    let closed = folder.path().join("closed");
+    fs::create_dir(&closed).unwrap();
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o700)).unwrap();
+    let config = config(&closed.join("data"));
+    let link = config.data.data_dir.join("postgres");
+    let is_root = fs::metadata("/proc/self").unwrap().uid() == 0;
+
+    let mut homes = Vec::new();
+    for _ in 0..2 {
+        for made in [true, false] {
+            let cluster = Cluster::start(&config).await.unwrap();
+            let pool = answer(&cluster).await;
+            let new = sqlx::query("insert into setting values ('kept', 'yes') on conflict do nothing").execute(&pool).await.unwrap();
+            assert_eq!(new.rows_affected() == 1, made, "the second start finds what the first one wrote");
+            pool.close().await;
+            cluster.stop().await.unwrap();
+        }
+        let home = link.canonicalize().unwrap();
+        assert_eq!(fs::symlink_metadata(&link).unwrap().is_symlink(), is_root);
+        assert_eq!(home.starts_with("/var/lib/clawloops"), is_root, "{}", home.display());
+        homes.push(home);
+        // Whoever removes the data directory, and the master key with it, begins anew.
+        fs::remove_dir_all(&config.data.data_dir).unwrap();
+    }
+    assert_eq!(homes[0] == homes[1], !is_root);
+    if is_root {
+        homes.iter().for_each(|home| fs::remove_dir_all(home).unwrap());
+    }
 }

@@ -1,4 +1,5 @@
 //! The program itself: making an administrator with and beside a server, and the doctor's word and exit code.
+#![cfg(test)]
 
 use server::{config::Config, data::cluster::Cluster};
 use std::{

@@ -1,5 +1,6 @@
 //! The layers hold: who may use whom, where the world is touched, how large a file may be. Read from the sources, so that an arrow that points up
 //! fails here and not in a review.
+#![cfg(test)]
 
 use std::{
     fs,

@@ -26,6 +26,8 @@ pub struct Place {
     pub socket: PathBuf,
     /// Who PostgreSQL runs as, when we are root, which it refuses to be.
     pub owner: Option<User>,
+    /// Where the data directory points to `home`, when that lies elsewhere and is not made yet.
+    link: Option<PathBuf>,
 }
 
 impl Place {
@@ -36,16 +38,16 @@ impl Place {
         let data_dir = data_dir.canonicalize().map_err(failed)?;
         let owner = if geteuid().is_root() { Some(postgres_user()?) } else { None };
         let near = data_dir.join("postgres");
-        let home = match &owner {
+        // Through the link, where the cluster lies elsewhere.
+        let made = near.canonicalize().ok();
+        let (home, link) = match (&owner, made) {
+            (_, Some(home)) => (home, None),
             // A clone under /root, say: root's home is closed to PostgreSQL's user.
-            Some(owner) if !near.exists() => {
-                let far = Path::new(ELSEWHERE).join(short_hash(&data_dir));
-                if far.exists() || !reaches(owner, &data_dir) { far } else { near }
-            }
-            _ => near,
+            (Some(owner), None) if !reaches(owner, &data_dir) => (elsewhere(&data_dir), Some(near)),
+            (_, None) => (near, None),
         };
         let socket = socket_directory(&home, owner.is_some());
-        Ok(Self { home, socket, owner })
+        Ok(Self { home, socket, owner, link })
     }
 
     /// The cluster itself.
@@ -63,6 +65,13 @@ impl Place {
         for directory in [&self.home, &self.socket] {
             self.make_directory(directory)
                 .map_err(|error| Error::internal(format!("making the database's directory {}", directory.display()), error))?;
+        }
+        if let Some(link) = &self.link {
+            // One that leads nowhere: whoever removed its target wants a new cluster.
+            drop(fs::remove_file(link));
+            std::os::unix::fs::symlink(&self.home, link)
+                .map_err(|error| Error::internal(format!("linking {} to the database", link.display()), error))?;
+            tracing::info!(place = %self.home.display(), "PostgreSQL's user cannot reach the data directory; the database lies elsewhere");
         }
         Ok(())
     }
@@ -99,6 +108,19 @@ impl Place {
             Err(error) => Err(error),
         }
     }
+}
+
+/// A place for a new cluster. Never one that is there: it belonged to a data directory that was removed, whose keys are gone.
+fn elsewhere(data_dir: &Path) -> PathBuf {
+    let name = short_hash(data_dir);
+    let mut place = Path::new(ELSEWHERE).join(&name);
+    for number in 2.. {
+        if fs::symlink_metadata(&place).is_err() {
+            break;
+        }
+        place = Path::new(ELSEWHERE).join(format!("{name}-{number}"));
+    }
+    place
 }
 
 fn postgres_user() -> Result<User> {
