@@ -183,3 +183,31 @@ async fn a_data_directory_that_is_closed_to_postgres_points_to_its_cluster() {
         homes.iter().for_each(|home| fs::remove_dir_all(home).unwrap());
     }
 }
+
+#[tokio::test]
+async fn one_that_was_killed_beside_its_server_is_started_again() {
+    let folder = folder();
+    let config = config(folder.path());
+    let mut cluster = Cluster::start(&config).await.unwrap();
+    let pool = answer(&cluster).await;
+    assert!(!cluster.revive(&config).await.unwrap(), "a running one is left alone");
+    let first = pid(&folder.path().join("postgres")).unwrap();
+    assert!(Command::new("kill").args(["-KILL", &first]).status().unwrap().success());
+    let mut revived = false;
+    for _ in 0..100 {
+        // Its own children hold its memory a moment longer, and it does not start beside them.
+        if matches!(cluster.revive(&config).await, Ok(true)) {
+            revived = true;
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    assert!(revived);
+    assert_ne!(pid(&folder.path().join("postgres")).unwrap(), first);
+    // The same pool finds it again, with what was in it.
+    let migrations: i64 = sqlx::query_scalar("select count(*) from _sqlx_migrations").fetch_one(&pool).await.unwrap();
+    assert!(migrations > 0);
+    pool.close().await;
+    cluster.stop().await.unwrap();
+    assert!(Cluster::running(&config).await.unwrap().is_none());
+}

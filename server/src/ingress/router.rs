@@ -1,6 +1,7 @@
 //! The router: first the host, then the path.
 
 use super::{Entry, Parts, faults, gateway, guard, live, origins::Place, pages, security, session, tickets, watch};
+use crate::Error;
 use axum::{
     Router,
     body::Body,
@@ -9,9 +10,11 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
+use futures::FutureExt as _;
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    panic::AssertUnwindSafe,
     sync::Arc,
     time::Instant,
 };
@@ -64,18 +67,26 @@ async fn split(State(hosts): State<Hosts>, mut request: Request, next: Next) -> 
     let mut response = if method == Method::CONNECT || method == Method::TRACE {
         StatusCode::METHOD_NOT_ALLOWED.into_response()
     } else {
-        match hosts.entry.origins.place(&host) {
-            Place::Runtime(label) => gateway::serve(hosts.entry, label, client, request).await,
-            place => {
-                drop_identity(&mut request);
-                if path.starts_with("/v1/") {
-                    hosts.models.oneshot(request).await.into_response()
-                } else if place == Place::Dashboard || path == "/healthz" {
-                    next.run(request).await
-                } else {
-                    elsewhere(&hosts.entry, &request)
+        let page = faults::wants_page(&method, request.headers());
+        let answered = async {
+            match hosts.entry.origins.place(&host) {
+                Place::Runtime(label) => gateway::serve(hosts.entry, label, client, request).await,
+                place => {
+                    drop_identity(&mut request);
+                    if path.starts_with("/v1/") {
+                        hosts.models.oneshot(request).await.into_response()
+                    } else if place == Place::Dashboard || path == "/healthz" {
+                        next.run(request).await
+                    } else {
+                        elsewhere(&hosts.entry, &request)
+                    }
                 }
             }
+        };
+        // A fault of ours costs its own request and no other on the connection.
+        match AssertUnwindSafe(answered).catch_unwind().await {
+            Ok(response) => response,
+            Err(_) => broken(page),
         }
     };
     if let Ok(value) = HeaderValue::from_str(&id) {
@@ -83,6 +94,11 @@ async fn split(State(hosts): State<Hosts>, mut request: Request, next: Next) -> 
     }
     tracing::debug!(request = id, %method, host, path, status = response.status().as_u16(), ms = began.elapsed().as_millis(), "answered");
     response
+}
+
+fn broken(page: bool) -> Response {
+    let problem = Error::internal("answering a request", "the code panicked; the log has where").into_problem();
+    if page { faults::as_page(&problem, Some(("/", "Go to ClawLoops"))) } else { faults::as_json(&problem) }
 }
 
 fn request_id() -> String {

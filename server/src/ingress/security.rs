@@ -1,6 +1,6 @@
 //! The headers that every answer of the dashboard carries.
 
-use super::Entry;
+use super::{Entry, origins::Origins};
 use axum::{
     extract::{Request, State},
     middleware::Next,
@@ -22,11 +22,11 @@ pub fn page_policy(nonce: &str, runtimes: &str) -> String {
 pub async fn headers(State(entry): State<Arc<Entry>>, request: Request, next: Next) -> Response {
     let framable = request.uri().path().starts_with("/open/");
     let mut response = next.run(request).await;
-    dress(response.headers_mut(), framable, entry.origins.scheme() == "https");
+    dress(response.headers_mut(), framable, &entry.origins);
     response
 }
 
-fn dress(headers: &mut HeaderMap, framable: bool, encrypted: bool) {
+fn dress(headers: &mut HeaderMap, framable: bool, origins: &Origins) {
     let ancestors = if framable { "frame-ancestors 'self'" } else { "frame-ancestors 'none'" };
     let policy = match headers.get(header::CONTENT_SECURITY_POLICY).and_then(|policy| policy.to_str().ok()) {
         Some(policy) => format!("{policy}; {ancestors}"),
@@ -44,11 +44,15 @@ fn dress(headers: &mut HeaderMap, framable: bool, encrypted: bool) {
     say(header::REFERRER_POLICY, "same-origin");
     say(HeaderName::from_static("cross-origin-opener-policy"), "same-origin");
     say(HeaderName::from_static("cross-origin-resource-policy"), "same-origin");
-    say(HeaderName::from_static("permissions-policy"), "camera=(), geolocation=(), microphone=(), payment=(), usb=()");
     // Pages show what is private: nothing of them is kept. Files of the page say otherwise for themselves.
     say(header::CACHE_CONTROL, "no-store");
-    if encrypted {
+    if origins.scheme() == "https" {
         say(header::STRICT_TRANSPORT_SECURITY, "max-age=31536000");
+    }
+    // A runtime in its frame may listen when its person allows it: OpenClaw takes spoken messages.
+    let permissions = format!("camera=(), geolocation=(), microphone=(self \"{}\"), payment=(), usb=()", origins.any_runtime());
+    if let Ok(permissions) = HeaderValue::from_str(&permissions) {
+        headers.insert(HeaderName::from_static("permissions-policy"), permissions);
     }
 }
 
@@ -58,15 +62,16 @@ mod tests {
 
     #[test]
     fn nobody_frames_the_dashboard_but_the_way_in_is_framed_by_it() {
+        let origins = Origins::of(&"http://claw.localhost".parse().unwrap());
         let mut page = HeaderMap::new();
         page.insert(header::CONTENT_SECURITY_POLICY, page_policy("n", "http://*.claw.localhost").parse().unwrap());
-        dress(&mut page, false, false);
+        dress(&mut page, false, &origins);
         let policy = page["content-security-policy"].to_str().unwrap();
         assert!(policy.ends_with("; frame-ancestors 'none'") && policy.contains("'nonce-n'") && !policy.contains("script-src 'unsafe"));
         assert_eq!(page["x-frame-options"], "DENY");
 
         let mut way_in = HeaderMap::new();
-        dress(&mut way_in, true, false);
+        dress(&mut way_in, true, &origins);
         assert_eq!(way_in["content-security-policy"], "default-src 'none'; frame-ancestors 'self'");
     }
 }

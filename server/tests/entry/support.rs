@@ -14,7 +14,7 @@ use server::{
     Result,
     backend::Backend,
     clock::{Clock, SystemClock},
-    config::{Config, Data, Entry, Models, Runtimes},
+    config::Config,
     data::{self, Pool, listen::Changes},
     ingress::{self, Routes, internal::InternalDoors, router::router},
     manager::fake::{FakeEngine, Misery},
@@ -71,33 +71,12 @@ pub struct Person {
 }
 
 fn config(port: u16, folder: &std::path::Path) -> Config {
-    Config {
-        entry: Entry {
-            listen: SocketAddr::from(([127, 0, 0, 1], port)),
-            public_url: format!("http://clawloops.localhost:{port}").parse().unwrap(),
-            site_dir: folder.join("site"),
-            internal_port: 0,
-        },
-        data: Data { data_dir: folder.to_owned(), database_url: None, postgres_bin: None, master_key: None },
-        runtimes: Runtimes {
-            docker_host: None,
-            instance: "test".to_owned(),
-            runtime_image: "openclaw:test".to_owned(),
-            runtime_memory_mib: 2048,
-            runtime_cpu_millis: 2000,
-            runtime_pids: 512,
-            runtimes_per_person: 3,
-        },
-        models: Models {
-            litellm_url: Some("http://127.0.0.1:1".parse().unwrap()),
-            litellm_master_key: Some("sk-master".to_owned().into()),
-            litellm_bin: None,
-            litellm_port: 0,
-            local_model_bin: None,
-            local_model_port: 0,
-            ollama_url: "http://127.0.0.1:1".parse().unwrap(),
-        },
-    }
+    let mut config = Config::for_tests();
+    config.entry.public_url = format!("http://clawloops.localhost:{port}").parse().unwrap();
+    config.entry.site_dir = folder.join("site");
+    config.data.data_dir = folder.to_owned();
+    config.models.litellm_url = Some("http://127.0.0.1:1".parse().unwrap());
+    config
 }
 
 impl TestApp {
