@@ -162,15 +162,16 @@ fn run(facts: &Facts<'_>) -> Action {
     };
     let asked_for = container.revision == facts.revision;
     match &container.state {
-        ContainerState::Running { .. } if !asked_for => Action::Stop,
+        // Of an earlier wish, or cut off: without its network nobody reaches it.
+        ContainerState::Running { .. } if !asked_for || !facts.isolated => Action::Stop,
         ContainerState::Created | ContainerState::Ended { .. } if !asked_for => Action::Remove,
         // Never started, so nothing is lost by making it anew from what is wished now.
         ContainerState::Created if container.spec_hash != facts.spec_hash || !facts.isolated => Action::Remove,
         ContainerState::Created if !facts.current => Action::Configure,
         ContainerState::Created => Action::Start,
         ContainerState::Running { since, .. } => running(facts, *since),
-        // The failure is noted; what is left of it goes.
-        ContainerState::Ended { .. } if facts.phase == Phase::Retrying => Action::Remove,
+        // The failure is noted, or it was we who ended it; what is left of it goes.
+        ContainerState::Ended { .. } if matches!(facts.phase, Phase::Retrying | Phase::Stopping) => Action::Remove,
         ContainerState::Ended { code, out_of_memory } => Action::Fail(Cause::Ended { code: *code, out_of_memory: *out_of_memory }),
     }
 }
@@ -180,7 +181,7 @@ fn running(facts: &Facts<'_>, since: OffsetDateTime) -> Action {
     match (facts.phase, facts.ready) {
         // It was too slow, and that is noted.
         (Phase::Retrying, _) => Action::Stop,
-        (_, _) if facts.isolated && !facts.current => Action::Configure,
+        (_, _) if !facts.current => Action::Configure,
         (Phase::Ready, _) => Action::Rest(Phase::Ready),
         (_, None) => Action::Ask,
         (_, Some(true)) => Action::Welcome,

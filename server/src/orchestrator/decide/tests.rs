@@ -59,10 +59,15 @@ impl Small {
             }
             Action::Ask => self.phase = Phase::Waiting,
             Action::Welcome => self.phase = Phase::Ready,
-            Action::Configure => self.current = true,
+            Action::Configure => (self.configured, self.current) = (true, true),
             Action::Wait(time) => self.now += *time,
             Action::Fail(_) => (self.phase, self.retry_at) = (Phase::Retrying, Some(self.now + Duration::seconds(2))),
-            Action::Stop => self.set(ContainerState::Ended { code: 0, out_of_memory: false }),
+            Action::Stop => {
+                if self.phase != Phase::Retrying {
+                    self.phase = Phase::Stopping;
+                }
+                self.set(ContainerState::Ended { code: 0, out_of_memory: false });
+            }
             Action::Remove => {
                 assert!(!matches!(self.container, Some(SeenContainer { state: ContainerState::Running { .. }, .. })));
                 self.container = None;
