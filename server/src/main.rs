@@ -153,9 +153,9 @@ fn say(text: &str) {
 #[expect(clippy::print_stderr, reason = "the command line complains on standard error")]
 fn say_error(error: &anyhow::Error) {
     eprintln!("clawloops: {error:#}");
-    if let Some(server::Error::Problem(problem)) = error.downcast_ref() {
-        if let Some(remedy) = &problem.remedy {
-            eprintln!("{remedy}");
-        }
+    if let Some(server::Error::Problem(problem)) = error.downcast_ref()
+        && let Some(remedy) = &problem.remedy
+    {
+        eprintln!("{remedy}");
     }
 }

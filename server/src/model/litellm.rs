@@ -317,17 +317,31 @@ pub(super) fn absolute(program: &Path) -> PathBuf {
     if program.components().count() > 1 { std::path::absolute(program).unwrap_or_else(|_| program.to_owned()) } else { program.to_owned() }
 }
 
-/// How LiteLLM is, for the doctor and the overview. A service that does not run (the doctor's own) looks where one would be.
+/// How LiteLLM is, for the doctor and the overview. A service that does not run (the doctor's own) looks where the server's is noted to be.
 pub async fn health(service: &Service) -> PartHealth {
     let models = &service.config.models;
-    if models.litellm_url.is_none() && models.litellm_bin.is_none() {
-        return part_health(String::new(), Some(not_set()));
-    }
     let present = service.upstream.borrow().as_ref().map(|upstream| upstream.base.clone());
     let address = present
         .or_else(|| models.litellm_url.as_ref().map(Url::to_string))
-        .unwrap_or_else(|| format!("http://127.0.0.1:{}", models.litellm_port));
-    ask(service, &address).await
+        .or_else(|| noted_port(&service.config.data.data_dir).map(local))
+        .or_else(|| models.litellm_bin.is_some().then(|| local(models.litellm_port)));
+    match address {
+        Some(address) => ask(service, &address).await,
+        None => part_health(String::new(), Some(not_set())),
+    }
+}
+
+fn local(port: u16) -> String {
+    format!("http://127.0.0.1:{port}")
+}
+
+/// The port of the newest one that a server started: it moves when the catalog changes.
+fn noted_port(data_dir: &Path) -> Option<u16> {
+    let notes = std::fs::read_dir(data_dir.join("litellm")).ok()?.flatten().filter_map(|entry| {
+        let port: u16 = entry.file_name().to_str()?.strip_prefix("pid-")?.parse().ok()?;
+        Some((entry.metadata().ok()?.modified().ok()?, port))
+    });
+    notes.max().map(|(_, port)| port)
 }
 
 async fn ask(service: &Service, address: &str) -> PartHealth {
@@ -358,4 +372,23 @@ fn not_set() -> Problem {
 
 fn part_health(detail: String, problem: Option<Problem>) -> PartHealth {
     PartHealth { name: "LiteLLM".to_owned(), detail, problem }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::noted_port;
+
+    #[test]
+    fn the_newest_note_tells_the_port() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(noted_port(folder.path()), None);
+        let notes = folder.path().join("litellm");
+        std::fs::create_dir(&notes).unwrap();
+        let begin = std::time::SystemTime::now();
+        for (age, name) in [(3, "pid-3101"), (1, "pid-4711"), (2, "pid-4712"), (0, "config-9.yaml"), (0, "pid-x")] {
+            let file = std::fs::File::create(notes.join(name)).unwrap();
+            file.set_modified(begin - std::time::Duration::from_secs(age)).unwrap();
+        }
+        assert_eq!(noted_port(folder.path()), Some(4711));
+    }
 }
