@@ -38,10 +38,10 @@ impl Usage {
     /// None when it says nothing, or what cannot be.
     fn count(&self) -> Option<Count> {
         let output = self.completion_tokens.unwrap_or(0);
-        let input = self.prompt_tokens.or_else(|| self.total_tokens.map(|total| total - output))?;
+        let input = self.prompt_tokens.or_else(|| self.total_tokens.and_then(|total| total.checked_sub(output)))?;
         let cached = self.prompt_tokens_details.as_ref().and_then(|details| details.cached_tokens).unwrap_or(0);
         let plausible = |tokens: i64| (0..=1 << 40).contains(&tokens);
-        (plausible(input) && plausible(output) && input + output > 0).then_some(Count { input, cached: cached.clamp(0, input), output })
+        (plausible(input) && plausible(output) && input + output > 0).then(|| Count { input, cached: cached.clamp(0, input), output })
     }
 }
 
@@ -254,7 +254,14 @@ mod tests {
 
     #[test]
     fn an_impossible_count_is_no_count() {
-        for usage in ["{}", r#"{"prompt_tokens":-5,"completion_tokens":1}"#, r#"{"prompt_tokens":0,"completion_tokens":0}"#, "null", "7"] {
+        for usage in [
+            "{}",
+            r#"{"prompt_tokens":-5,"completion_tokens":1}"#,
+            r#"{"prompt_tokens":0,"completion_tokens":0}"#,
+            r#"{"total_tokens":-9223372036854775808,"completion_tokens":1}"#,
+            "null",
+            "7",
+        ] {
             assert_eq!(whole(format!("{{\"usage\":{usage}}}").as_bytes()), None, "{usage}");
         }
         assert_eq!(whole(br#"{"usage":{"prompt_tokens":9,"total_tokens":9}}"#), Some(Count { input: 9, cached: 0, output: 0 }));
