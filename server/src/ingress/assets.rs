@@ -63,13 +63,13 @@ impl Assets {
 
     /// The file itself, or the compressed one that was built beside it, when the browser reads that and it is not older.
     async fn smallest(&self, plain: &Path, request_headers: &HeaderMap) -> Option<(PathBuf, Option<&'static str>)> {
-        let built = tokio::fs::metadata(plain).await.ok()?.modified().ok();
+        let built = second(&tokio::fs::metadata(plain).await.ok()?);
         for (encoding, extension) in [("br", ".br"), ("gzip", ".gz")] {
             if accepts(request_headers, encoding) {
                 let mut packed = plain.as_os_str().to_owned();
                 packed.push(extension);
                 if let Ok(metadata) = tokio::fs::metadata(&packed).await
-                    && metadata.modified().ok() >= built
+                    && second(&metadata) >= built
                 {
                     return Some((packed.into(), Some(encoding)));
                 }
@@ -77,6 +77,11 @@ impl Assets {
         }
         Some((plain.to_owned(), None))
     }
+}
+
+/// When the file was written, to the second: a packer that copies the time of its source keeps no more.
+fn second(metadata: &std::fs::Metadata) -> u64 {
+    metadata.modified().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok()).map_or(0, |age| age.as_secs())
 }
 
 fn respond(status: StatusCode, headers: HeaderMap, body: Body) -> Response {
@@ -139,6 +144,11 @@ mod tests {
         std::fs::create_dir(folder.path().join("pkg")).unwrap();
         std::fs::write(folder.path().join("pkg/app.js"), "let plain").unwrap();
         std::fs::write(folder.path().join("pkg/app.js.br"), "packed").unwrap();
+        let written = |name: &str, at: std::time::Duration| {
+            std::fs::File::options().write(true).open(folder.path().join(name)).unwrap().set_modified(UNIX_EPOCH + at).unwrap();
+        };
+        written("pkg/app.js", std::time::Duration::from_millis(1_700_000_000_700));
+        written("pkg/app.js.br", std::time::Duration::from_secs(1_700_000_000));
         let assets = Assets::at(folder.path().to_owned());
 
         let plain = get(&assets, "/pkg/app.js", &[]).await.unwrap();
@@ -149,6 +159,10 @@ mod tests {
         let packed = get(&assets, "/pkg/app.js?v=1", &[("accept-encoding", "gzip, br")]).await.unwrap();
         assert_eq!(packed.headers()["content-encoding"], "br");
         assert_eq!(packed.headers()["cache-control"], FOREVER);
+
+        // Packed from an earlier file: not served in its place.
+        written("pkg/app.js.br", std::time::Duration::from_secs(1_600_000_000));
+        assert!(!get(&assets, "/pkg/app.js", &[("accept-encoding", "br")]).await.unwrap().headers().contains_key("content-encoding"));
 
         let tag = plain.headers()["etag"].to_str().unwrap();
         assert_eq!(get(&assets, "/pkg/app.js", &[("if-none-match", tag)]).await.unwrap().status(), StatusCode::NOT_MODIFIED);
