@@ -30,7 +30,8 @@ impl FromServerFnError for ApiError {
                 Problem::new(Code::Unavailable, "The server does not answer.").remedy("Check the connection, then try again.")
             }
             ServerFnErrorErr::Args(_) | ServerFnErrorErr::MissingArg(_) => {
-                Problem::new(Code::Invalid, "The form was sent with a field missing or not readable.").remedy("Reload the page and try again.")
+                Problem::new(Code::Invalid, "The form was sent with a field missing or not readable.")
+                    .remedy("Reload the page and try again.")
             }
             ServerFnErrorErr::UnsupportedRequestMethod(_) => Problem::new(Code::Invalid, "This address takes forms only."),
             ServerFnErrorErr::Registration(_)

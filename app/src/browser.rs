@@ -54,7 +54,9 @@ pub fn local_time(unix_ms: f64, zone: &str) -> String {
     let date = js_sys::Date::new(&JsValue::from_f64(unix_ms));
     let format = js_sys::Reflect::get(&js_sys::global(), &"Intl".into())
         .and_then(|intl| js_sys::Reflect::get(&intl, &"DateTimeFormat".into()))
-        .and_then(|constructor| js_sys::Reflect::construct(constructor.unchecked_ref::<js_sys::Function>(), &js_sys::Array::of2(&"en-GB".into(), &options)));
+        .and_then(|constructor| {
+            js_sys::Reflect::construct(constructor.unchecked_ref::<js_sys::Function>(), &js_sys::Array::of2(&"en-GB".into(), &options))
+        });
     format
         .and_then(|format| {
             let method = js_sys::Reflect::get(&format, &"format".into())?;

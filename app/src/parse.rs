@@ -42,7 +42,9 @@ pub fn model(form: &ModelForm) -> Parsed<ModelChange> {
         Micros::parse(text).ok_or_else(|| wrong(&format!("model[{field}]"), "Write dollars for a million tokens, as 3 or 0.25."))
     };
     let tokens = |field: &'static str, text: &str| {
-        count(text).filter(|count| *count > 0).ok_or_else(|| wrong(&format!("model[{field}]"), "Write a number of tokens, as 32000 or 128 k."))
+        count(text)
+            .filter(|count| *count > 0)
+            .ok_or_else(|| wrong(&format!("model[{field}]"), "Write a number of tokens, as 32000 or 128 k."))
     };
     let price = match form.pricing.as_str() {
         "free" => Some(Price::FREE),

@@ -14,7 +14,7 @@ pub fn count(number: i64) -> String {
     let digits = number.unsigned_abs().to_string();
     let mut text = String::from(if number < 0 { "-" } else { "" });
     for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place) % 3 == 0 {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -26,8 +26,8 @@ pub fn count(number: i64) -> String {
 pub fn tokens(number: i64) -> String {
     match number {
         ..=9_999 => count(number),
-        ..=999_499 => format!("{:.0} k", number as f64 / 1e3),
-        ..=99_999_999 => format!("{:.2} M", number as f64 / 1e6),
+        10_000..=999_499 => format!("{:.0} k", number as f64 / 1e3),
+        999_500..=99_999_999 => format!("{:.2} M", number as f64 / 1e6),
         _ => format!("{:.0} M", number as f64 / 1e6),
     }
 }
@@ -42,7 +42,7 @@ pub fn duration(ms: i64) -> String {
     let ms = ms.max(0);
     match ms {
         ..=9_949 => format!("{:.1} s", ms as f64 / 1e3),
-        ..=59_499 => format!("{:.0} s", ms as f64 / 1e3),
+        9_950..=59_499 => format!("{:.0} s", ms as f64 / 1e3),
         _ => {
             let seconds = (ms + 500) / 1000;
             if seconds % 60 == 0 { format!("{} min", seconds / 60) } else { format!("{} min {} s", seconds / 60, seconds % 60) }
@@ -121,7 +121,14 @@ pub fn plural(number: i64, one: &str) -> String {
 /// The browser and the system of a `User-Agent`, `Firefox on Linux`.
 pub fn agent(agent: &str) -> String {
     let find = |names: &[(&str, &'static str)]| names.iter().find(|(sign, _)| agent.contains(sign)).map(|(_, name)| *name);
-    let browser = find(&[("Edg/", "Edge"), ("OPR/", "Opera"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"), ("Safari/", "Safari"), ("curl/", "curl")]);
+    let browser = find(&[
+        ("Edg/", "Edge"),
+        ("OPR/", "Opera"),
+        ("Firefox/", "Firefox"),
+        ("Chrome/", "Chrome"),
+        ("Safari/", "Safari"),
+        ("curl/", "curl"),
+    ]);
     let system = find(&[
         ("Android", "Android"),
         ("iPhone", "iPhone"),
@@ -177,7 +184,9 @@ mod tests {
         assert_eq!(bytes(671_088_640), "640 MiB");
         assert_eq!(count(1_716), "1,716");
         assert_eq!(count(-12_345_678), "-12,345,678");
-        for (number, text) in [(820, "820"), (9_999, "9,999"), (204_400, "204 k"), (999_600, "1.00 M"), (1_820_000, "1.82 M"), (123_400_000, "123 M")] {
+        for (number, text) in
+            [(820, "820"), (9_999, "9,999"), (204_400, "204 k"), (999_600, "1.00 M"), (1_820_000, "1.82 M"), (123_400_000, "123 M")]
+        {
             assert_eq!(tokens(number), text);
         }
         assert_eq!(context(200_000), "200k");
@@ -209,7 +218,10 @@ mod tests {
     #[test]
     fn a_browser_is_known_by_its_agent() {
         assert_eq!(agent("Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0"), "Firefox on Linux");
-        assert_eq!(agent("Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0 Safari/537.36"), "Chrome on macOS");
+        assert_eq!(
+            agent("Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0 Safari/537.36"),
+            "Chrome on macOS"
+        );
         assert_eq!(agent(""), "An unknown browser");
     }
 }

@@ -6,7 +6,11 @@ use contract::Problem;
 use leptos::prelude::*;
 
 /// Shows `part` with the answer, and again with each newer one; meanwhile the older one stays.
-pub fn answer<T>(asked: Resource<Answered<T>>, skeleton: fn() -> AnyView, part: impl Fn(T) -> AnyView + Clone + Send + Sync + 'static) -> AnyView
+pub fn answer<T>(
+    asked: Resource<Answered<T>>,
+    skeleton: fn() -> AnyView,
+    part: impl Fn(T) -> AnyView + Clone + Send + Sync + 'static,
+) -> AnyView
 where
     T: Clone + Send + Sync + 'static,
 {
@@ -14,7 +18,11 @@ where
 }
 
 /// As `answer`, for what a page can do without: a problem is shown in its place and the page's status stays.
-pub fn aside<T>(asked: Resource<Answered<T>>, skeleton: fn() -> AnyView, part: impl Fn(T) -> AnyView + Clone + Send + Sync + 'static) -> AnyView
+pub fn aside<T>(
+    asked: Resource<Answered<T>>,
+    skeleton: fn() -> AnyView,
+    part: impl Fn(T) -> AnyView + Clone + Send + Sync + 'static,
+) -> AnyView
 where
     T: Clone + Send + Sync + 'static,
 {

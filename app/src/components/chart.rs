@@ -102,7 +102,10 @@ fn step(most: i64) -> i64 {
     while power.saturating_mul(10) <= most {
         power = power.saturating_mul(10);
     }
-    [power / 10, power / 5, power / 2, power, power * 2, power * 5].into_iter().find(|step| *step > 0 && most / step < 4).unwrap_or(power * 10)
+    [power / 10, power / 5, power / 2, power, power * 2, power * 5]
+        .into_iter()
+        .find(|step| *step > 0 && most / step < 4)
+        .unwrap_or(power * 10)
 }
 
 /// The chart, `width` pixels wide. It is drawn twice, for a wide place and for a narrow one, so that its labels stay readable on a phone.

@@ -11,7 +11,12 @@ pub fn copy_line(name: &'static str, text: String) -> AnyView {
     let press = move |_| {
         browser::copy(&text);
         copied.set(true);
-        set_timeout(move || { let _ = copied.try_set(false); }, std::time::Duration::from_secs(2));
+        set_timeout(
+            move || {
+                let _ = copied.try_set(false);
+            },
+            std::time::Duration::from_secs(2),
+        );
     };
     view! {
         <div class="copy">

@@ -38,7 +38,10 @@ pub fn wrongs<const N: usize>(all: [Wrong; N]) -> Wrong {
 /// The problem of a form, where it does not belong to a field of it.
 pub fn form_problem(wrong: Wrong, fields: &'static [&'static str]) -> AnyView {
     (move || {
-        wrong.get().filter(|problem| problem.field.as_deref().is_none_or(|field| !fields.contains(&field))).map(|problem| notice::problem(&problem))
+        wrong
+            .get()
+            .filter(|problem| problem.field.as_deref().is_none_or(|field| !fields.contains(&field)))
+            .map(|problem| notice::problem(&problem))
     })
     .into_any()
 }
@@ -181,7 +184,8 @@ pub fn dialog_of(id: String, title: String, body: AnyView) -> AnyView {
 
 /// The button that opens a dialog.
 pub fn opener(dialog: impl Into<String>, class: &'static str, icon_name: Option<&'static str>, label: &'static str) -> AnyView {
-    view! { <button class=class r#type="button" commandfor=dialog.into() command="show-modal">{icon_name.map(icon)}{label}</button> }.into_any()
+    view! { <button class=class r#type="button" commandfor=dialog.into() command="show-modal">{icon_name.map(icon)}{label}</button> }
+        .into_any()
 }
 
 /// The button that closes a dialog and changes nothing.

@@ -61,9 +61,8 @@ fn signed_in(caller: Caller) -> AnyView {
     provide_context(Me(caller.clone()));
     provide_context(MyRuntimes(runtimes));
     let sign_out = ServerAction::<SignOut>::new();
-    let leave = move |class| {
-        press(sign_out, Press { fields: vec![], label: "", name: Some("Sign out".to_owned()), icon: Some("leave"), class })
-    };
+    let leave =
+        move |class| press(sign_out, Press { fields: vec![], label: "", name: Some("Sign out".to_owned()), icon: Some("leave"), class });
     let administers = caller.is_administrator();
     let role = if administers { "Administrator" } else { "Person" };
     view! {

@@ -13,3 +13,6 @@ pub mod runtime_card;
 pub mod start_steps;
 pub mod state;
 pub mod time;
+
+#[cfg(all(test, feature = "ssr"))]
+mod tests;

@@ -10,7 +10,8 @@ use leptos_router::hooks::use_location;
 
 /// A problem within a page: what happened, what to do, and its id for the administrator.
 pub fn problem(problem: &Problem) -> AnyView {
-    let id = (!problem.id.is_empty()).then(|| view! { <p class="tiny faint mono">"problem "{problem.id.clone()}" · give this to your administrator"</p> });
+    let id = (!problem.id.is_empty())
+        .then(|| view! { <p class="tiny faint mono">"problem "{problem.id.clone()}" · give this to your administrator"</p> });
     let remedy = problem.remedy.clone().map(|remedy| view! { <p class="small">{remedy}</p> });
     view! {
         <div class="notice bad" role="alert" data-code=problem.code.as_str()>

@@ -92,7 +92,14 @@ pub fn card(runtime: &RuntimeView, verbs: Verbs) -> AnyView {
     let below = match runtime.phase {
         Phase::Ready => view! { <div class="facts-row">{facts(runtime)}</div> }.into_any(),
         Phase::Failed | Phase::Retrying => runtime.problem.as_ref().map(notice::problem).into_any(),
-        Phase::Stopped | Phase::Pending | Phase::Creating | Phase::Starting | Phase::Waiting | Phase::Stopping | Phase::Deleting | Phase::Deleted => {
+        Phase::Stopped
+        | Phase::Pending
+        | Phase::Creating
+        | Phase::Starting
+        | Phase::Waiting
+        | Phase::Stopping
+        | Phase::Deleting
+        | Phase::Deleted => {
             runtime.progress.clone().map(|progress| view! { <StartLine name=runtime.name.clone() progress=progress /> }).into_any()
         }
     };

@@ -23,7 +23,9 @@ fn expectation(expected_ms: Option<i64>, elapsed_ms: i64) -> String {
     let so_far = words::about(elapsed_ms);
     match expected_ms {
         None => format!("The first start on this machine has no expected time yet. {so_far} so far."),
-        Some(expected) if elapsed_ms <= expected => format!("Usually ready in {} on this machine. {so_far} so far.", words::about(expected)),
+        Some(expected) if elapsed_ms <= expected => {
+            format!("Usually ready in {} on this machine. {so_far} so far.", words::about(expected))
+        }
         Some(expected) => format!("Longer than usual: {so_far} so far, {} is usual on this machine.", words::about(expected)),
     }
 }
@@ -118,7 +120,9 @@ fn text(runtime: &RuntimeView, step: &StepView) -> (&'static str, String) {
         ),
         StartStep::Create => (if done { "Container created" } else { "Creating the container" }, image(&runtime.image)),
         StartStep::Start => (if done { "Container started" } else { "Starting the container" }, String::new()),
-        StartStep::Wait => (if done { "OpenClaw answers" } else { "Waiting for OpenClaw" }, "Loading tools and your conversations".to_owned()),
+        StartStep::Wait => {
+            (if done { "OpenClaw answers" } else { "Waiting for OpenClaw" }, "Loading tools and your conversations".to_owned())
+        }
     }
 }
 

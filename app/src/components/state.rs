@@ -1,13 +1,15 @@
 //! The state of a runtime: text, shape and colour together.
 
-use contract::{Phase, PersonStatus};
+use contract::{PersonStatus, Phase};
 use leptos::prelude::*;
 
 /// A runtime's state.
 pub fn state(phase: Phase) -> AnyView {
     let class = match phase {
         Phase::Ready => "state running",
-        Phase::Pending | Phase::Creating | Phase::Starting | Phase::Waiting | Phase::Stopping | Phase::Deleting | Phase::Retrying => "state starting",
+        Phase::Pending | Phase::Creating | Phase::Starting | Phase::Waiting | Phase::Stopping | Phase::Deleting | Phase::Retrying => {
+            "state starting"
+        }
         Phase::Stopped | Phase::Deleted => "state stopped",
         Phase::Failed => "state failed",
     };

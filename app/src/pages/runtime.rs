@@ -95,7 +95,9 @@ fn hero(runtime: &RuntimeView, verbs: Verbs, stats: Stats) -> AnyView {
         }
         .into_any(),
         (None, Phase::Ready) => usage_now(stats),
-        (None, Phase::Failed) => view! { <p class="muted small">"Your workspace is safe. Nothing runs until you try again."</p> }.into_any(),
+        (None, Phase::Failed) => {
+            view! { <p class="muted small">"Your workspace is safe. Nothing runs until you try again."</p> }.into_any()
+        }
         (None, Phase::Stopped) => view! { <p class="muted small">"Your files and conversations wait in its workspace."</p> }.into_any(),
         (None, _) => ().into_any(),
     };

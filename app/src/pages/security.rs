@@ -23,7 +23,8 @@ pub fn page() -> AnyView {
     let end_others = ServerAction::<EndOtherSessions>::new();
     let password = ServerAction::<ChangePassword>::new();
     let open = Resource::new(move || (end.version().get(), end_others.version().get(), password.version().get()), |_| sessions());
-    let others = press(end_others, Press { fields: vec![], label: "Sign out everywhere else", name: None, icon: None, class: "btn danger" });
+    let others =
+        press(end_others, Press { fields: vec![], label: "Sign out everywhere else", name: None, icon: None, class: "btn danger" });
     view! {
         {top("Security", (), ())}
         <div class="narrow stack">
@@ -62,7 +63,11 @@ fn line(session: &SessionView, end: ServerAction<EndSession>) -> AnyView {
 fn change_password(action: ServerAction<ChangePassword>) -> AnyView {
     let wrong = wrong(action);
     let value = action.value();
-    let done = move || value.with(|value| matches!(value, Some(Ok(())))).then(|| view! { <p class="small ok" role="status">"The password is changed. Your other sessions ended."</p> });
+    let done = move || {
+        value
+            .with(|value| matches!(value, Some(Ok(()))))
+            .then(|| view! { <p class="small ok" role="status">"The password is changed. Your other sessions ended."</p> })
+    };
     view! {
         <section class="card">
             <header><h2>"Password"</h2></header>

@@ -34,7 +34,9 @@ pub fn page() -> AnyView {
 /// The days that the address asks for: 7, 30 or 90.
 pub fn days() -> Memo<u16> {
     let query = use_query_map();
-    Memo::new(move |_| query.with(|query| query.get("days").and_then(|days| days.parse().ok())).filter(|days| [7, 30, 90].contains(days)).unwrap_or(30))
+    Memo::new(move |_| {
+        query.with(|query| query.get("days").and_then(|days| days.parse().ok())).filter(|days| [7, 30, 90].contains(days)).unwrap_or(30)
+    })
 }
 
 /// In whose days the numbers are.

@@ -23,7 +23,8 @@ pub async fn offered_providers() -> Answered<Vec<OfferedProvider>> {
 /// Adds a provider.
 #[server(prefix = "/api/ui", endpoint = "add-provider")]
 pub async fn add_provider(kind: ProviderKind, name: String, base_url: Option<String>, secret: Option<String>) -> Answered<()> {
-    let provider = NewProvider { kind, name: parse::name_or(&name, kind.label()), base_url: parse::some(base_url), secret: parse::some(secret) };
+    let provider =
+        NewProvider { kind, name: parse::name_or(&name, kind.label()), base_url: parse::some(base_url), secret: parse::some(secret) };
     request::ports()?.providers.add_provider(&request::caller()?, provider).await?;
     Ok(())
 }

@@ -3,9 +3,9 @@
 use crate::api::Answered;
 #[cfg(feature = "ssr")]
 use crate::{parse, request};
-use contract::{BudgetView, PersonId, Unit, UsageReport, Window};
 #[cfg(feature = "ssr")]
 use contract::{BudgetChange, Whose};
+use contract::{BudgetView, PersonId, Unit, UsageReport, Window};
 use leptos::prelude::*;
 
 /// The caller's own usage over the last days.

@@ -92,7 +92,12 @@ impl Accounts for Fake {
         if token == "used" {
             return Err(Problem::new(Code::InvitationExpired, "This invitation is too old.").remedy("Ask for a new one."));
         }
-        Ok(Welcome { email: Some("new@acme.example".to_owned()), role: Role::Person, invited_by: Some("Mira Okafor".to_owned()), expires_at: ago(-4_000) })
+        Ok(Welcome {
+            email: Some("new@acme.example".to_owned()),
+            role: Role::Person,
+            invited_by: Some("Mira Okafor".to_owned()),
+            expires_at: ago(-4_000),
+        })
     }
     async fn accept_invitation(&self, _: &str, _: &str, _: &str, _: &str) -> Answer<NewSession> {
         session("new")
@@ -164,7 +169,11 @@ impl Runtimes for Fake {
         if self.find(caller, runtime)?.phase == Phase::Stopped {
             return Ok(vec![]);
         }
-        let lines = ["gateway: listening on :18789", "plugins: 6 loaded (exec, files, web, schedule, memory, canvas)", "models: clawloops/claude-sonnet (primary)"];
+        let lines = [
+            "gateway: listening on :18789",
+            "plugins: 6 loaded (exec, files, web, schedule, memory, canvas)",
+            "models: clawloops/claude-sonnet (primary)",
+        ];
         Ok(lines.iter().zip(4..).map(|(line, second)| format!("2026-11-22T08:12:{second:02}Z {line}")).collect())
     }
     async fn everyones(&self, caller: &Caller) -> Answer<Vec<RuntimeView>> {
@@ -190,7 +199,16 @@ impl Models for Fake {
         let number = 404 + state.keys.len() as u128;
         let expires_at = days.map(|days| ago(-1_440 * i64::from(days)));
         let hint = "cl_live_Zt5k…".to_owned();
-        let key = KeyView { key_id: KeyId(id(number)), name: name.to_owned(), runtime_id: None, hint, created_at: ago(0), last_used_at: None, expires_at, revoked_at: None };
+        let key = KeyView {
+            key_id: KeyId(id(number)),
+            name: name.to_owned(),
+            runtime_id: None,
+            hint,
+            created_at: ago(0),
+            last_used_at: None,
+            expires_at,
+            revoked_at: None,
+        };
         state.keys.insert(0, key.clone());
         Ok(NewKey { key, secret: "cl_live_Zt5kPq81_8mVh2cJ0vY4nW7sXeR3tL6bDq9aGfK1u".to_owned() })
     }
@@ -278,7 +296,10 @@ impl Admin for Fake {
             created_at: ago(1_400),
             expires_at: ago(minutes),
         };
-        Ok(vec![view(700, "noor@acme.example", InvitationStatus::Pending, -2_880), view(701, "late@acme.example", InvitationStatus::Expired, 400)])
+        Ok(vec![
+            view(700, "noor@acme.example", InvitationStatus::Pending, -2_880),
+            view(701, "late@acme.example", InvitationStatus::Expired, 400),
+        ])
     }
     async fn invite(&self, caller: &Caller, email: &str, role: Role, hours: u16) -> Answer<NewInvitation> {
         if !email.contains('@') {
@@ -293,7 +314,10 @@ impl Admin for Fake {
             created_at: ago(0),
             expires_at: ago(-60 * i64::from(hours)),
         };
-        Ok(NewInvitation { invitation, link: "http://clawloops.localhost:3000/invitation/8mVh2cJ0vY4nW7sXeR3tL6bDq9aGfK1uZt5kPq81QdE".to_owned() })
+        Ok(NewInvitation {
+            invitation,
+            link: "http://clawloops.localhost:3000/invitation/8mVh2cJ0vY4nW7sXeR3tL6bDq9aGfK1uZt5kPq81QdE".to_owned(),
+        })
     }
     async fn revoke_invitation(&self, _: &Caller, _: InvitationId) -> Answer<()> {
         Ok(())
@@ -321,7 +345,9 @@ impl Providers for Fake {
     async fn add_provider(&self, caller: &Caller, provider: NewProvider) -> Answer<ProviderView> {
         only_administrators(caller)?;
         if provider.secret.as_deref() == Some("wrong") {
-            return Err(Problem::new(Code::UpstreamFailed, "OpenAI refused the key.").remedy("Check that it was copied whole.").field("secret"));
+            return Err(Problem::new(Code::UpstreamFailed, "OpenAI refused the key.")
+                .remedy("Check that it was copied whole.")
+                .field("secret"));
         }
         sample::providers().into_iter().next().ok_or_else(|| Problem::new(Code::Internal, "no provider"))
     }
@@ -364,7 +390,11 @@ fn changed(model_id: ModelId, provider_id: ProviderId, change: ModelChange) -> M
         name: change.name,
         description: change.description,
         provider_id,
-        provider: sample::providers().into_iter().find(|provider| provider.provider_id == provider_id).map(|provider| provider.name).unwrap_or_default(),
+        provider: sample::providers()
+            .into_iter()
+            .find(|provider| provider.provider_id == provider_id)
+            .map(|provider| provider.name)
+            .unwrap_or_default(),
         upstream: change.upstream,
         context_tokens: change.context_tokens,
         output_tokens: change.output_tokens,

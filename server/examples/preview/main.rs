@@ -47,10 +47,13 @@ async fn main() -> anyhow::Result<()> {
     let router = Router::new()
         .route("/events", get(events))
         .route("/open/{id}", get(opened))
-        .route("/pkg/clawloops.css", get({
-            let root = root.clone();
-            move || style(root.clone())
-        }))
+        .route(
+            "/pkg/clawloops.css",
+            get({
+                let root = root.clone();
+                move || style(root.clone())
+            }),
+        )
         .leptos_routes_with_context(&options, generate_route_list(App), contexts, shell)
         .fallback(files)
         .with_state(options);
@@ -89,7 +92,12 @@ async fn style(root: PathBuf) -> Response {
 }
 
 /// Files of `public` and of the script's build; the app's own page for everything else.
-async fn file_or_page(request: Request<Body>, options: LeptosOptions, contexts: impl Fn() + Clone + Send + Sync + 'static, root: PathBuf) -> Response {
+async fn file_or_page(
+    request: Request<Body>,
+    options: LeptosOptions,
+    contexts: impl Fn() + Clone + Send + Sync + 'static,
+    root: PathBuf,
+) -> Response {
     let (parts, body) = request.into_parts();
     for folder in ["public", "target/site"] {
         let asked = Request::from_parts(parts.clone(), Body::empty());
@@ -112,5 +120,7 @@ async fn events() -> impl IntoResponse {
 
 /// What stands in for OpenClaw's own page.
 async fn opened(Path(id): Path<String>) -> Html<String> {
-    Html(format!("<body style='font:15px sans-serif;display:grid;place-items:center;height:95vh;color:#777'>OpenClaw's own page stands here ({id})</body>"))
+    Html(format!(
+        "<body style='font:15px sans-serif;display:grid;place-items:center;height:95vh;color:#777'>OpenClaw's own page stands here ({id})</body>"
+    ))
 }

@@ -125,7 +125,11 @@ pub fn models() -> Vec<ModelView> {
         .map(|((name, provider, provider_id, upstream, context_tokens, price, published), number)| ModelView {
             model_id: ModelId(id(number)),
             name: name.to_owned(),
-            description: if name == "demo" { "Answers with a fixed text. Add a provider for real answers.".to_owned() } else { String::new() },
+            description: if name == "demo" {
+                "Answers with a fixed text. Add a provider for real answers.".to_owned()
+            } else {
+                String::new()
+            },
             provider_id: ProviderId(id(300 + provider_id)),
             provider: provider.to_owned(),
             upstream: upstream.to_owned(),
@@ -256,8 +260,10 @@ pub fn audit() -> Vec<AuditEntry> {
 }
 
 pub fn overview() -> Overview {
-    let part = |name: &str, detail: &str, problem: Option<Problem>| PartHealth { name: name.to_owned(), detail: detail.to_owned(), problem };
-    let slow = Problem::new(Code::Unavailable, "LiteLLM does not answer at 127.0.0.1:4100.").remedy("It is being started again. Look at the log if it stays.");
+    let part =
+        |name: &str, detail: &str, problem: Option<Problem>| PartHealth { name: name.to_owned(), detail: detail.to_owned(), problem };
+    let slow = Problem::new(Code::Unavailable, "LiteLLM does not answer at 127.0.0.1:4100.")
+        .remedy("It is being started again. Look at the log if it stays.");
     Overview {
         people: 5,
         invitations: 1,

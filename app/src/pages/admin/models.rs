@@ -14,7 +14,8 @@ use crate::{
     },
     live::Live,
     server_fns::providers::{
-        AddModel, AddProvider, ChangeModel, DefaultModel, PublishModel, RemoveModel, RemoveProvider, all_models, offered_providers, providers,
+        AddModel, AddProvider, ChangeModel, DefaultModel, PublishModel, RemoveModel, RemoveProvider, all_models, offered_providers,
+        providers,
     },
     words,
 };

@@ -122,7 +122,8 @@ fn health(parts: &[PartHealth]) -> AnyView {
             None => ("dot ok", view! { <div class="tiny faint">{part.detail.clone()}</div> }.into_any()),
             Some(problem) => (
                 "dot bad",
-                view! { <div class="tiny wrong">{problem.message.clone()}</div><div class="tiny muted">{problem.remedy.clone()}</div> }.into_any(),
+                view! { <div class="tiny wrong">{problem.message.clone()}</div><div class="tiny muted">{problem.remedy.clone()}</div> }
+                    .into_any(),
             ),
         };
         let word = if part.problem.is_none() { "fine" } else { "not well" };

@@ -85,8 +85,13 @@ fn invite_dialog(invite: ServerAction<Invite>) -> AnyView {
     dialog("invite", "Invite a person", body.into_any())
 }
 
-fn invitation_card(invitations: &[InvitationView], renew: ServerAction<RenewInvitation>, revoke: ServerAction<RevokeInvitation>) -> AnyView {
-    let open: Vec<&InvitationView> = invitations.iter().filter(|one| matches!(one.status, InvitationStatus::Pending | InvitationStatus::Expired)).collect();
+fn invitation_card(
+    invitations: &[InvitationView],
+    renew: ServerAction<RenewInvitation>,
+    revoke: ServerAction<RevokeInvitation>,
+) -> AnyView {
+    let open: Vec<&InvitationView> =
+        invitations.iter().filter(|one| matches!(one.status, InvitationStatus::Pending | InvitationStatus::Expired)).collect();
     if open.is_empty() {
         return ().into_any();
     }

@@ -4,7 +4,7 @@ use crate::{
     components::{
         answer::{answer, card_skeleton, list_skeleton, page_skeleton},
         face::face,
-        form::{Field, Press, close_when_done, dialog, cancel, form_problem, opener, press, submit, wrong, wrongs},
+        form::{Field, Press, cancel, close_when_done, dialog, form_problem, opener, press, submit, wrong, wrongs},
         frame::top,
         icon::icon,
         limit, notice,
@@ -29,7 +29,8 @@ use leptos_router::{components::A, hooks::use_params_map};
 /// The page of one person.
 pub fn page() -> AnyView {
     let params = use_params_map();
-    let id = Memo::new(move |_| params.with(|params| params.get("id").and_then(|id| id.parse().ok())).unwrap_or(PersonId(Default::default())));
+    let id =
+        Memo::new(move |_| params.with(|params| params.get("id").and_then(|id| id.parse().ok())).unwrap_or(PersonId(Default::default())));
     let live = Live::here();
     let status = ServerAction::<SetStatus>::new();
     let sign_out = ServerAction::<SignOutEverywhere>::new();
@@ -92,9 +93,10 @@ fn head(person: &PersonView, status: ServerAction<SetStatus>, sign_out: ServerAc
             }
             .into_any()
         }
-        PersonStatus::Disabled => {
-            press(status, Press { fields: vec![id(), ("status", "active".to_owned())], label: "Enable", name: None, icon: None, class: "btn primary" })
-        }
+        PersonStatus::Disabled => press(
+            status,
+            Press { fields: vec![id(), ("status", "active".to_owned())], label: "Enable", name: None, icon: None, class: "btn primary" },
+        ),
     };
     view! {
         <section class="card">
@@ -134,7 +136,11 @@ fn limit_list(limits: &[BudgetView], person_id: PersonId, set: ServerAction<SetL
     let parts = limits.iter().map(|limit| {
         let amount = words::amount(limit.unit, limit.amount);
         let from = if limit.personal { "set for this person" } else { "everyone's" };
-        let fields = vec![("person_id", person_id.to_string()), ("window", window_word(limit.window).to_owned()), ("unit", unit_word(limit.unit).to_owned())];
+        let fields = vec![
+            ("person_id", person_id.to_string()),
+            ("window", window_word(limit.window).to_owned()),
+            ("unit", unit_word(limit.unit).to_owned()),
+        ];
         let name = Some(format!("Remove the limit of {amount} {}", words::per(limit.window)));
         let remove = limit.personal.then(|| press(set, Press { fields, label: "Remove", name, icon: None, class: "btn quiet" }));
         view! {

@@ -24,7 +24,11 @@ pub fn page() -> AnyView {
     close_when_done(set);
     let asked = Resource::new(move || (days.get(), live.usage.get()), |(days, _)| everyones_usage(days));
     let value = set.value();
-    let done = move || value.with(|value| matches!(value, Some(Ok(())))).then(|| notice::info("Everyone's limit is set. A limit set for one person goes before it."));
+    let done = move || {
+        value
+            .with(|value| matches!(value, Some(Ok(()))))
+            .then(|| notice::info("Everyone's limit is set. A limit set for one person goes before it."))
+    };
     let verbs = view! { {opener("everyones-limit", "btn", Some("money"), "Everyone's limit")}{spans("/admin/usage", days)} };
     view! {
         {top("Everyone's usage", zone(), verbs)}
@@ -46,7 +50,8 @@ fn whole(report: &UsageReport) -> AnyView {
         let name = line.person_id.map_or_else(|| line.name.clone().into_any(), |id| linked(&line.name, routes::person(id)));
         row(name, line)
     });
-    view! { {figures(report)}{columns(report)}{table("By person", "Person", people.collect_view().into_any())}{by_model(report)} }.into_any()
+    view! { {figures(report)}{columns(report)}{table("By person", "Person", people.collect_view().into_any())}{by_model(report)} }
+        .into_any()
 }
 
 fn limit_dialog(set: ServerAction<SetLimit>) -> AnyView {

@@ -1,0 +1,73 @@
+//! Fragments as the server renders them.
+
+use super::{code, limit, notice, start_steps::StartLine, state};
+use contract::{BudgetId, BudgetView, Code, Phase, Problem, Progress, Unit, Window};
+use leptos::prelude::*;
+use time::macros::datetime;
+
+/// A fragment's HTML, without the marks that hydration needs.
+fn html(part: impl FnOnce() -> AnyView) -> String {
+    let html = Owner::new().with(|| part().to_html());
+    let mut clean = String::new();
+    let mut rest = html.as_str();
+    while let Some((before, after)) = rest.split_once("<!") {
+        clean.push_str(before);
+        rest = after.split_once('>').map_or("", |(_, rest)| rest);
+    }
+    clean.push_str(rest);
+    clean
+}
+
+fn limit_of(amount: i64, settled: i64, reserved: i64) -> BudgetView {
+    BudgetView {
+        budget_id: BudgetId(Default::default()),
+        personal: true,
+        window: Window::Month,
+        unit: Unit::Money,
+        amount,
+        settled,
+        reserved,
+        resets_at: None,
+    }
+}
+
+#[test]
+fn a_state_is_text_and_shape() {
+    insta::assert_snapshot!(html(|| state::state(Phase::Ready)), @r#"<span class="state running">Running</span>"#);
+    insta::assert_snapshot!(html(|| state::state(Phase::Waiting)), @r#"<span class="state starting">Starting</span>"#);
+    insta::assert_snapshot!(html(|| state::state(Phase::Failed)), @r#"<span class="state failed">Stopped working</span>"#);
+}
+
+#[test]
+fn a_meter_has_two_parts_and_a_tone() {
+    insta::assert_snapshot!(html(|| limit::meter(&limit_of(20_000_000, 11_800_000, 800_000))), @r#"<div role="img" aria-label="59 % used, 4 % in progress" class="meter ok" style="--v:59%;--r:4%;"></div>"#);
+    assert!(html(|| limit::meter(&limit_of(100, 85, 0))).contains("meter warn"));
+    assert!(html(|| limit::meter(&limit_of(100, 90, 6))).contains("meter bad"));
+    assert!(html(|| limit::inside(&limit_of(100, 90, 10))).contains("used up"));
+}
+
+#[test]
+fn a_problem_says_what_to_do_and_its_id() {
+    let told = Problem { id: "01JD8Q7F4M".to_owned(), ..Problem::new(Code::Conflict, "It runs <already>.").remedy("Stop it first.") };
+    let html = html(|| notice::problem(&told));
+    for part in [r#"role="alert""#, r#"data-code="CONFLICT""#, "It runs &lt;already&gt;.", "Stop it first.", "problem 01JD8Q7F4M"] {
+        assert!(html.contains(part), "{part} is not in {html}");
+    }
+}
+
+#[test]
+fn a_start_says_how_long_it_takes() {
+    let progress = Progress { began_at: datetime!(2026-11-22 08:12 UTC), elapsed_ms: 5_000, expected_ms: Some(10_000), steps: vec![] };
+    let html = html(|| view! { <StartLine name="research".to_owned() progress=progress /> }.into_any());
+    for part in [r#"aria-valuenow="45""#, "--v:45%", "Usually ready in 10 s on this machine. 5 s so far.", "Starting research"] {
+        assert!(html.contains(part), "{part} is not in {html}");
+    }
+}
+
+#[test]
+fn a_secret_stands_whole_and_can_be_copied() {
+    let html = html(|| code::secret("key", "cl_live_abc_def".to_owned(), "Shown once."));
+    for part in ["<code>cl_live_abc_def</code>", r#"aria-label="Copy key""#, "Shown once."] {
+        assert!(html.contains(part), "{part} is not in {html}");
+    }
+}
