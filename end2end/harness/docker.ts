@@ -1,5 +1,6 @@
 // What the engine holds of one installation, found by its labels. Nothing here touches what another installation made.
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 
 /** Names the installation on everything that it makes. */
 export const INSTANCE_LABEL = 'org.clawloops.instance';
@@ -34,6 +35,16 @@ export function clear(instance: string): void {
   for (const name of held(instance, 'container')) docker('rm', '--force', '--volumes', name);
   for (const name of held(instance, 'network')) docker('network', 'rm', name);
   for (const name of held(instance, 'volume')) docker('volume', 'rm', '--force', name);
+  clearWalls(instance);
+}
+
+/** Removes the firewall rules of this installation, which outlive the server as its runtimes do. */
+function clearWalls(instance: string): void {
+  const mark = createHash('sha256').update(instance).digest('hex').slice(0, 4);
+  const chain = `CLAWLOOPS-${mark}`;
+  for (const program of ['iptables', 'ip6tables']) {
+    for (const rule of [['-D', 'INPUT', '-i', `cl${mark}+`, '-j', chain], ['-F', chain], ['-X', chain]]) spawnSync(program, ['-w', ...rule]);
+  }
 }
 
 /** The environment of the one container of a runtime, as its agent could read it. */

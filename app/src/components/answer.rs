@@ -54,6 +54,12 @@ where
     .into_any()
 }
 
+/// Loads the page anew every two seconds while something moves, where there is no script to do better.
+pub fn reload_without_script(moving: bool) -> AnyView {
+    // As text: an element that a script puts into `noscript` takes effect, and the page would load anew under the person's hands.
+    moving.then(|| view! { <noscript inner_html=r#"<meta http-equiv="refresh" content="2">"#></noscript> }).into_any()
+}
+
 /// Bars of the height of a card with a few lines.
 pub fn card_skeleton() -> AnyView {
     view! { <div class="card skeleton" aria-hidden="true"><div class="body stack"><i></i><i></i><i></i></div></div> }.into_any()

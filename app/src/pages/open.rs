@@ -3,7 +3,7 @@
 use super::runtime::{named, watched};
 use crate::{
     components::{
-        answer::{answer, page_skeleton},
+        answer::{answer, page_skeleton, reload_without_script},
         form::form_problem,
         icon::{icon, sized},
         notice,
@@ -84,7 +84,7 @@ fn inside(runtime: &RuntimeView, verbs: Verbs) -> AnyView {
         Phase::Pending | Phase::Creating | Phase::Starting | Phase::Waiting | Phase::Retrying | Phase::Ready => "It opens here by itself.",
     };
     view! {
-        {moving.then(|| view! { <noscript><meta http-equiv="refresh" content="2" /></noscript> })}
+        {reload_without_script(moving)}
         <div class="waiting">
             <section class="card">
                 <div class="body stack">

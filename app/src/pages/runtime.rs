@@ -3,7 +3,7 @@
 use crate::{
     browser,
     components::{
-        answer::{answer, aside, list_skeleton, no_skeleton, page_skeleton},
+        answer::{answer, aside, list_skeleton, no_skeleton, page_skeleton, reload_without_script},
         form::{cancel, dialog, form_problem, opener, submit, wrong, wrongs},
         frame::top,
         icon::icon,
@@ -75,7 +75,7 @@ fn whole(runtime: &RuntimeView, verbs: Verbs, delete: ServerAction<DeleteRuntime
     let title = if runtime.progress.is_some() { format!("Starting {}", runtime.name) } else { runtime.name.clone() };
     view! {
         {top(title, (), view! { <A href=routes::RUNTIMES attr:class="btn quiet">{icon("back")}"All runtimes"</A> })}
-        {moving.then(|| view! { <noscript><meta http-equiv="refresh" content="2" /></noscript> })}
+        {reload_without_script(moving)}
         <div class="split">
             <div class="stack">
                 {hero(runtime, verbs, stats)}
