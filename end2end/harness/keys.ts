@@ -10,7 +10,7 @@ export async function makeKey(page: Page, name: string): Promise<string> {
   const dialog = page.getByRole('dialog', { name: 'New key' });
   await dialog.getByRole('textbox', { name: 'Name' }).fill(name);
   await dialog.getByRole('button', { name: 'Make the key' }).click();
-  return page.getByRole('region', { name: 'New key' }).getByText(/^cl_live_\w+$/).innerText();
+  return page.getByRole('region', { name: 'New key' }).getByText(/^cl_live_[\w-]+$/).innerText();
 }
 
 /** Revokes a key by its name. */

@@ -95,7 +95,10 @@ export async function signIn(page: Page, who: Person, password = who.password): 
   await page.getByRole('button', { name: 'Sign in', exact: true }).click();
 }
 
+/** Whether script is on in this page's browser. */
+export const hasScript = (page: Page) => !withoutScript.has(page.context());
+
 /** Waits until the script has taken the page over, where script is on: a press before that is an ordinary form's. */
 export async function settled(page: Page): Promise<void> {
-  if (!withoutScript.has(page.context())) await page.locator('html[data-alive]').waitFor({ state: 'attached' });
+  if (hasScript(page)) await page.locator('html[data-alive]').waitFor({ state: 'attached' });
 }

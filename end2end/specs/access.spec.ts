@@ -116,6 +116,7 @@ test.describe.serial('a runtime and those who may not enter it', () => {
   let host: string;
 
   test.beforeAll(async ({ browser }) => {
+    test.setTimeout(240_000);
     sana = await pageOf(browser, SANA);
     wei = await pageOf(browser, WEI);
     ({ id, origin } = await created(sana, 'locked'));
@@ -125,6 +126,7 @@ test.describe.serial('a runtime and those who may not enter it', () => {
   });
 
   test.afterAll(async () => {
+    test.setTimeout(120_000);
     if (id) await deleted(sana, id, 'wipe');
     await sana?.context().close();
     await wei?.context().close();

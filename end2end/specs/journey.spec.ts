@@ -96,6 +96,17 @@ test('5: it fills the window and comes back', async () => {
   await expect.poll(async () => (await ada.locator('iframe').boundingBox())?.height ?? 0).toBe(narrow!.height);
 });
 
+test('6: the administrator sees that each part is well', async () => {
+  for (const part of ['Docker', 'PostgreSQL', 'LiteLLM']) {
+    const line = mira.getByRole('listitem').filter({ hasText: part });
+    // LiteLLM takes longer to come up than the pages do.
+    await expect(async () => {
+      await mira.goto('/admin');
+      await expect(line.getByRole('img', { name: 'fine', exact: true }).first()).toBeVisible({ timeout: 1_000 });
+    }).toPass({ timeout: 120_000 });
+  }
+});
+
 test('6: a message reaches the model through the proxy, and the answer appears', async () => {
   await say(ada, 'Good morning from Ada');
   await answered(ada, DEMO_ANSWER, 1);
