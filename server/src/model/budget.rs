@@ -241,7 +241,8 @@ pub(super) async fn watch(service: Arc<Service>, stop: CancellationToken) {
             () = stop.cancelled() => return,
         };
         match change {
-            Ok(Change::Keys { .. } | Change::PersonClosed { .. } | Change::Runtime { .. } | Change::Anything) | Err(RecvError::Lagged(_)) => {
+            Ok(Change::Keys { .. } | Change::PersonClosed { .. } | Change::Runtime { .. } | Change::Anything)
+            | Err(RecvError::Lagged(_)) => {
                 if let Err(error) = cut_dead_keys(&service).await {
                     tracing::warn!(error = %crate::error::chain(&error), "keys of calls in progress could not be looked at");
                 }
