@@ -243,11 +243,12 @@ test('10: disabled, the person is closed out everywhere at once', async () => {
   key = await makeKey(page, 'second');
   await page.goto('/usage');
   expect((await curl('/v1/models', '--header', `Authorization: Bearer ${key}`)).status).toBe(200);
-  // A fresh look at OpenClaw, so that its WebSocket is one that this test has seen open.
-  const opened = ada.waitForEvent('websocket', (socket) => socket.url().includes(new URL(runtime.origin).host));
-  await ada.reload();
+  // OpenClaw in a window of its own: no script of the dashboard is there to leave the page, so it is the server that cuts its WebSocket.
+  const alone = await home.newPage();
+  const opened = alone.waitForEvent('websocket', (socket) => socket.url().includes(new URL(runtime.origin).host));
+  await alone.goto(runtime.origin);
   const socket = await opened;
-  await chatReady(ada);
+  await expect(alone.getByText('Connected', { exact: true })).toBeAttached({ timeout: 60_000 });
   expect(socket.isClosed()).toBe(false);
 
   await personPage(mira, ADA);
@@ -257,10 +258,9 @@ test('10: disabled, the person is closed out everywhere at once', async () => {
 
   await cut;
   await expect.poll(async () => (await curl('/v1/models', '--header', `Authorization: Bearer ${key}`)).status, { timeout: AT_ONCE_MS }).toBe(401);
-  // An open page leaves by itself.
+  // Open pages leave by themselves, the one with the frame too.
   await expect(page).toHaveURL(/\/sign-in/, { timeout: AT_ONCE_MS });
-  await ada.goto('/');
-  await expect(ada).toHaveURL(/\/sign-in/);
+  await expect(ada).toHaveURL(/\/sign-in/, { timeout: AT_ONCE_MS });
   const host = new URL(runtime.origin).hostname;
   const cookie = (await home.cookies(runtime.origin)).map((one) => `${one.name}=${one.value}`).join('; ');
   expect((await ask('/', { host, headers: { accept: 'application/json', cookie } })).status).toBe(401);
@@ -268,6 +268,7 @@ test('10: disabled, the person is closed out everywhere at once', async () => {
   await signIn(ada, ADA);
   await expect(ada.getByRole('alert')).toContainText('Your account is disabled.');
   await page.close();
+  await alone.close();
 });
 
 test('9: deleting asks whether to keep the workspace: kept, it is found again; wiped, nothing is left', async () => {

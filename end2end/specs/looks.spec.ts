@@ -19,7 +19,6 @@ const LOOKS = [
   { name: 'phone-dark', size: PHONE, scheme: 'dark' },
 ] as const;
 
-test.describe.configure({ mode: 'serial' });
 test.setTimeout(240_000);
 
 let out: BrowserContext;
