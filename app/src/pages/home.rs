@@ -50,7 +50,7 @@ pub fn page() -> AnyView {
                     }
                     view! {
                         <section class="card">
-                            <header><h2>"Cost by day"</h2><span class="grow"></span>{legend(&usage)}</header>
+                            <header><h2>{chart::title(&usage)}</h2><span class="grow"></span>{legend(&usage)}</header>
                             <div class="body">{chart::by_day(&usage, 640.0)}</div>
                         </section>
                     }

@@ -102,7 +102,7 @@ pub fn table(title: &'static str, first: &'static str, rows: AnyView) -> AnyView
     view! {
         <section class="card flush">
             <header><h2>{title}</h2></header>
-            <div class="body scroll">
+            <div class="body scroll" tabindex="0" role="region" aria-label=title>
                 <table>
                     <thead><tr>
                         <th>{first}</th><th class="right">"Calls"</th><th class="right">"Refused"</th>

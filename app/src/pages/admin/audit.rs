@@ -27,7 +27,7 @@ pub fn page() -> AnyView {
     let entries = Resource::new(move || (before.get(), live.people.get()), |(before, _)| audit(before));
     view! {
         {top("Audit", view! { <p class="muted small">"Who did what, to whom or what. Nothing is ever taken out."</p> }, ())}
-        <section class="card flush"><div class="body scroll">{answer(entries, list_skeleton, |entries| table(&entries))}</div></section>
+        <section class="card flush"><div class="body scroll" tabindex="0" role="region" aria-label="Entries">{answer(entries, list_skeleton, |entries| table(&entries))}</div></section>
     }
     .into_any()
 }

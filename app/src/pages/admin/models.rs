@@ -198,7 +198,7 @@ fn model_table(models: &[ModelView], deeds: Deeds) -> AnyView {
     }
     let rows = models.iter().map(|model| {
         let id = || ("model_id", model.model_id.to_string());
-        let (label, name) = if model.published { ("Take off", "Take {} off the offer") } else { ("Publish", "Publish {}") };
+        let (label, name) = if model.published { ("Take off", "Take off {}") } else { ("Publish", "Publish {}") };
         let publish = Press {
             fields: vec![id(), ("published", (!model.published).to_string())],
             label,
@@ -206,7 +206,7 @@ fn model_table(models: &[ModelView], deeds: Deeds) -> AnyView {
             icon: None,
             class: "btn quiet",
         };
-        let default = Press { fields: vec![id()], label: "Make default", name: Some(format!("Make {} the default", model.name)), icon: None, class: "btn quiet" };
+        let default = Press { fields: vec![id()], label: "Make default", name: Some(format!("Make default: {}", model.name)), icon: None, class: "btn quiet" };
         let may_default = !model.is_default && model.published && model.price.is_some();
         view! {
             <tr>
