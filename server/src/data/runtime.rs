@@ -325,7 +325,8 @@ pub async fn steps(connection: &mut Connection, runtime_ids: &[RuntimeId]) -> Re
     Ok(steps.fetch_all(connection).await?)
 }
 
-/// Ends the steps before this one and begins it, if the wish is still the same. The first step forgets those of an earlier try.
+/// Ends the steps before this one and begins it, if the wish is still the same. What an earlier try had reached from here on is forgotten; a try
+/// that makes the place anew forgets all.
 pub async fn begin_step(
     connection: &mut Connection,
     runtime_id: RuntimeId,
@@ -335,6 +336,17 @@ pub async fn begin_step(
 ) -> Result<()> {
     if step == StartStep::Place {
         sqlx::query!("delete from runtime_step where runtime_id = $1", runtime_id.0).execute(&mut *connection).await?;
+    } else {
+        // This step stays if it was cut off half-way: then it goes on.
+        sqlx::query!(
+            "delete from runtime_step
+              where runtime_id = $1 and (step <> $2 or ended_at is not null)
+                and array_position(array['place', 'create', 'start', 'wait'], step) >= array_position(array['place', 'create', 'start', 'wait'], $2::text)",
+            runtime_id.0,
+            step as StartStep
+        )
+        .execute(&mut *connection)
+        .await?;
     }
     end_steps(connection, runtime_id, step, now).await?;
     sqlx::query!(
