@@ -20,7 +20,7 @@ use crate::{
 };
 use contract::{Phase, RuntimeId, RuntimeView};
 use leptos::{form::ActionForm, prelude::*};
-use leptos_router::{components::A, hooks::use_params_map};
+use leptos_router::hooks::use_params_map;
 use std::time::Duration;
 
 /// The runtime that the address names; one that cannot be is nobody's.
@@ -74,7 +74,7 @@ fn whole(runtime: &RuntimeView, verbs: Verbs, delete: ServerAction<DeleteRuntime
     let moving = runtime.phase.is_moving();
     let title = if runtime.progress.is_some() { format!("Starting {}", runtime.name) } else { runtime.name.clone() };
     view! {
-        {top(title, (), view! { <A href=routes::RUNTIMES attr:class="btn quiet">{icon("back")}"All runtimes"</A> })}
+        {top(title, (), view! { <a href=routes::RUNTIMES class="btn quiet">{icon("back")}"All runtimes"</a> })}
         {reload_without_script(moving)}
         <div class="split">
             <div class="stack">

@@ -13,7 +13,7 @@ use crate::{
 };
 use contract::{Micros, UsageLine, UsageReport};
 use leptos::prelude::*;
-use leptos_router::{components::A, hooks::use_query_map};
+use leptos_router::hooks::use_query_map;
 
 /// The page of one's usage.
 pub fn page() -> AnyView {
@@ -136,5 +136,5 @@ pub fn row(first: AnyView, line: &UsageLine) -> AnyView {
 /// A name that leads to a page.
 pub fn linked(name: &str, href: String) -> AnyView {
     let name = name.to_owned();
-    view! { <A href=href>{name}</A> }.into_any()
+    view! { <a href=href>{name}</a> }.into_any()
 }

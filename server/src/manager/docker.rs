@@ -326,6 +326,10 @@ impl Engine for DockerEngine {
         self.firewall.hold().await
     }
 
+    async fn lift_walls(&self) -> Result<()> {
+        self.firewall.lift().await
+    }
+
     async fn events(&self) -> Result<BoxStream<'static, EngineEvent>> {
         let mut filters = self.ours();
         filters.insert("type".to_owned(), vec!["container".to_owned()]);

@@ -347,6 +347,10 @@ impl Engine for FakeEngine {
         if self.state().misery.no_walls { Err(no_walls()) } else { Ok(()) }
     }
 
+    async fn lift_walls(&self) -> Result<()> {
+        self.answer().await
+    }
+
     async fn events(&self) -> Result<BoxStream<'static, EngineEvent>> {
         self.answer().await?;
         let events = tokio_stream::wrappers::BroadcastStream::new(self.events.subscribe());

@@ -111,6 +111,8 @@ pub trait Engine: Send + Sync {
     async fn logs(&self, runtime_id: RuntimeId, lines: usize) -> Result<Vec<String>>;
     /// Whether the rules that hold all runtimes stand; puts them back when they do not.
     async fn hold_walls(&self) -> Result<()>;
+    /// Takes those rules away: for when no runtime is left behind them.
+    async fn lift_walls(&self) -> Result<()>;
     /// What happens to containers of this installation. Ends when the engine goes away; may miss some.
     async fn events(&self) -> Result<BoxStream<'static, EngineEvent>>;
 }

@@ -162,7 +162,17 @@ impl Orchestrator {
         if tokio::time::timeout(LAST_STEPS, tasks.wait()).await.is_err() {
             tracing::info!("a step was cut off; the next run finds it");
         }
+        self.leave_nothing().await;
         drop(lead.yield_up().await);
+    }
+
+    /// Where no runtime is left, the host's firewall is left as it was found.
+    async fn leave_nothing(&self) {
+        if self.engine.survey().await.is_ok_and(|world| world.is_empty())
+            && let Err(error) = self.engine.lift_walls().await
+        {
+            tracing::warn!(error = %chain(&error), "the firewall rules could not be taken away");
+        }
     }
 
     /// Looks at everything once: tidies what has no row, holds walls and doors, and answers which runtimes are not as they should be.

@@ -24,7 +24,7 @@ use crate::{
 };
 use contract::{BudgetView, PersonId, PersonStatus, PersonView, Role, RuntimeView, Unit, Window};
 use leptos::{form::ActionForm, prelude::*};
-use leptos_router::{components::A, hooks::use_params_map};
+use leptos_router::hooks::use_params_map;
 
 /// The page of one person.
 pub fn page() -> AnyView {
@@ -46,7 +46,7 @@ pub fn page() -> AnyView {
     view! {
         {form_problem(wrongs([wrong(status), wrong(sign_out), wrong(set_limit), verbs.wrong()]), &[])}
         {answer(found, page_skeleton, move |person| view! {
-            {top(person.name.clone(), (), view! { <A href=routes::ADMIN_PEOPLE attr:class="btn quiet">{icon("back")}"All people"</A> })}
+            {top(person.name.clone(), (), view! { <a href=routes::ADMIN_PEOPLE class="btn quiet">{icon("back")}"All people"</a> })}
             <div class="split">
                 <div class="stack">
                     {head(&person, status, sign_out)}
