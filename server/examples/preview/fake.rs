@@ -163,7 +163,7 @@ impl Runtimes for Fake {
     }
     async fn stats(&self, caller: &Caller, runtime: RuntimeId) -> Answer<Option<RuntimeStats>> {
         let ready = self.find(caller, runtime)?.phase == Phase::Ready;
-        Ok(ready.then(|| RuntimeStats { memory_bytes: 1_180_000_000, memory_limit_bytes: 2 * GIB, cpu_percent: 14.2 }))
+        Ok(ready.then_some(RuntimeStats { memory_bytes: 1_180_000_000, memory_limit_bytes: 2 * GIB, cpu_percent: 14.2 }))
     }
     async fn logs(&self, caller: &Caller, runtime: RuntimeId, _: usize) -> Answer<Vec<String>> {
         if self.find(caller, runtime)?.phase == Phase::Stopped {

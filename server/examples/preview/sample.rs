@@ -113,7 +113,8 @@ pub fn progress(began_at: OffsetDateTime) -> Progress {
 
 pub fn models() -> Vec<ModelView> {
     let price = |input, output| Some(Price { input: Micros(input), cached_input: Micros(input / 10), output: Micros(output) });
-    let rows: [(&str, &str, u128, &str, i64, Option<Price>, bool); 5] = [
+    type Row = (&'static str, &'static str, u128, &'static str, i64, Option<Price>, bool);
+    let rows: [Row; 5] = [
         ("claude-sonnet", "Anthropic", 1, "claude-sonnet-5", 200_000, price(3_000_000, 15_000_000), true),
         ("gpt-mini", "OpenAI", 2, "gpt-6-mini", 400_000, price(250_000, 2_000_000), true),
         ("qwen-local", "This machine", 3, "qwen4:14b", 32_000, Some(Price::FREE), true),
