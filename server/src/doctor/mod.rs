@@ -98,7 +98,9 @@ async fn docker(config: &Config, engine: &dyn Engine) -> (PartHealth, PartHealth
             IMAGE,
             image,
             "The runtime image is not there, so no runtime can start.",
-            format!("Pull it (docker pull {image}), build it (deploy/runtime-image/build.sh), or set CLAWLOOPS_RUNTIME_IMAGE to one that is there."),
+            format!(
+                "Pull it (docker pull {image}), build it (deploy/runtime-image/build.sh), or set CLAWLOOPS_RUNTIME_IMAGE to one that is there."
+            ),
         ),
         Err(error) => wrong(IMAGE, image, format!("Docker does not say whether it is there: {}.", chain(&error)), "Look at Docker's log."),
     };

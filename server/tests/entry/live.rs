@@ -14,7 +14,7 @@ async fn listen(app: &TestApp, person: &Person) -> reqwest::Response {
 }
 
 async fn tell(app: &TestApp, change: Change) {
-    data::listen::notify(&mut *app.pool.acquire().await.unwrap(), change).await.unwrap();
+    data::listen::notify(&mut app.pool.acquire().await.unwrap(), change).await.unwrap();
 }
 
 async fn heard(stream: &mut reqwest::Response) -> String {
