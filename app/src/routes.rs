@@ -53,6 +53,7 @@ pub fn sign_in(to: &str) -> String {
 }
 
 /// Where to go after signing in: `to` when it is a page of ours, home otherwise.
+#[cfg(any(feature = "ssr", test))]
 pub fn after_sign_in(to: Option<&str>) -> &str {
     match to {
         Some(to) if to.starts_with('/') && !to.starts_with("//") && !to.contains(['\\', '\r', '\n']) && !to.starts_with(SIGN_IN) => to,
