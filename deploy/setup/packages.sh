@@ -3,6 +3,7 @@
 #
 #   packages.sh run    what `make run` needs
 #   packages.sh test   that, and a browser for the end-to-end tests
+#   packages.sh bench  what `make run` needs, and the peer and the load of the benchmark
 . "$(dirname "$0")/lib.sh"
 
 # Programs that Debian keeps outside the PATH are looked for as well.
@@ -30,6 +31,7 @@ else
   needs+=("docker docker.io")
 fi
 if [ "${1:-run}" = test ]; then needs+=("test:chromium chromium"); fi
+if [ "${1:-run}" = bench ]; then needs+=("nginx nginx-light" "wrk wrk"); fi
 
 found() {
   case $1 in
