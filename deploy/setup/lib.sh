@@ -31,19 +31,25 @@ seconds() {
   printf '%d.%d' $((spent / 1000)) $((spent % 1000 / 100))
 }
 
-# logged NAME MESSAGE COMMAND…: runs a long command with its output in a file,
-# says every 20 s that it is still at it, and shows the end of the log if it fails.
+# logged NAME MESSAGE COMMAND…: runs a command with its output in a file. One that
+# takes longer than a second is announced and tells every 20 s that it is still at
+# it; of one that fails, the end of the log is shown.
 logged() {
-  local name=$1 message=$2 log=$logs/$1.log begun pid waited=0
+  local name=$1 message=$2 log=$logs/$1.log begun pid spent said=0
   shift 2
   begun=$(now_ms)
-  say "$message"
   "$@" >"$log" 2>&1 </dev/null &
   pid=$!
   while kill -0 "$pid" 2>/dev/null; do
-    sleep 0.2
-    waited=$((waited + 1))
-    if [ $((waited % 100)) = 0 ]; then say "… $message, $(seconds "$begun") s so far"; fi
+    sleep 0.1
+    spent=$(($(now_ms) - begun))
+    if [ $said = 0 ] && [ $spent -ge 1000 ]; then
+      say "$message"
+      said=1
+    elif [ $spent -ge $((said * 20000)) ] && [ $said != 0 ]; then
+      say "… $message, $((spent / 1000)) s so far"
+      said=$((said + 1))
+    fi
   done
   if ! wait "$pid"; then
     tail -n 40 "$log" >&2
