@@ -56,7 +56,14 @@ pub fn sign_in(to: &str) -> String {
 #[cfg(any(feature = "ssr", test))]
 pub fn after_sign_in(to: Option<&str>) -> &str {
     match to {
-        Some(to) if to.starts_with('/') && !to.starts_with("//") && !to.contains(['\\', '\r', '\n']) && !to.starts_with(SIGN_IN) => to,
+        Some(to)
+            if to.starts_with('/')
+                && !to.starts_with("//")
+                && to.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\')
+                && !to.starts_with(SIGN_IN) =>
+        {
+            to
+        }
         Some(_) | None => HOME,
     }
 }

@@ -19,7 +19,7 @@ export function ask(
   const host = options.host ?? new URL(url).hostname;
   return new Promise((done, fail) => {
     const sent = request(
-      { host: '127.0.0.1', port, path, method: options.method ?? 'GET', headers: { host: `${host}:${port}`, ...options.headers } },
+      { host: '127.0.0.1', port, path, agent: false, method: options.method ?? 'GET', headers: { host: `${host}:${port}`, ...options.headers } },
       (answer) => {
         const parts: Buffer[] = [];
         answer.on('data', (part: Buffer) => parts.push(part));

@@ -117,7 +117,7 @@ pub fn by_day(report: &UsageReport, width: f64) -> AnyView {
     view! {
         {drawn(&columns, measure, width, 190.0, "chart wide")}
         {drawn(&columns, measure, 340.0, 170.0, "chart narrow")}
-        <details class="as-table"><summary class="tiny muted">"Show as table"</summary><div class="scroll">{table}</div></details>
+        <details class="as-table"><summary class="tiny muted">"Show as table"</summary><div class="scroll" tabindex="0" role="region" aria-label="Table">{table}</div></details>
     }
     .into_any()
 }

@@ -36,7 +36,7 @@ pub fn page() -> AnyView {
                 <div class="stack">
                     <section class="card flush">
                         <header><h2>"Your keys"</h2><span class="grow"></span>{opener("new-key", "btn", Some("plus"), "New key")}</header>
-                        <div class="body scroll">{answer(mine, list_skeleton, move |keys| key_table(&keys, revoke))}</div>
+                        <div class="body scroll" tabindex="0" role="region" aria-label="Your keys">{answer(mine, list_skeleton, move |keys| key_table(&keys, revoke))}</div>
                     </section>
                     <section class="card">
                         <header><h2>"Use it from anywhere"</h2></header>

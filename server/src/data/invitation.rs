@@ -135,3 +135,14 @@ pub async fn renew(conn: &mut Connection, invitation: InvitationId, token_hash: 
     .await?;
     Ok(())
 }
+
+/// Revokes all open invitations that a person made.
+pub async fn revoke_of(conn: &mut Connection, inviter: PersonId) -> Result<()> {
+    sqlx::query!(
+        "update invitation set revoked_at = now() where invited_by = $1 and consumed_at is null and revoked_at is null",
+        inviter.0
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}

@@ -92,13 +92,18 @@ async fn split(State(hosts): State<Hosts>, mut request: Request, next: Next) -> 
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().entry(HeaderName::from_static("x-request-id")).or_insert(value);
     }
-    tracing::debug!(request = id, %method, host, path, status = response.status().as_u16(), ms = began.elapsed().as_millis(), "answered");
+    tracing::debug!(request = id, %method, host, path = logged(&path), status = response.status().as_u16(), ms = began.elapsed().as_millis(), "answered");
     response
 }
 
 fn broken(page: bool) -> Response {
     let problem = Error::internal("answering a request", "the code panicked; the log has where").into_problem();
     if page { faults::as_page(&problem, Some(("/", "Go to ClawLoops"))) } else { faults::as_json(&problem) }
+}
+
+/// A path as the log may have it: one-use links open something, so their tokens are left out.
+fn logged(path: &str) -> &str {
+    ["/setup/", "/invitation/"].into_iter().find(|start| path.starts_with(start)).unwrap_or(path)
 }
 
 fn request_id() -> String {
@@ -157,7 +162,7 @@ async fn judge(State(entry): State<Arc<Entry>>, request: Request, next: Next) ->
     match guard::judge(request.method(), request.headers(), &entry.origins.dashboard(), pages_only) {
         Ok(()) => next.run(request).await,
         Err(problem) => {
-            tracing::info!(path, code = %problem.code, "a request from another site was refused");
+            tracing::info!(path = logged(path), code = %problem.code, "a request from another site was refused");
             if faults::wants_page(request.method(), request.headers()) {
                 faults::as_page(&problem, Some(("/", "Go to ClawLoops")))
             } else {

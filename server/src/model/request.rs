@@ -64,6 +64,11 @@ impl Object {
         self.0.retain(|(member, _)| member != name);
     }
 
+    /// Takes out all members whose name `is_out`.
+    pub fn drop_named(&mut self, is_out: fn(&str) -> bool) {
+        self.0.retain(|(member, _)| !is_out(member));
+    }
+
     /// The JSON text.
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
@@ -162,6 +167,7 @@ impl Call {
     #[must_use]
     pub fn to_upstream(&self, most_output: Option<i64>) -> Vec<u8> {
         let mut body = self.body.clone();
+        body.drop_named(is_steering);
         if self.stream {
             let mut options = body.get::<serde_json::Map<String, serde_json::Value>>("stream_options").unwrap_or_default();
             options.insert("include_usage".to_owned(), true.into());
@@ -181,16 +187,88 @@ impl Call {
     }
 }
 
+/// Members by which a caller would steer LiteLLM itself: to another model than the one that was reserved, to more calls than one, to another
+/// account. Everything else is the provider's business and passes.
+fn is_steering(name: &str) -> bool {
+    const NAMES: &[&str] = &[
+        "api_base",
+        "api_key",
+        "api_version",
+        "base_url",
+        "cache",
+        "caching",
+        "callbacks",
+        "cooldown_time",
+        "custom_llm_provider",
+        "deployment_id",
+        "drop_params",
+        "enable_tag_filtering",
+        "extra_body",
+        "extra_headers",
+        "extra_query",
+        "failure_callback",
+        "guardrails",
+        "headers",
+        "input_cost_per_second",
+        "input_cost_per_token",
+        "litellm_call_id",
+        "litellm_logging_obj",
+        "litellm_params",
+        "litellm_session_id",
+        "litellm_trace_id",
+        "max_retries",
+        "metadata",
+        "model_info",
+        "model_list",
+        "models",
+        "no-log",
+        "num_retries",
+        "organization",
+        "output_cost_per_token",
+        "proxy_server_request",
+        "region_name",
+        "request_timeout",
+        "retry_policy",
+        "route",
+        "router_settings_override",
+        "rpm",
+        "success_callback",
+        "tags",
+        "timeout",
+        "stream_timeout",
+        "tpm",
+        "use_in_pass_through",
+        "user_config",
+        "vertex_credentials",
+        "vertex_location",
+        "vertex_project",
+    ];
+    let name = name.to_ascii_lowercase();
+    NAMES.contains(&name.as_str())
+        || name.ends_with("fallbacks")
+        || ["mock_", "litellm_", "aws_", "azure_", "s3_", "langfuse_"].iter().any(|start| name.starts_with(start))
+}
+
 /// Bytes of pictures that are written into the body, and how many pictures there are, linked ones too.
 fn pictures(bytes: &[u8]) -> (usize, i64) {
-    const EMBEDDED: &[u8] = b";base64,";
+    const EMBEDDED: &[u8] = b"\"data:image/";
+    const ENCODED: &[u8] = b";base64,";
+    /// A media type is shorter.
+    const KIND: usize = 32;
     const PART: &[u8] = b"\"image_url\"";
     let (mut embedded, mut count, mut at) = (0, 0_i64, 0);
     while let Some(found) = memmem::find(&bytes[at..], EMBEDDED) {
-        let from = at + found + EMBEDDED.len();
+        let kind = at + found + EMBEDDED.len();
+        at = kind;
+        let Some(encoded) = memmem::find(&bytes[kind..bytes.len().min(kind + KIND)], ENCODED) else { continue };
+        let from = kind + encoded + ENCODED.len();
         let length = bytes[from..].iter().position(|byte| *byte == b'"').unwrap_or(bytes.len() - from);
-        embedded += length;
-        count += 1;
+        // Text is not called a picture by its first words alone: a picture has no spaces and no escapes.
+        let is_picture = bytes[from..from + length].iter().all(|byte| byte.is_ascii_alphanumeric() || b"+/=-_".contains(byte));
+        if is_picture {
+            embedded += length;
+            count += 1;
+        }
         at = from + length;
     }
     // A part names `image_url` twice: as its type and as its member.
@@ -227,6 +305,17 @@ mod tests {
         let call = Call::read(br#"{"model":"cheap","messages":[],"model":"dear","max_tokens":1,"max_tokens":9}"#, "messages").unwrap();
         assert_eq!((call.model.as_str(), call.most_output), ("dear", Some(9)));
         assert_eq!(call.to_upstream(None), br#"{"model":"dear","messages":[],"max_tokens":9}"#);
+    }
+
+    #[test]
+    fn a_caller_does_not_steer_the_translator() {
+        let text = br#"{"model":"cheap","messages":[],"fallbacks":["dear"],"context_window_fallbacks":[],"num_retries":9,"api_key":"x","api_base":"y",
+            "Metadata":{},"litellm_metadata":{},"mock_response":"z","extra_headers":{},"timeout":1,"temperature":1,"top_k":4,"user":"u"}"#;
+        let call = Call::read(text, "messages").unwrap();
+        assert_eq!(
+            String::from_utf8(call.to_upstream(None)).unwrap(),
+            r#"{"model":"cheap","messages":[],"temperature":1,"top_k":4,"user":"u"}"#
+        );
     }
 
     #[test]

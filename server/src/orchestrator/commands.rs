@@ -10,7 +10,7 @@ use crate::{
     manager::names::Names,
     platform::audit::{self, Actor},
 };
-use contract::{Caller, Code, DesiredState, PersonId, Phase, Problem, Retention, RuntimeId};
+use contract::{Caller, Code, DesiredState, PersonId, PersonStatus, Phase, Problem, Retention, RuntimeId};
 use time::OffsetDateTime;
 
 /// The longest name that still makes one label of a host name, with room for what tells it apart.
@@ -35,6 +35,7 @@ impl Orchestrator {
         let name = name.trim();
         check_name(name)?;
         let mut transaction = data::begin(&self.pool).await?;
+        still_active(&mut transaction, caller).await?;
         let limits = &self.config.runtimes;
         if data::runtime::count_holding(&mut transaction, caller.person_id).await? >= limits.runtimes_per_person {
             return Err(Problem::new(
@@ -68,6 +69,7 @@ impl Orchestrator {
     /// Wishes it to run. Asked twice is asked once.
     pub async fn start(&self, caller: &Caller, runtime_id: RuntimeId) -> Result<()> {
         let mut transaction = data::begin(&self.pool).await?;
+        still_active(&mut transaction, caller).await?;
         let row = hold(&mut transaction, caller, runtime_id, Reach::Own).await?;
         match start_disposition(row.desired_state, row.phase) {
             StartDisposition::AlreadyStarted => return Ok(()),
@@ -98,6 +100,7 @@ impl Orchestrator {
     /// Wishes a new container, also when the present one runs well.
     pub async fn restart(&self, caller: &Caller, runtime_id: RuntimeId) -> Result<()> {
         let mut transaction = data::begin(&self.pool).await?;
+        still_active(&mut transaction, caller).await?;
         let row = hold(&mut transaction, caller, runtime_id, Reach::Own).await?;
         if row.desired_state == DesiredState::Deleted {
             return Err(leaving());
@@ -150,6 +153,14 @@ async fn hold(connection: &mut Connection, caller: &Caller, runtime_id: RuntimeI
         return Err(Error::problem(Code::AccessDenied, "Only its owner may do this. You may stop it."));
     }
     Err(not_found().into())
+}
+
+/// Whoever was disabled since the session check starts nothing: their runtimes were asked to stop in the transaction that this one waits for.
+async fn still_active(connection: &mut Connection, caller: &Caller) -> Result<()> {
+    match data::person::lock(connection, caller.person_id).await?.status {
+        PersonStatus::Active => Ok(()),
+        PersonStatus::Disabled => Err(Error::problem(Code::PersonDisabled, "You were disabled by an administrator.")),
+    }
 }
 
 async fn note(connection: &mut Connection, caller: &Caller, row: &Row, action: &str) -> Result<()> {

@@ -165,6 +165,8 @@ fn run(facts: &Facts<'_>) -> Action {
         // Of an earlier wish, or cut off: without its network nobody reaches it.
         ContainerState::Running { .. } if !asked_for || !facts.isolated => Action::Stop,
         ContainerState::Created | ContainerState::Ended { .. } if !asked_for => Action::Remove,
+        // The start of it failed, and that is noted: made anew after the wait.
+        ContainerState::Created if facts.phase == Phase::Retrying => Action::Remove,
         // Never started, so nothing is lost by making it anew from what is wished now.
         ContainerState::Created if container.spec_hash != facts.spec_hash || !facts.isolated => Action::Remove,
         ContainerState::Created if !facts.current => Action::Configure,

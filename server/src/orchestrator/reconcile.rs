@@ -24,6 +24,8 @@ const DELETE_GRACE: Duration = Duration::from_secs(5);
 const ENGINE_AGAIN: Duration = Duration::from_secs(1);
 /// The longest sleep before a runtime that waits is looked at again.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
+/// How soon what the engine refused is looked at again.
+const AFTER_NO: Duration = Duration::from_secs(1);
 /// No machine boots this slowly; the server was away.
 const LONGEST_LESSON: time::Duration = time::Duration::minutes(15);
 /// How much of the log a problem quotes, in lines and characters.
@@ -54,12 +56,14 @@ impl Orchestrator {
             // The engine said no, or we could not: a failed try when something was to start, said otherwise.
             Err(error) => {
                 let problem = Problem::from(error);
-                if row.desired_state == DesiredState::Running && row.phase != Phase::Ready {
+                let waits = row.retry_at.is_some_and(|at| at > self.clock.now());
+                if row.desired_state == DesiredState::Running && !matches!(row.phase, Phase::Ready | Phase::Failed) && !waits {
                     self.fail(&row, problem).await?;
-                    return Ok(Next::Again);
+                } else if row.problem.as_ref().map(|known| &known.message) != Some(&problem.message) {
+                    self.note(&row, row.phase, Some(&problem)).await?;
                 }
-                self.note(&row, row.phase, Some(&problem)).await?;
-                Ok(Next::After(LONGEST_WAIT))
+                // Never at once: what failed without a wait fails again, and would eat all tries in a moment.
+                Ok(Next::After(AFTER_NO))
             }
             next => next,
         }

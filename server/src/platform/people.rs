@@ -138,6 +138,8 @@ pub async fn set_status(pool: &Pool, closing: &dyn Closing, caller: &Caller, per
         PersonStatus::Active => "person.enabled",
         PersonStatus::Disabled => {
             sessions::end_all(&mut tx, person, None).await?;
+            // Or they would come back by a link that they made for another address of theirs.
+            data::invitation::revoke_of(&mut tx, person).await?;
             closing.close_person(&mut tx, person).await?;
             notify(&mut tx, Change::PersonClosed { person_id: person }).await?;
             notify(&mut tx, Change::Keys { person_id: person }).await?;

@@ -100,7 +100,7 @@ pub fn page() -> AnyView {
             </section>
             <section class="card flush">
                 <header><h2>"Models"</h2><span class="grow"></span><span class="tiny faint">"prices for a million tokens"</span></header>
-                <div class="body scroll">{answer(catalog, list_skeleton, move |models| model_table(&models, deeds))}</div>
+                <div class="body scroll" tabindex="0" role="region" aria-label="Models">{answer(catalog, list_skeleton, move |models| model_table(&models, deeds))}</div>
             </section>
             {answer(catalog, no_skeleton, |models| models.iter().filter(|model| model.price.is_none()).map(|model| notice::warning(view! {
                 <b>{model.name.clone()}" has no price. "</b>"It is refused until you price it or mark it free, so that no limit is passed unseen."

@@ -49,7 +49,7 @@ pub fn page() -> AnyView {
             {link}
             {answer(kept, no_skeleton, |kept| kept.filter(|text| text.contains("/invitation/")).map(|text| secret("invitation link", text, TOLD)).into_any())}
             {answer(waiting, no_skeleton, move |waiting| invitation_card(&waiting, renew, revoke))}
-            <section class="card flush"><div class="body scroll">{answer(everyone, list_skeleton, |people| table(&people))}</div></section>
+            <section class="card flush"><div class="body scroll" tabindex="0" role="region" aria-label="People">{answer(everyone, list_skeleton, |people| table(&people))}</div></section>
         </div>
         {invite_dialog(invite)}
     }

@@ -27,7 +27,7 @@ pub fn page() -> AnyView {
         {top("All runtimes", (), ())}
         <div class="stack">
             {form_problem(verbs.wrong(), &[])}
-            <section class="card flush"><div class="body scroll">{answer(all, list_skeleton, move |all| table(&all, verbs))}</div></section>
+            <section class="card flush"><div class="body scroll" tabindex="0" role="region" aria-label="Runtimes">{answer(all, list_skeleton, move |all| table(&all, verbs))}</div></section>
         </div>
     }
     .into_any()

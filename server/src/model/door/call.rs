@@ -38,6 +38,8 @@ use tokio_stream::wrappers::ReceiverStream;
 use uuid::Uuid;
 
 const OVERHEAD: HeaderName = HeaderName::from_static("x-clawloops-overhead-ms");
+/// So long after it was proven, a key is looked at once more before the call is sent.
+const KEY_HOLDS: Duration = Duration::from_millis(500);
 /// Fewer tokens are no answer.
 const LEAST_OUTPUT: i64 = 16;
 /// How long a call waits for a LiteLLM that starts, or that learns a new model.
@@ -114,6 +116,11 @@ async fn send(way: Way) -> Result<Response, Fault> {
         Answer::Held { hold, output_tokens, limited } => (hold, output_tokens, limited),
         Answer::Refused(spent) => return Ok(Refusal::Budget(spent).answer(&way.service, &asker).await),
     };
+    // A body that came slowly, or a wait for LiteLLM: the key may have died since it was proven.
+    if way.came.elapsed() > KEY_HOLDS && !is_good(&way).await {
+        hold.settle(way.used(Count::default(), Outcome::Failed, None, false)).await;
+        return Err(dead_key());
+    }
     // Where a limit applies, the length that was reserved is the length that is sent.
     let bound = (way.shape == Shape::Chat && limited && way.call.most_output != Some(granted)).then_some(granted);
     let body = way.call.to_upstream(bound);
@@ -159,6 +166,11 @@ async fn send(way: Way) -> Result<Response, Fault> {
         response.headers_mut().insert(OVERHEAD, value);
     }
     Ok(response)
+}
+
+async fn is_good(way: &Way) -> bool {
+    let found = async { data::model_key::dead_among(&mut *way.service.pool.acquire().await?, &[way.key.key_id.0]).await };
+    found.await.is_ok_and(|dead| dead.is_empty())
 }
 
 impl Way {
@@ -254,7 +266,7 @@ async fn failure(way: &Way, answer: reqwest::Response) -> Fault {
 async fn limited_body(answer: reqwest::Response, most: usize) -> Option<Bytes> {
     let mut stream = answer.bytes_stream();
     let mut body = Vec::new();
-    while let Ok(Some(part)) = timeout(SILENCE, stream.next()).await {
+    while let Some(part) = timeout(SILENCE, stream.next()).await.ok()? {
         let part = part.ok()?;
         if body.len() + part.len() > most {
             return None;
@@ -262,6 +274,10 @@ async fn limited_body(answer: reqwest::Response, most: usize) -> Option<Bytes> {
         body.extend_from_slice(&part);
     }
     Some(body.into())
+}
+
+fn dead_key() -> Fault {
+    Fault::unauthenticated("The key of this call is no longer good.")
 }
 
 /// An answer in one piece.
@@ -283,8 +299,12 @@ async fn whole(way: Way, answer: reqwest::Response, hold: Hold) -> Response {
         way.service.books.learn(&way.call.model, way.call.text_bytes, count.input);
     }
     let used = way.used(count, Outcome::Done, None, estimated);
+    let is_cut = hold.cut().is_cancelled();
     // Settled beside the answer, not before it: a flush to the disk is no part of the caller's time.
     way.service.tracker.spawn(hold.settle(used));
+    if is_cut {
+        return dead_key().into_response();
+    }
     let mut response = Body::from(body).into_response();
     response.headers_mut().insert(header::CONTENT_TYPE, kind.unwrap_or(HeaderValue::from_static("application/json")));
     response
