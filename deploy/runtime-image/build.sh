@@ -41,7 +41,7 @@ trap 'rm -rf "$work"' EXIT
 debootstrap_base() {
   debootstrap --variant=minbase \
     --include=ca-certificates,curl,git,libstdc++6,procps bookworm "$work/base" \
-    "${CLAWLOOPS_DEBIAN_MIRROR:-http://deb.debian.org/debian}"
+    ${CLAWLOOPS_DEBIAN_MIRROR:+"$CLAWLOOPS_DEBIAN_MIRROR"}
   rm -rf "$work/base/var/cache/apt/archives/"*.deb "$work/base/var/lib/apt/lists/"* \
     "$work/base/usr/share/doc/"* "$work/base/usr/share/man/"* "$work/base/usr/share/locale/"*
   tar -C "$work/base" -c . | docker import - "$1"
