@@ -84,7 +84,8 @@ def start_by_hand(image, config, instance):
 def runtimes(loops, folder):
     """Start to ready against `docker run` by hand; then the gateway against nginx, both in front of the same container."""
     began = time.monotonic()
-    runtime = loops.call("create-runtime", name="bench")
+    loops.call("create-runtime", name="bench")
+    runtime = loops.call("my-runtimes")[0]
     ident = runtime["runtime_id"]
     while runtime["phase"] != "ready":
         if runtime["phase"] == "failed" or time.monotonic() - began > 240:
@@ -92,7 +93,7 @@ def runtimes(loops, folder):
         time.sleep(0.1)
         runtime = loops.call("runtime", runtime_id=ident)
     through = [time.monotonic() - began]
-    name = subprocess.run(["docker", "ps", "--filter", f"label=clawloops.instance={loops.instance}", "--format", "{{.Names}}"],
+    name = subprocess.run(["docker", "ps", "--filter", f"label=org.clawloops.instance={loops.instance}", "--format", "{{.Names}}"],
                           capture_output=True, text=True, check=True).stdout.split()[0]
     inspect = lambda form: subprocess.run(["docker", "inspect", "-f", form, name], capture_output=True, text=True, check=True).stdout.strip()
     address = inspect("{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}")

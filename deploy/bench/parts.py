@@ -124,7 +124,7 @@ class ClawLoops:
         answer = self.call("sign-in", email=EMAIL, password=PASSWORD)
         self.cookie = answer.headers["set-cookie"].split(";")[0]
 
-    def call(self, name, **fields):
+    def call(self, name, /, **fields):
         """A server function; its JSON answer, or its whole answer when it signs in."""
         headers = {"content-type": "application/x-www-form-urlencoded", "origin": f"http://{self.host}", "accept": "application/json"}
         if hasattr(self, "cookie"):
