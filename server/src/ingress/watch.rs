@@ -29,6 +29,8 @@ pub async fn watch(entry: Arc<Entry>) {
     }
 }
 
+/// Forgets before it cuts: a request that comes in between reads the database, and one that had read before is in the registry when the cut comes, or
+/// sees that the epoch moved.
 async fn hear(entry: &Entry, change: Change) {
     match change {
         Change::SessionEnded { session_id, .. } => {
