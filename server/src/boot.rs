@@ -11,7 +11,7 @@ use crate::{
     data::{self, Pool, cluster::Cluster, listen::Changes},
     error::chain,
     ingress::{self, internal::InternalDoors, listener},
-    manager::{Engine, docker::DockerEngine},
+    manager::{Engine, docker::DockerEngine, docker_address},
     model::{self, door::Side},
     orchestrator::Orchestrator,
     platform::{master_key::MasterKey, passwords::Passwords, setup, throttle::Throttle},
@@ -34,7 +34,8 @@ use tokio_util::sync::CancellationToken;
 /// Serves until SIGINT or SIGTERM. A second one ends it at once.
 ///
 /// # Errors
-/// When a part without which nothing can be served does not come up: the data directory, PostgreSQL, the listening address.
+/// When a part without which nothing can be served does not come up: the data directory, PostgreSQL, the listening address; and when `DOCKER_HOST` names
+/// another machine.
 pub async fn serve(config: Config) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     let forced = signals(stop.clone())?;
@@ -64,6 +65,7 @@ fn signals(stop: CancellationToken) -> anyhow::Result<CancellationToken> {
 
 async fn up_and_down(config: Arc<Config>, stop: CancellationToken) -> anyhow::Result<()> {
     let mut steps = Steps::begin();
+    docker_address::local(config.runtimes.docker_host.as_deref())?;
     let (pool, cluster) = database(&config, &mut steps).await?;
     let keeping = CancellationToken::new();
     let keeper = cluster.map(|cluster| tokio::spawn(keep(cluster, Arc::clone(&config), keeping.clone())));
@@ -96,19 +98,36 @@ async fn keep(mut cluster: Cluster, config: Arc<Config>, stop: CancellationToken
 }
 
 async fn database(config: &Config, steps: &mut Steps) -> anyhow::Result<(Pool, Option<Cluster>)> {
-    let (pool, cluster) = if let Some(url) = &config.data.database_url {
-        let pool = data::connect(url.expose_secret()).await.context("connecting to the PostgreSQL of DATABASE_URL")?;
-        steps.done("database connected");
-        (pool, None)
-    } else {
-        let cluster = Cluster::start(config).await.context("starting the private PostgreSQL")?;
-        let pool = data::connect(&cluster.url()).await.context("connecting to the private PostgreSQL")?;
-        steps.done("private PostgreSQL started");
-        (pool, Some(cluster))
+    let (url, cluster) = match &config.data.database_url {
+        Some(url) => (url.expose_secret().to_owned(), None),
+        None => {
+            let cluster = Cluster::start(config).await.context("starting the private PostgreSQL")?;
+            (cluster.url(), Some(cluster))
+        }
     };
-    data::migrate(&pool).await.context("applying migrations")?;
+    let failed = match connected(&url, cluster.is_some(), steps).await {
+        Ok(pool) => return Ok((pool, cluster)),
+        Err(error) => error,
+    };
+    // Whoever started it stops it, also when nothing comes of it.
+    if let Some(cluster) = cluster
+        && let Err(error) = cluster.stop().await
+    {
+        tracing::error!(error = %chain(&error), "the private database could not be stopped");
+    }
+    Err(failed)
+}
+
+async fn connected(url: &str, private: bool, steps: &mut Steps) -> anyhow::Result<Pool> {
+    let pool =
+        data::connect(url).await.context(if private { "connecting to the private PostgreSQL" } else { "connecting to DATABASE_URL" })?;
+    steps.done(if private { "private PostgreSQL started" } else { "database connected" });
+    if let Err(error) = data::migrate(&pool).await {
+        pool.close().await;
+        return Err(anyhow::Error::new(error).context("applying migrations"));
+    }
     steps.done("migrations applied");
-    Ok((pool, cluster))
+    Ok(pool)
 }
 
 /// Everything above the database: up, served, and down again.

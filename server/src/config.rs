@@ -93,7 +93,7 @@ pub struct Data {
 /// Runtimes and the engine that runs them.
 #[derive(Args, Clone, Debug)]
 pub struct Runtimes {
-    /// Address of the Docker Engine; the local socket without it.
+    /// Address of this machine's Docker Engine, `unix:///…` or `tcp://127.0.0.1:…`; the local socket without it. One of another machine is refused.
     #[arg(long, env = "DOCKER_HOST")]
     pub docker_host: Option<String>,
     /// Tells installations on one engine apart: in names and labels. Containers of another one are never touched.

@@ -90,27 +90,25 @@ fn telemetry(logs: &Logs) {
     }
 }
 
-/// A database to work on, and the cluster to stop afterwards where we started one.
-async fn database(config: &Config) -> anyhow::Result<(data::Pool, Option<Cluster>)> {
-    if let Some(url) = &config.data.database_url {
-        return Ok((data::connect(url.expose_secret()).await.context("connecting to DATABASE_URL")?, None));
-    }
-    let cluster = Cluster::join(config).await?;
-    Ok((data::connect(&cluster.url()).await?, Some(cluster)))
-}
-
 /// Does some work on the database, and puts everything back as it was, however the work ended.
 async fn with_database<T>(config: &Config, work: impl AsyncFnOnce(&data::Pool) -> server::Result<T>) -> anyhow::Result<T> {
-    let (pool, cluster) = database(config).await?;
+    if let Some(url) = &config.data.database_url {
+        return on_database(url.expose_secret(), work).await.context("working on the PostgreSQL of DATABASE_URL");
+    }
+    let cluster = Cluster::join(config).await?;
+    let done = on_database(&cluster.url(), work).await;
+    cluster.stop().await?;
+    Ok(done?)
+}
+
+async fn on_database<T>(url: &str, work: impl AsyncFnOnce(&data::Pool) -> server::Result<T>) -> server::Result<T> {
+    let pool = data::connect(url).await?;
     let done = match data::migrate(&pool).await {
         Ok(()) => work(&pool).await,
         Err(error) => Err(error),
     };
     pool.close().await;
-    if let Some(cluster) = cluster {
-        cluster.stop().await?;
-    }
-    Ok(done?)
+    done
 }
 
 async fn migrate(config: &Config) -> anyhow::Result<()> {

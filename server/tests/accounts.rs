@@ -94,7 +94,7 @@ impl Platform {
     }
 
     async fn set_status(&self, by: &Caller, person: PersonId, status: PersonStatus) -> Result<()> {
-        people::set_status(&self.pool, &NoRuntimes::default(), by, person, status).await
+        people::set_status(&self.pool, &*self.clock, &NoRuntimes::default(), by, person, status).await
     }
 
     async fn actions(&self) -> Vec<String> {
@@ -124,7 +124,7 @@ struct NoRuntimes(AtomicUsize);
 
 #[async_trait]
 impl people::Closing for NoRuntimes {
-    async fn close_person(&self, _: &mut Connection, _: PersonId) -> Result<()> {
+    async fn close_person(&self, _: &mut Connection, _: PersonId, _: OffsetDateTime) -> Result<()> {
         self.0.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
@@ -135,7 +135,7 @@ struct BrokenRuntimes;
 
 #[async_trait]
 impl people::Closing for BrokenRuntimes {
-    async fn close_person(&self, _: &mut Connection, _: PersonId) -> Result<()> {
+    async fn close_person(&self, _: &mut Connection, _: PersonId, _: OffsetDateTime) -> Result<()> {
         Err(Error::internal("stopping runtimes", "broken"))
     }
 }
@@ -365,13 +365,13 @@ async fn a_disabled_person_is_out_at_once_and_told_so_only_with_the_right_passwo
     assert_eq!(heard.recv().await.unwrap(), Change::Anything, "listening");
 
     // Whatever fails, all of it is as before.
-    let broken = people::set_status(&platform.pool, &BrokenRuntimes, &ada, id, PersonStatus::Disabled).await;
+    let broken = people::set_status(&platform.pool, &*platform.clock, &BrokenRuntimes, &ada, id, PersonStatus::Disabled).await;
     assert!(broken.is_err());
     assert_eq!(platform.whose(&grace).await, Some(id));
 
     let runtimes = NoRuntimes::default();
     for _ in 0..2 {
-        people::set_status(&platform.pool, &runtimes, &ada, id, PersonStatus::Disabled).await.unwrap();
+        people::set_status(&platform.pool, &*platform.clock, &runtimes, &ada, id, PersonStatus::Disabled).await.unwrap();
     }
     assert_eq!(runtimes.0.load(Ordering::Relaxed), 1, "disabled twice is disabled once");
     assert_eq!(platform.whose(&grace).await, None);
@@ -388,6 +388,26 @@ async fn a_disabled_person_is_out_at_once_and_told_so_only_with_the_right_passwo
     let actions = platform.actions().await;
     let disabled = actions.iter().filter(|action| *action == "person.disabled").count();
     assert_eq!(disabled, 1, "{actions:?}");
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn what_a_disabled_administrator_invited_opens_nothing(pool: Pool) {
+    let (platform, ada) = Platform::with_ada(pool).await;
+    let grace = platform.person(&ada, "grace@example.com", Role::Administrator).await.caller;
+    let (_, back_door) = platform.invite(&grace, "grace@elsewhere.example", Role::Administrator).await.unwrap();
+    let (_, of_ada) = platform.invite(&ada, "linus@example.com", Role::Person).await.unwrap();
+    platform.set_status(&ada, grace.person_id, PersonStatus::Disabled).await.unwrap();
+    assert_eq!(problem(platform.accept(&back_door, PASSWORD).await).code, Code::InvitationRevoked);
+    let revoked: OffsetDateTime = sqlx::query_scalar("select revoked_at from invitation where invited_by = $1")
+        .bind(grace.person_id.0)
+        .fetch_one(&platform.pool)
+        .await
+        .unwrap();
+    assert!((revoked - platform.clock.now()).abs() < Duration::milliseconds(1), "by the clock that was given");
+    platform.accept(&of_ada, PASSWORD).await.unwrap();
+    // And it stays so when they are let in again.
+    platform.set_status(&ada, grace.person_id, PersonStatus::Active).await.unwrap();
+    assert_eq!(problem(platform.accept(&back_door, PASSWORD).await).code, Code::InvitationRevoked);
 }
 
 #[sqlx::test(migrations = "../migrations")]

@@ -5,6 +5,7 @@ use server::{
     Error,
     config::Config,
     data::{self, cluster::Cluster},
+    platform::master_key::MasterKey,
 };
 use std::{
     fs,
@@ -217,4 +218,58 @@ async fn one_that_was_killed_beside_its_server_is_started_again() {
     pool.close().await;
     cluster.stop().await.unwrap();
     assert!(Cluster::running(&config).await.unwrap().is_none());
+}
+
+/// Runs PostgreSQL's own tool as `docs/OPERATING.md` says to.
+fn tool(program: &str, home: &Path, arguments: &[&str]) {
+    let done = Command::new(program).args(["--host", home.to_str().unwrap(), "--username", "clawloops"]).args(arguments).output().unwrap();
+    assert!(done.status.success(), "{program}: {}", String::from_utf8_lossy(&done.stderr));
+}
+
+#[tokio::test]
+async fn a_backup_is_restored_beside_a_new_server_and_opens_what_was_sealed() {
+    let folder = folder();
+    let dump = folder.path().join("clawloops.dump");
+    let old = config(&folder.path().join("old"));
+    let cluster = Cluster::start(&old).await.unwrap();
+    let pool = answer(&cluster).await;
+    let key = MasterKey::load(&old).unwrap();
+    key.check(&pool).await.unwrap();
+    let token = [1_u8; 32];
+    sqlx::query("insert into setup_link (token_hash, expires_at) values ($1, now() + interval '1 hour')")
+        .bind(token.as_slice())
+        .execute(&pool)
+        .await
+        .unwrap();
+    tool("pg_dump", &folder.path().join("old/postgres"), &["--format=custom", "--file", dump.to_str().unwrap(), "clawloops"]);
+    fs::copy(old.data.data_dir.join("master.key"), folder.path().join("master.key.backup")).unwrap();
+    pool.close().await;
+    cluster.stop().await.unwrap();
+    fs::remove_dir_all(&old.data.data_dir).unwrap();
+
+    // The server runs on its new, empty database while that is filled.
+    let new = config(&folder.path().join("new"));
+    fs::create_dir(&new.data.data_dir).unwrap();
+    fs::set_permissions(&new.data.data_dir, fs::Permissions::from_mode(0o711)).unwrap();
+    fs::copy(folder.path().join("master.key.backup"), new.data.data_dir.join("master.key")).unwrap();
+    let cluster = Cluster::start(&new).await.unwrap();
+    let pool = answer(&cluster).await;
+    MasterKey::load(&new).unwrap().check(&pool).await.unwrap();
+    let home = folder.path().join("new/postgres");
+    let dump = dump.to_str().unwrap();
+    tool("pg_restore", &home, &["--dbname=clawloops", "--clean", "--if-exists", "--single-transaction", dump]);
+    pool.close().await;
+    cluster.stop().await.unwrap();
+
+    // The next start finds everything, and the key fits.
+    let cluster = Cluster::start(&new).await.unwrap();
+    let pool = answer(&cluster).await;
+    let found: Vec<Vec<u8>> = sqlx::query_scalar("select token_hash from setup_link").fetch_all(&pool).await.unwrap();
+    assert_eq!(found, [token]);
+    MasterKey::load(&new).unwrap().check(&pool).await.unwrap();
+    // With another key it is said, not found out later.
+    fs::write(new.data.data_dir.join("master.key"), "0".repeat(64)).unwrap();
+    assert!(MasterKey::load(&new).unwrap().check(&pool).await.is_err());
+    pool.close().await;
+    cluster.stop().await.unwrap();
 }

@@ -1,7 +1,10 @@
 //! The program itself: making an administrator with and beside a server, and the doctor's word and exit code.
 #![cfg(test)]
 
-use server::{config::Config, data::cluster::Cluster};
+use server::{
+    config::Config,
+    data::{self, cluster::Cluster},
+};
 use std::{
     fs,
     io::Write as _,
@@ -12,12 +15,16 @@ use std::{
 
 /// Runs `clawloops` on a data directory of the test, far from the machine's Docker.
 fn clawloops(data_dir: &Path, arguments: &[&str], input: &str) -> Output {
+    clawloops_with(data_dir, "unix:///nowhere/docker.sock", arguments, input)
+}
+
+fn clawloops_with(data_dir: &Path, docker_host: &str, arguments: &[&str], input: &str) -> Output {
     let mut child = Command::new(env!("CARGO_BIN_EXE_clawloops"))
         .args(arguments)
         .env_remove("DATABASE_URL")
         .env("CLAWLOOPS_DATA_DIR", data_dir)
         .env("CLAWLOOPS_LISTEN", "127.0.0.1:0")
-        .env("DOCKER_HOST", "unix:///nowhere/docker.sock")
+        .env("DOCKER_HOST", docker_host)
         .env("RUST_LOG", "warn")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -74,4 +81,57 @@ async fn an_administrator_is_made_by_the_command_line_and_the_doctor_sees_the_da
 
     // The password is never an argument.
     assert_eq!(clawloops(data_dir, &["admin", "create", "--email", "x@example.com"], "").status.code(), Some(2));
+}
+
+#[tokio::test]
+async fn a_docker_of_another_machine_is_refused_before_anything_starts() {
+    let folder = tempfile::tempdir().unwrap();
+    let data_dir = folder.path().join("data");
+    let refused = clawloops_with(&data_dir, "tcp://10.0.0.5:2375", &["serve"], "");
+    let text = said(&refused);
+    assert_eq!(refused.status.code(), Some(1), "{text}");
+    assert!(text.contains("DOCKER_HOST is tcp://10.0.0.5:2375, which is not a Docker Engine of this machine."), "{text}");
+    assert!(text.contains("leave it out"), "{text}");
+    assert!(!data_dir.exists(), "nothing was made");
+
+    let examined = clawloops_with(&data_dir, "ssh://root@build.example.org", &["doctor"], "");
+    let text = said(&examined);
+    assert_eq!(examined.status.code(), Some(1), "{text}");
+    assert!(text.contains("WRONG  Docker Engine  DOCKER_HOST is ssh://root@build.example.org, which is not"), "{text}");
+    assert!(text.contains("leave it out"), "{text}");
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_come_up_stops_the_database_that_it_started() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o711)).unwrap();
+    let data_dir = folder.path();
+    assert!(clawloops(data_dir, &["migrate"], "").status.success());
+    // What a newer version leaves: this one does not know its migration, and must not work on its database.
+    let mut config = Config::for_tests();
+    config.data.data_dir = data_dir.to_owned();
+    let cluster = Cluster::start(&config).await.unwrap();
+    let pool = data::connect(&cluster.url()).await.unwrap();
+    sqlx::query(
+        "insert into _sqlx_migrations (version, description, success, checksum, execution_time) values (9999, 'newer', true, '', 0)",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    pool.close().await;
+    cluster.stop().await.unwrap();
+
+    for command in ["serve", "migrate"] {
+        let refused = clawloops(data_dir, &[command], "");
+        let text = said(&refused);
+        assert_eq!(refused.status.code(), Some(1), "{text}");
+        assert!(text.contains("9999"), "{text}");
+        let left = Cluster::running(&config).await.unwrap();
+        let runs = left.is_some();
+        if runs {
+            // Not left behind by this test either.
+            Cluster::start(&config).await.unwrap().stop().await.unwrap();
+        }
+        assert!(!runs, "{command} left its database running");
+    }
 }

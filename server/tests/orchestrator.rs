@@ -21,6 +21,9 @@ use std::{
 };
 use tokio_util::sync::CancellationToken;
 
+#[path = "orchestrator/refusals.rs"]
+mod refusals;
+
 #[derive(Default)]
 struct CountedDoors(AtomicUsize);
 
@@ -423,7 +426,7 @@ async fn leftovers_go_and_a_closed_person_stops(pool: Pool) {
     assert_eq!(world.engine.count(), count(1, 1, 1));
 
     let mut transaction = data::begin(&world.pool).await.unwrap();
-    commands::close_person(&mut transaction, world.ada.person_id).await.unwrap();
+    commands::close_person(&mut transaction, world.ada.person_id, world.clock.now()).await.unwrap();
     transaction.commit().await.unwrap();
     world.settle(&server).await;
     assert_eq!((world.phase(id).await, world.engine.count()), (Phase::Stopped, count(0, 0, 1)));

@@ -13,14 +13,15 @@ use contract::{
     Answer, AuditEntry, AuditEntryId, Caller, InvitationId, InvitationView, NewInvitation, Overview, PersonId, PersonStatus, PersonView,
     Role,
 };
+use time::OffsetDateTime;
 
 /// Closes a person's runtimes for the platform, which does not know runtimes.
 struct Runtimes;
 
 #[async_trait]
 impl people::Closing for Runtimes {
-    async fn close_person(&self, conn: &mut Connection, person: PersonId) -> Result<()> {
-        orchestrator::commands::close_person(conn, person).await
+    async fn close_person(&self, conn: &mut Connection, person: PersonId, now: OffsetDateTime) -> Result<()> {
+        orchestrator::commands::close_person(conn, person, now).await
     }
 }
 
@@ -44,7 +45,7 @@ impl Admin for Backend {
     }
 
     async fn set_status(&self, caller: &Caller, person: PersonId, status: PersonStatus) -> Answer<()> {
-        Ok(people::set_status(&self.pool, &Runtimes, caller, person, status).await?)
+        Ok(people::set_status(&self.pool, &*self.clock, &Runtimes, caller, person, status).await?)
     }
 
     async fn sign_out_everywhere(&self, caller: &Caller, person: PersonId) -> Answer<()> {

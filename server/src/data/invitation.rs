@@ -137,10 +137,11 @@ pub async fn renew(conn: &mut Connection, invitation: InvitationId, token_hash: 
 }
 
 /// Revokes all open invitations that a person made.
-pub async fn revoke_of(conn: &mut Connection, inviter: PersonId) -> Result<()> {
+pub async fn revoke_of(conn: &mut Connection, inviter: PersonId, now: OffsetDateTime) -> Result<()> {
     sqlx::query!(
-        "update invitation set revoked_at = now() where invited_by = $1 and consumed_at is null and revoked_at is null",
-        inviter.0
+        "update invitation set revoked_at = $2 where invited_by = $1 and consumed_at is null and revoked_at is null",
+        inviter.0,
+        now
     )
     .execute(conn)
     .await?;

@@ -21,6 +21,7 @@ pub mod usage;
 pub use sqlx::{PgConnection as Connection, PgPool as Pool};
 
 use crate::error::Error;
+use std::time::{Duration, Instant};
 
 /// Rolled back unless committed.
 pub type Transaction = sqlx::Transaction<'static, sqlx::Postgres>;
@@ -28,14 +29,28 @@ pub type Transaction = sqlx::Transaction<'static, sqlx::Postgres>;
 /// The migrations, compiled in.
 pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../migrations");
 
-/// A pool for a server: twenty connections at most. Ten seconds without a connection is an error.
+/// How long a request waits for a connection. A database that is down is said before people think that nothing happens.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// How long a start waits: a database beside us may just be starting too.
+const AT_START: Duration = Duration::from_secs(10);
+
+/// A pool for a server: twenty connections at most. Three seconds without a connection is an error.
 ///
 /// # Errors
-/// When the address is malformed or nothing answers there.
+/// When the address is malformed, or nothing answers there for ten seconds.
 pub async fn connect(url: &str) -> crate::Result<Pool> {
     let pool = connect_lazily(url)?;
-    drop(pool.acquire().await?);
-    Ok(pool)
+    let until = Instant::now() + AT_START;
+    loop {
+        match pool.acquire().await {
+            Err(sqlx::Error::PoolTimedOut) if Instant::now() < until => {}
+            Err(error) => return Err(error.into()),
+            Ok(connection) => {
+                drop(connection);
+                return Ok(pool);
+            }
+        }
+    }
 }
 
 /// As [`connect`], but nothing is connected before it is needed.
@@ -46,12 +61,12 @@ pub fn connect_lazily(url: &str) -> crate::Result<Pool> {
     let options: sqlx::postgres::PgConnectOptions = url.parse()?;
     let pool = sqlx::postgres::PgPoolOptions::new()
         .max_connections(20)
-        .acquire_timeout(std::time::Duration::from_secs(10))
+        .acquire_timeout(PATIENCE)
         // A connection that just served is taken as it is: a ping would double the round trips of a model call. One that rested is asked first.
         .test_before_acquire(false)
         .before_acquire(|connection, rest| {
             Box::pin(async move {
-                if rest.idle_for > std::time::Duration::from_secs(1) {
+                if rest.idle_for > Duration::from_secs(1) {
                     sqlx::Connection::ping(connection).await?;
                 }
                 Ok(true)

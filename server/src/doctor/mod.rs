@@ -87,9 +87,13 @@ async fn docker(config: &Config, engine: &dyn Engine) -> (PartHealth, PartHealth
         Ok(version) => version,
         Err(error) => {
             let remedy = "Install Docker (Debian: apt-get install docker.io), start it, and let this user reach its socket. \
-                          For an engine elsewhere set DOCKER_HOST.";
+                          For another socket set DOCKER_HOST.";
             let unknown = |name: &str| wrong(name, "", "Not known while Docker does not answer.", "Start Docker first.");
-            return (wrong(DOCKER, "", format!("Docker does not answer: {}.", chain(&error)), remedy), unknown(IMAGE), unknown(WALLS));
+            let engine = match error {
+                Error::Problem(problem) => PartHealth { name: DOCKER.to_owned(), detail: String::new(), problem: Some(*problem) },
+                error => wrong(DOCKER, "", format!("Docker does not answer: {}.", chain(&error)), remedy),
+            };
+            return (engine, unknown(IMAGE), unknown(WALLS));
         }
     };
     let image = match ask(engine.has_image(image)).await {

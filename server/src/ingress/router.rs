@@ -171,3 +171,15 @@ async fn judge(State(entry): State<Arc<Entry>>, request: Request, next: Next) ->
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_one_use_link_is_not_logged() {
+        assert_eq!(logged("/setup/0123456789abcdef"), "/setup/");
+        assert_eq!(logged("/invitation/0123456789abcdef"), "/invitation/");
+        assert_eq!(logged("/runtimes/0199"), "/runtimes/0199");
+    }
+}

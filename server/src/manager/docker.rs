@@ -1,7 +1,7 @@
 //! The Docker Engine behind [`Engine`]. Only files of this name know bollard.
 
 use super::{
-    ContainerState, Engine, EngineEvent, Seen, SeenContainer, World, docker_container, docker_network,
+    ContainerState, Engine, EngineEvent, Seen, SeenContainer, World, docker_address, docker_container, docker_network,
     door::Door,
     firewall::Firewall,
     names::{self, Names},
@@ -34,11 +34,11 @@ use tokio::sync::{Mutex, OnceCell};
 
 /// Seconds until the engine is taken for dead. A stop waits up to its grace within one call.
 const PATIENCE_SECONDS: u64 = 90;
-const SOCKET: &str = "unix:///var/run/docker.sock";
 
 /// One Docker Engine, as far as it is one installation's.
 pub struct DockerEngine {
-    address: String,
+    /// As it was said; judged when it is first used.
+    address: Option<String>,
     connection: OnceCell<Docker>,
     names: Names,
     firewall: Firewall,
@@ -59,7 +59,7 @@ impl DockerEngine {
             .join("runtimes");
         let names = Names::new(&config.runtimes.instance);
         Ok(Self {
-            address: config.runtimes.docker_host.clone().unwrap_or_else(|| SOCKET.to_owned()),
+            address: config.runtimes.docker_host.clone(),
             connection: OnceCell::new(),
             firewall: Firewall::new(&names, config.entry.internal_port),
             names,
@@ -77,12 +77,13 @@ impl DockerEngine {
     }
 
     async fn docker(&self) -> Result<&Docker> {
+        let address = docker_address::local(self.address.as_deref())?;
         self.connection
             .get_or_try_init(|| async {
-                let docker = if self.address.starts_with("unix://") {
-                    Docker::connect_with_unix(&self.address, PATIENCE_SECONDS, API_DEFAULT_VERSION)?
+                let docker = if address.starts_with("unix://") {
+                    Docker::connect_with_unix(address, PATIENCE_SECONDS, API_DEFAULT_VERSION)?
                 } else {
-                    Docker::connect_with_http(&self.address, PATIENCE_SECONDS, API_DEFAULT_VERSION)?
+                    Docker::connect_with_http(address, PATIENCE_SECONDS, API_DEFAULT_VERSION)?
                 };
                 docker.negotiate_version().await
             })

@@ -3,6 +3,7 @@
 use super::{
     docker::{absent, failed},
     names::{self, Names},
+    plan,
 };
 use crate::{Result, runtime::spec::Isolation};
 use bollard::{
@@ -13,9 +14,6 @@ use bollard::{
 };
 use contract::{Code, Problem, RuntimeId};
 use std::{collections::HashMap, net::IpAddr};
-
-/// How many places of the plan are tried before giving up.
-const TRIES: u32 = 256;
 
 pub(super) async fn list(docker: &Docker, filters: HashMap<String, Vec<String>>) -> Result<Vec<(RuntimeId, Isolation)>> {
     let options = ListNetworksOptionsBuilder::default().filters(&filters).build();
@@ -37,9 +35,8 @@ pub(super) fn isolation(ipam: Option<&Ipam>) -> Option<Isolation> {
 }
 
 pub(super) async fn make(docker: &Docker, names: &Names, runtime_id: RuntimeId, labels: HashMap<String, String>) -> Result<Isolation> {
-    for attempt in 0..TRIES {
-        let gateway = names::gateway(runtime_id, attempt);
-        let place = IpamConfig { subnet: Some(names::subnet(gateway)), gateway: Some(gateway.to_string()), ..Default::default() };
+    for gateway in plan::gateways(runtime_id, &plan::routed()) {
+        let place = IpamConfig { subnet: Some(plan::subnet(gateway)), gateway: Some(gateway.to_string()), ..Default::default() };
         let request = NetworkCreateRequest {
             name: names.runtime(runtime_id),
             driver: Some("bridge".to_owned()),
@@ -62,6 +59,6 @@ pub(super) async fn make(docker: &Docker, names: &Names, runtime_id: RuntimeId, 
         }
     }
     Err(Problem::new(Code::Unavailable, "No free network address is left for another runtime on this machine.")
-        .remedy("An administrator frees networks within 10.213.0.0/16.")
+        .remedy("An administrator frees addresses within 10.213.0.0/16 or 198.18.0.0/16: what Docker or this machine's own routes have there is left alone.")
         .into())
 }

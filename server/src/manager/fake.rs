@@ -39,6 +39,8 @@ pub struct Misery {
     pub no_image: bool,
     /// The rules around runtimes cannot be set.
     pub no_walls: bool,
+    /// Containers cannot be started: the engine says no.
+    pub no_start: bool,
     /// Every call takes this long.
     pub slow: Option<Duration>,
     /// The server dies at this effect, counted from 1; the call then never returns.
@@ -59,6 +61,7 @@ struct State {
     isolations: BTreeMap<RuntimeId, Isolation>,
     configurations: BTreeMap<RuntimeId, String>,
     workspaces: BTreeSet<String>,
+    walls: bool,
     misery: Misery,
     effects: u32,
     wrongs: Vec<String>,
@@ -128,6 +131,12 @@ impl FakeEngine {
             Some((spec, ContainerState::Running { .. })) => Some(spec.revision),
             _ => None,
         }
+    }
+
+    /// Whether the rules around runtimes stand.
+    #[must_use]
+    pub fn has_walls(&self) -> bool {
+        self.state().walls
     }
 
     /// What the engine was asked that no engine should be asked.
@@ -233,6 +242,7 @@ impl Engine for FakeEngine {
             if state.misery.no_walls {
                 return Err(no_walls());
             }
+            state.walls = true;
             Ok(*state.isolations.entry(runtime_id).or_insert_with(isolation))
         })
         .await
@@ -296,6 +306,9 @@ impl Engine for FakeEngine {
     async fn start(&self, runtime_id: RuntimeId) -> Result<()> {
         let since = self.clock.now();
         self.effect(|state| {
+            if state.misery.no_start {
+                return Err(Problem::new(Code::RuntimeStartFailed, "The engine refused starting a container.").into());
+            }
             let ends = state.misery.ends_at_start;
             if let Some((_, container)) = state.containers.get_mut(&runtime_id) {
                 let address = Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), OPENCLAW_PORT));
@@ -344,11 +357,15 @@ impl Engine for FakeEngine {
 
     async fn hold_walls(&self) -> Result<()> {
         self.answer().await?;
-        if self.state().misery.no_walls { Err(no_walls()) } else { Ok(()) }
+        let mut state = self.state();
+        state.walls |= !state.misery.no_walls;
+        if state.misery.no_walls { Err(no_walls()) } else { Ok(()) }
     }
 
     async fn lift_walls(&self) -> Result<()> {
-        self.answer().await
+        self.answer().await?;
+        self.state().walls = false;
+        Ok(())
     }
 
     async fn events(&self) -> Result<BoxStream<'static, EngineEvent>> {

@@ -4,12 +4,14 @@
 //! An engine that does not answer is [`crate::Error::Engine`]; one that answers no, with a reason for people, is [`crate::Error::Problem`].
 
 pub mod docker;
+pub mod docker_address;
 mod docker_container;
 mod docker_network;
 pub mod door;
 pub mod fake;
 pub mod firewall;
 pub mod names;
+pub mod plan;
 
 use crate::{
     Result,

@@ -3,7 +3,6 @@
 use crate::runtime::token::hex;
 use contract::RuntimeId;
 use sha2::{Digest as _, Sha256};
-use std::net::Ipv4Addr;
 
 /// Label of everything of ours: which installation it belongs to.
 pub const LABEL_INSTANCE: &str = "org.clawloops.instance";
@@ -15,9 +14,6 @@ pub const LABEL_REVISION: &str = "org.clawloops.revision";
 pub const LABEL_SPEC: &str = "org.clawloops.spec";
 /// Label of volumes: which workspace.
 pub const LABEL_WORKSPACE: &str = "org.clawloops.workspace";
-
-/// How many networks the address plan holds.
-const NETWORKS: u32 = 8192;
 
 /// Names of one installation.
 #[derive(Clone, Debug)]
@@ -71,22 +67,6 @@ impl Names {
     }
 }
 
-/// The host's address in the `attempt`th network that a runtime may take: a /29 of 10.213.0.0/16, found from the id so that a runtime keeps it.
-///
-/// Docker's own plan ends after about thirty networks, so this one is ours.
-#[must_use]
-pub fn gateway(runtime_id: RuntimeId, attempt: u32) -> Ipv4Addr {
-    let seed = u32::try_from(runtime_id.0.as_u128() & 0xffff_ffff).unwrap_or(0);
-    let slot = seed.wrapping_add(attempt) % NETWORKS;
-    Ipv4Addr::from(u32::from(Ipv4Addr::new(10, 213, 0, 0)) + slot * 8 + 1)
-}
-
-/// The network around a [`gateway`], as `10.213.4.8/29`.
-#[must_use]
-pub fn subnet(gateway: Ipv4Addr) -> String {
-    format!("{}/29", Ipv4Addr::from(u32::from(gateway) & !7))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -100,17 +80,5 @@ mod tests {
         assert_ne!(ours.bridge_prefix(), theirs.bridge_prefix());
         assert_ne!(ours.runtime(id), theirs.runtime(id));
         assert!(ours.chain().len() < 29);
-    }
-
-    #[test]
-    fn networks_stay_in_their_plan_and_move_on_when_one_is_taken() {
-        let id = RuntimeId(uuid::Uuid::from_u128(u128::MAX));
-        for attempt in 0..NETWORKS {
-            let gateway = gateway(id, attempt);
-            assert_eq!(gateway.octets()[..2], [10, 213]);
-            assert_eq!(gateway.octets()[3] % 8, 1);
-        }
-        assert_ne!(gateway(id, 0), gateway(id, 1));
-        assert_eq!(subnet(Ipv4Addr::new(10, 213, 4, 9)), "10.213.4.8/29");
     }
 }

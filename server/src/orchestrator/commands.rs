@@ -19,8 +19,8 @@ const NAME_LENGTH: usize = 40;
 const LABELS: u32 = 1000;
 
 /// Asks all of a person's runtimes to stop, in the caller's transaction.
-pub async fn close_person(connection: &mut Connection, person_id: PersonId) -> Result<()> {
-    data::runtime::stop_all_of(connection, person_id, OffsetDateTime::now_utc()).await.map(drop)
+pub async fn close_person(connection: &mut Connection, person_id: PersonId, now: OffsetDateTime) -> Result<()> {
+    data::runtime::stop_all_of(connection, person_id, now).await.map(drop)
 }
 
 /// What the page may know of a runtime that is not there, or not the caller's.

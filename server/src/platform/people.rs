@@ -17,12 +17,13 @@ use crate::{
 };
 use async_trait::async_trait;
 use contract::{Caller, Code, PersonId, PersonStatus, PersonView, Problem, Role};
+use time::OffsetDateTime;
 
 /// What has to stop when a person is closed, within the same transaction: their runtimes. The layer that owns runtimes implements it.
 #[async_trait]
 pub trait Closing: Send + Sync {
-    /// Asks for everything of this person to stop.
-    async fn close_person(&self, conn: &mut Connection, person: PersonId) -> Result<()>;
+    /// Asks for everything of this person to stop, as of `now`.
+    async fn close_person(&self, conn: &mut Connection, person: PersonId, now: OffsetDateTime) -> Result<()>;
 }
 
 /// Lets only administrators through.
@@ -114,7 +115,14 @@ pub async fn get(pool: &Pool, clock: &dyn Clock, caller: &Caller, person: Person
 ///
 /// # Errors
 /// `AccessDenied`; `PersonNotFound`; `Conflict` for oneself and for the last active administrator.
-pub async fn set_status(pool: &Pool, closing: &dyn Closing, caller: &Caller, person: PersonId, status: PersonStatus) -> Result<()> {
+pub async fn set_status(
+    pool: &Pool,
+    clock: &dyn Clock,
+    closing: &dyn Closing,
+    caller: &Caller,
+    person: PersonId,
+    status: PersonStatus,
+) -> Result<()> {
     administrators_only(caller)?;
     if person == caller.person_id && status == PersonStatus::Disabled {
         return Err(Problem::new(Code::Conflict, "You cannot disable yourself.").remedy("Ask another administrator.").into());
@@ -139,8 +147,8 @@ pub async fn set_status(pool: &Pool, closing: &dyn Closing, caller: &Caller, per
         PersonStatus::Disabled => {
             sessions::end_all(&mut tx, person, None).await?;
             // Or they would come back by a link that they made for another address of theirs.
-            data::invitation::revoke_of(&mut tx, person).await?;
-            closing.close_person(&mut tx, person).await?;
+            data::invitation::revoke_of(&mut tx, person, clock.now()).await?;
+            closing.close_person(&mut tx, person, clock.now()).await?;
             notify(&mut tx, Change::PersonClosed { person_id: person }).await?;
             notify(&mut tx, Change::Keys { person_id: person }).await?;
             "person.disabled"

@@ -4,6 +4,7 @@
 mod doors;
 mod framing;
 mod live;
+mod logs;
 mod outages;
 mod revocation;
 mod support;

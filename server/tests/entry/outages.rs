@@ -2,8 +2,15 @@
 
 use crate::support::{TestApp, echo};
 use contract::{Phase, Role};
-use server::data::Pool;
+use server::{
+    config::Config,
+    data::{self, Pool, cluster::Cluster},
+};
 use sqlx::{Connection as _, Executor as _, postgres::PgConnectOptions};
+use std::{
+    os::unix::fs::PermissionsExt as _,
+    time::{Duration, Instant},
+};
 
 /// Takes the database away from everybody, or gives it back.
 async fn allow(options: &PgConnectOptions, database: &str, allowed: bool) {
@@ -37,6 +44,46 @@ async fn postgresql_goes_away_and_comes_back(pool: Pool) {
 
     allow(&options, &database, true).await;
     assert_eq!(page("text/html").await.unwrap().status(), 200);
+}
+
+/// Not closed but gone, so that every try to connect fails: people are told within seconds, and need do nothing once it is back.
+#[tokio::test]
+async fn a_postgresql_that_stopped_is_said_soon_and_found_again() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o711)).unwrap();
+    let mut config = Config::for_tests();
+    config.data.data_dir = folder.path().to_owned();
+    let cluster = Cluster::start(&config).await.unwrap();
+    let pool = data::connect(&cluster.url()).await.unwrap();
+    data::migrate(&pool).await.unwrap();
+    let app = TestApp::on(pool).await;
+    let ada = app.person("ada", Role::Person).await;
+    let ask = |path: &'static str| app.ask("GET", path).header("accept", "text/html").header("cookie", &ada.cookie);
+    assert_eq!(ask("/").send().await.unwrap().status(), 200);
+
+    cluster.stop().await.unwrap();
+    let link = format!("/invitation/{}", "x".repeat(43));
+    let began = Instant::now();
+    let strangers = app.ask("GET", &link).header("accept", "text/html");
+    let program = app.ask("GET", "/v1/models").header("authorization", format!("Bearer cl_live_{}_{}", "0".repeat(20), "0".repeat(43)));
+    let api =
+        app.ask("POST", "/api/ui/me").header("cookie", &ada.cookie).header("origin", app.origin()).header("sec-fetch-site", "same-origin");
+    let (page, api, events, strangers, program) =
+        tokio::join!(ask("/").send(), api.send(), ask("/events").send(), strangers.send(), program.send());
+    let took = began.elapsed();
+    for (what, answer) in [("page", page), ("api", api), ("events", events), ("invitation", strangers), ("program", program)] {
+        let answer = answer.unwrap();
+        let status = answer.status().as_u16();
+        let text = answer.text().await.unwrap();
+        assert_eq!(status, 503, "{what}: {text}");
+        assert!(text.contains("The database does not answer"), "{what}: {text}");
+    }
+    assert!(took < Duration::from_secs(6), "said after {took:?}");
+
+    let cluster = Cluster::start(&config).await.unwrap();
+    assert_eq!(ask("/").send().await.unwrap().status(), 200, "the same session, the same pool");
+    app.pool.close().await;
+    cluster.stop().await.unwrap();
 }
 
 #[sqlx::test(migrations = "../migrations")]

@@ -177,13 +177,16 @@ impl Cluster {
         let log = config.data.data_dir.join("postgres.log");
         let child = spawn(&place, &bin, &log)?;
         let mut cluster = Self { place, lock, child: Some(child) };
-        if let Err(error) = cluster.wait_until_ready(&log).await {
+        let ready = match cluster.wait_until_ready(&log).await {
+            Ok(()) => cluster.make_database().await,
+            error => error,
+        };
+        if let Err(error) = ready {
             if let Err(error) = cluster.stop().await {
                 tracing::warn!(error = %chain(&error), "a database that did not come up does not go either");
             }
             return Err(error);
         }
-        cluster.make_database().await?;
         Ok(cluster)
     }
 
