@@ -78,7 +78,7 @@ pub struct UsageReport {
     pub by_person: Vec<UsageLine>,
 }
 
-/// The time within which a limit counts, in the person's time zone.
+/// The time within which a limit counts, in the person's time zone: a changed one counts from the end of the present window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
 #[serde(rename_all = "snake_case")]

@@ -102,7 +102,7 @@ fn profile(caller: &Caller) -> AnyView {
                 {form_problem(wrong, &["name", "time_zone"])}
                 <dl class="facts left"><dt>"E-mail"</dt><dd>{email}</dd></dl>
                 <Field label="Name" name="name" value=name autocomplete="name" wrong=wrong />
-                <Field label="Time zone" name="time_zone" value=zone hint="Days and limits count from its midnight." wrong=wrong />
+                <Field label="Time zone" name="time_zone" value=zone hint="Days count from its midnight, limits from the end of their present day and month." wrong=wrong />
                 <div class="row">
                     {submit("Save", "btn", action.pending())}
                     <button class="btn quiet needs-script" r#type="button" on:click=here>"Use this browser's zone"</button>

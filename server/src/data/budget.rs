@@ -201,31 +201,24 @@ pub async fn orphans(connection: &mut Connection, now: OffsetDateTime) -> Result
 pub async fn applying(connection: &mut Connection, person_id: PersonId, now: OffsetDateTime) -> Result<Vec<BudgetView>> {
     let rows = sqlx::query!(
         r#"with present as (
-               select person_id, time_zone, date_trunc('day', $2::timestamptz, time_zone) as day_from,
-                      date_trunc('month', $2::timestamptz, time_zone) as month_from
-               from person where person_id = $1
+               select time_window, window_start, window_end
+               from person cross join (values ('day'), ('month'), ('total')) kind (time_window)
+               cross join lateral budget_window(person_id, time_window, $2) where person_id = $1
            ), applying as (
                select distinct on (time_window, unit) budget.*
                from budget where person_id = $1 or person_id is null
                order by time_window, unit, person_id nulls last
-           ), windowed as (
-               select applying.*, case time_window when 'day' then day_from when 'month' then month_from else '-infinity' end as began,
-                      case time_window when 'day' then ((day_from at time zone time_zone) + interval '1 day') at time zone time_zone
-                                       when 'month' then ((month_from at time zone time_zone) + interval '1 month') at time zone time_zone
-                      end as resets_at
-               from applying cross join present
            )
-           select budget_id as "budget_id!", windowed.person_id, windowed.time_window as "window!: Window", windowed.unit as "unit!: Unit",
-                  amount as "amount!", resets_at,
-                  coalesce(budget_usage.settled, (
-                      select coalesce(sum(case windowed.unit when 'money' then cost else input_tokens + output_tokens end), 0)::bigint
-                      from usage_record where usage_record.person_id = $1 and at >= windowed.began
-                  ), 0) as "settled!",
-                  coalesce(budget_usage.reserved, 0) as "reserved!"
-           from windowed
-           left join budget_usage on budget_usage.person_id = $1 and budget_usage.time_window = windowed.time_window
-               and budget_usage.unit = windowed.unit and budget_usage.window_start = windowed.began
-           order by windowed.unit, array_position(array['day', 'month', 'total'], windowed.time_window)"#,
+           select budget_id as "budget_id!", applying.person_id, applying.time_window as "window!: Window", applying.unit as "unit!: Unit",
+                  amount as "amount!", nullif(present.window_end, 'infinity') as resets_at,
+                  coalesce(budget_usage.settled, used.settled) as "settled!", coalesce(budget_usage.reserved, used.reserved) as "reserved!"
+           from applying join present on present.time_window = applying.time_window
+           left join budget_usage on budget_usage.person_id = $1 and budget_usage.time_window = applying.time_window
+               and budget_usage.unit = applying.unit and budget_usage.window_start = present.window_start
+           -- A window that no call began yet.
+           left join lateral used_within($1, present.window_start, present.window_end) used
+               on budget_usage.person_id is null and used.unit = applying.unit
+           order by applying.unit, array_position(array['day', 'month', 'total'], applying.time_window)"#,
         person_id.0,
         now
     )

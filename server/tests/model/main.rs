@@ -6,3 +6,4 @@ mod calls;
 mod keys;
 mod real;
 mod support;
+mod windows;
