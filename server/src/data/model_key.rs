@@ -169,13 +169,14 @@ pub async fn revoke(connection: &mut Connection, id: KeyId, person_id: PersonId,
     .await?)
 }
 
-/// Those of the keys that open nothing any more: revoked, or their person or runtime is closed.
-pub async fn dead_among(connection: &mut Connection, keys: &[uuid::Uuid]) -> Result<Vec<KeyId>> {
+/// Those of the keys that open nothing any more: revoked, over, or their person or runtime is closed.
+pub async fn dead_among(connection: &mut Connection, keys: &[uuid::Uuid], now: OffsetDateTime) -> Result<Vec<KeyId>> {
     Ok(sqlx::query_scalar!(
         r#"select key_id as "key_id: KeyId" from model_key join person using (person_id)
            left join runtime on runtime.runtime_id = model_key.runtime_id
-           where key_id = any($1) and (revoked_at is not null or status <> 'active' or desired_state <> 'running')"#,
-        keys
+           where key_id = any($1) and (revoked_at is not null or expires_at <= $2 or status <> 'active' or desired_state <> 'running')"#,
+        keys,
+        now
     )
     .fetch_all(connection)
     .await?)

@@ -192,7 +192,7 @@ pub(super) async fn tend(service: Arc<Service>, stop: CancellationToken) {
     telling.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let done = tokio::select! {
-            _ = renewal.tick() => renew_and_sweep(&service).await,
+            _ = renewal.tick() => look_after(&service).await,
             _ = telling.tick() => tell(&service).await,
             () = stop.cancelled() => return,
         };
@@ -200,6 +200,12 @@ pub(super) async fn tend(service: Arc<Service>, stop: CancellationToken) {
             tracing::warn!(error = %crate::error::chain(&error), "tending the reservations failed; it is tried again");
         }
     }
+}
+
+/// What no message tells of: leases, and keys whose time is over.
+async fn look_after(service: &Service) -> Result<()> {
+    renew_and_sweep(service).await?;
+    cut_dead_keys(service).await
 }
 
 /// Own leases first: then what is over is nobody's.
@@ -253,12 +259,13 @@ pub(super) async fn watch(service: Arc<Service>, stop: CancellationToken) {
     }
 }
 
-async fn cut_dead_keys(service: &Service) -> Result<()> {
+/// Cuts the calls whose key opens nothing any more.
+pub async fn cut_dead_keys(service: &Service) -> Result<()> {
     let keys: Vec<Uuid> = open(&service.books.held).values().map(|call| call.key_id.0).collect();
     if keys.is_empty() {
         return Ok(());
     }
-    let dead = data::model_key::dead_among(&mut *service.pool.acquire().await?, &keys).await?;
+    let dead = data::model_key::dead_among(&mut *service.pool.acquire().await?, &keys, service.clock.now()).await?;
     for call in open(&service.books.held).values().filter(|call| dead.contains(&call.key_id)) {
         call.cut.cancel();
     }

@@ -6,7 +6,7 @@ use crate::{
     data::{self, listen::Change, model_key::New},
 };
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
-use contract::{Caller, Code, KeyId, KeyView, NewKey, PersonId, Problem, RuntimeId};
+use contract::{Caller, Code, KeyId, KeyView, NewKey, PersonId, PersonStatus, Problem, RuntimeId};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 use time::Duration;
@@ -120,6 +120,12 @@ pub async fn make(service: &Service, caller: &Caller, name: &str, days: Option<u
         expires_at: days.map(|days| now + Duration::days(days.into())),
     };
     let mut transaction = data::begin(&service.pool).await?;
+    // Locked: whoever is being disabled at this moment gets no key, and keys made at the same time are counted one after another.
+    if data::person::lock(&mut transaction, caller.person_id).await?.status != PersonStatus::Active {
+        return Err(Problem::new(Code::PersonDisabled, "Your account is disabled.")
+            .remedy("Ask your administrator to enable it again.")
+            .into());
+    }
     if data::model_key::open_count(&mut transaction, caller.person_id, now).await? >= MOST_KEYS {
         return Err(Problem::new(Code::QuotaExceeded, format!("You have {MOST_KEYS} open keys, which is the most."))
             .remedy("Revoke one that you no longer use.")

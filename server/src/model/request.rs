@@ -1,6 +1,5 @@
 //! A call's body: what we must know of it, and the few members that are rewritten. Everything else keeps its bytes.
 
-use memchr::memmem;
 use serde::{
     Deserialize, Deserializer,
     de::{MapAccess, Visitor},
@@ -150,7 +149,7 @@ impl Call {
             (true, None) => return Err(Malformed("The member `stream` must be true or false.".to_owned(), Some("stream"))),
         };
         let wants_usage = body.get::<Object>("stream_options").and_then(|options| options.get::<bool>("include_usage")).unwrap_or(false);
-        let (embedded, pictures) = pictures(bytes);
+        let (embedded, pictures) = pictures(&body);
         let text_bytes = i64::try_from(bytes.len().saturating_sub(embedded)).unwrap_or(i64::MAX);
         Ok(Self { body, model, stream, wants_usage, most_output, answers, text_bytes, pictures })
     }
@@ -161,6 +160,12 @@ impl Call {
         #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "bounded by the body limit, and an estimate")]
         let text = (self.text_bytes as f64 * appetite).ceil() as i64;
         text + FRAME_TOKENS + self.pictures * PICTURE_TOKENS
+    }
+
+    /// Tokens sent, as a rule: four bytes of text are one.
+    #[must_use]
+    pub fn likely_input_tokens(&self) -> i64 {
+        self.text_bytes / 4 + self.pictures * PICTURE_TOKENS
     }
 
     /// The body to send: usage asked for on a stream, and the answer's length bound where `most_output` is given.
@@ -249,36 +254,55 @@ fn is_steering(name: &str) -> bool {
         || ["mock_", "litellm_", "aws_", "azure_", "s3_", "langfuse_"].iter().any(|start| name.starts_with(start))
 }
 
+#[derive(Deserialize)]
+struct Message<'a> {
+    #[serde(borrow, default)]
+    content: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Part<'a> {
+    #[serde(borrow, default)]
+    image_url: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Address<'a> {
+    #[serde(borrow)]
+    url: &'a RawValue,
+}
+
 /// Bytes of pictures that are written into the body, and how many pictures there are, linked ones too.
-fn pictures(bytes: &[u8]) -> (usize, i64) {
-    const EMBEDDED: &[u8] = b"\"data:image/";
-    const ENCODED: &[u8] = b";base64,";
-    /// A media type is shorter.
-    const KIND: usize = 32;
-    const PART: &[u8] = b"\"image_url\"";
-    let (mut embedded, mut count, mut at) = (0, 0_i64, 0);
-    while let Some(found) = memmem::find(&bytes[at..], EMBEDDED) {
-        let kind = at + found + EMBEDDED.len();
-        at = kind;
-        let Some(encoded) = memmem::find(&bytes[kind..bytes.len().min(kind + KIND)], ENCODED) else { continue };
-        let from = kind + encoded + ENCODED.len();
-        let length = bytes[from..].iter().position(|byte| *byte == b'"').unwrap_or(bytes.len() - from);
-        // Text is not called a picture by its first words alone: a picture has no spaces and no escapes.
-        let is_picture = bytes[from..from + length].iter().all(|byte| byte.is_ascii_alphanumeric() || b"+/=-_".contains(byte));
-        if is_picture {
-            embedded += length;
+///
+/// A picture is one by its place, and not by its words: text that begins like a picture is text.
+fn pictures(body: &Object) -> (usize, i64) {
+    let (mut embedded, mut count) = (0, 0_i64);
+    for message in body.get::<Vec<Message<'_>>>("messages").unwrap_or_default() {
+        let Some(content) = message.content.filter(|content| content.get().starts_with('[')) else { continue };
+        for part in serde_json::from_str::<Vec<Part<'_>>>(content.get()).unwrap_or_default() {
+            let Some(given) = part.image_url else { continue };
+            let url = serde_json::from_str::<Address<'_>>(given.get()).map_or(given, |address| address.url);
+            embedded += embedded_bytes(url.get());
             count += 1;
         }
-        at = from + length;
     }
-    // A part names `image_url` twice: as its type and as its member.
-    let named = i64::try_from(memmem::find_iter(bytes, PART).count().div_ceil(2)).unwrap_or(i64::MAX);
-    (embedded, count.max(named))
+    (embedded, count)
+}
+
+/// How long the data of an embedded picture is; none where it is linked, or has what no picture has.
+fn embedded_bytes(url: &str) -> usize {
+    let Some(encoded) = url.strip_prefix("\"data:image/").and_then(|rest| rest.split_once(";base64,")).map(|(_, data)| data) else {
+        return 0;
+    };
+    let data = encoded.trim_end_matches('"');
+    let is_plain = data.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/=-_".contains(&byte));
+    if is_plain { data.len() } else { 0 }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn a_body_keeps_its_bytes_but_for_what_must_change() {
@@ -346,6 +370,31 @@ mod tests {
         let call = Call::read(body.as_bytes(), "messages").unwrap();
         assert!(call.pictures == 1 && call.text_bytes < 200, "{} {}", call.pictures, call.text_bytes);
         assert!(call.input_tokens(1.0) < 2500);
+    }
+
+    #[test]
+    fn text_that_is_dressed_as_a_picture_counts_as_text() {
+        let picture = format!("data:image/png;base64,{}", "word".repeat(1000));
+        for body in [
+            json!({"model": "m", "messages": [{"role": "user", "content": picture}]}),
+            json!({"model": "m", "messages": [{"role": "user", "content": [{"type": "text", "text": picture}]}]}),
+            json!({"model": "m", "messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": format!("{picture} and on")}}]}]}),
+            json!({"model": "m", "messages": [], "tools": [{"function": {"parameters": {"image_url": {"url": picture}}}}]}),
+        ] {
+            let call = Call::read(body.to_string().as_bytes(), "messages").unwrap();
+            assert!(call.text_bytes > 4000, "{} of {body}", call.text_bytes);
+        }
+    }
+
+    #[test]
+    fn linked_pictures_and_short_forms_are_counted() {
+        let body = json!({"model": "m", "messages": [{"role": "user", "content": [
+            {"type": "text", "text": "which?"},
+            {"type": "image_url", "image_url": {"url": "https://example.com/a.png", "detail": "low"}},
+            {"type": "image_url", "image_url": "data:image/png;base64,AAAABBBB"},
+        ]}, {"role": "assistant", "content": null}]});
+        let call = Call::read(body.to_string().as_bytes(), "messages").unwrap();
+        assert_eq!((call.pictures, call.text_bytes), (2, i64::try_from(body.to_string().len()).unwrap() - 8));
     }
 
     proptest::proptest! {

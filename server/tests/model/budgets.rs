@@ -262,3 +262,16 @@ async fn the_estimate_learns_what_a_model_really_counts(pool: Pool) {
     world.limit(&ada, Window::Day, Unit::Tokens, Some(3000)).await;
     assert_eq!(world.chat(&key, &body).await.status(), 200);
 }
+
+#[sqlx::test(migrations = "../migrations")]
+async fn text_dressed_as_a_picture_is_held_as_text(pool: Pool) {
+    let world = World::new(pool).await;
+    let (ada, key, _) = world.with_key("ada").await;
+    world.limit(&ada, Window::Day, Unit::Tokens, Some(5000)).await;
+    let picture = format!("data:image/png;base64,{}", "word".repeat(2000));
+    let mut body = with_most(call("answers", 1), 16);
+    body["messages"][0]["content"] = json!([{"type": "text", "text": picture}]);
+    assert_eq!(world.chat(&key, &body).await.status(), 429);
+    body["messages"][0]["content"] = json!([{"type": "image_url", "image_url": {"url": picture}}]);
+    assert_eq!(world.chat(&key, &body).await.status(), 200);
+}

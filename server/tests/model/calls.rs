@@ -94,11 +94,13 @@ async fn an_upstream_that_misbehaves_is_told_in_openais_shape_and_holds_nothing(
     let world = World::new(pool).await;
     let (ada, key, _) = world.with_key("ada").await;
     for (does, status, code) in [
-        ("fails", 502, "upstream_failed"),
         ("refuses our key", 502, "upstream_failed"),
         ("has no credit", 502, "upstream_failed"),
         ("is busy", 429, "rate_limit_exceeded"),
         ("does not like it", 400, "invalid_request"),
+        // Here the provider may have been at work.
+        ("fails", 502, "upstream_failed"),
+        ("takes too long", 502, "upstream_failed"),
     ] {
         let answer = world.chat(&key, &call(does, 5)).await;
         assert_eq!(answer.status(), status, "{does}");
@@ -109,7 +111,13 @@ async fn an_upstream_that_misbehaves_is_told_in_openais_shape_and_holds_nothing(
         assert!(!message.contains("sk-abc") && message.contains("priced"), "{message}");
     }
     world.settled().await;
-    assert!(world.records().await.iter().all(|record| record.5 == "failed" && record.4 == 0));
+    for (place, (_, input, _, output, cost, outcome, estimated)) in world.records().await.into_iter().enumerate() {
+        assert_eq!((outcome.as_str(), output, estimated), ("failed", 0, place > 3));
+        assert!(
+            if estimated { (20..40).contains(&input) && cost == 3 * input } else { input == 0 && cost == 0 },
+            "{place}: {input} {cost}"
+        );
+    }
 
     // An answer without a count is estimated, and marked as such.
     world.chat(&key, &call("counts nothing", 5)).await.text().await.unwrap();
@@ -118,7 +126,7 @@ async fn an_upstream_that_misbehaves_is_told_in_openais_shape_and_holds_nothing(
     let broken = world.chat(&key, &streamed("stops in the middle", 10)).await.text().await.unwrap();
     assert!(broken.contains("\"error\"") && !broken.contains("[DONE]"), "{broken}");
     world.settled().await;
-    let records = world.records().await.split_off(5);
+    let records = world.records().await.split_off(6);
     assert_eq!(records.iter().map(|record| record.5.as_str()).collect::<Vec<_>>(), ["done", "done", "done", "failed"]);
     assert!(records.iter().all(|record| record.6 && record.1 > 0), "{records:?}");
     assert_eq!((records[2].3, records[3].3), (6, 5), "a token a chunk");
@@ -128,6 +136,56 @@ async fn an_upstream_that_misbehaves_is_told_in_openais_shape_and_holds_nothing(
         .await
         .unwrap();
     assert_eq!(reserved, 0);
+}
+
+/// A server that hangs up on every call: before the answer, or in the middle of it when its behaviour names one.
+async fn server_that_dies() -> String {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let half = |kind: &str, text: String| format!("HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ncontent-length: 4000\r\n\r\n{text}");
+    let whole = half("application/json", "w".repeat(400));
+    let stream = half("text/event-stream", "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"word\"}}]}\n\n".repeat(7));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            let (mut request, mut part) = (Vec::new(), [0; 4096]);
+            while !request.ends_with(b"}") {
+                let read = socket.read(&mut part).await.unwrap();
+                request.extend_from_slice(&part[..read]);
+            }
+            let request = String::from_utf8(request).unwrap();
+            let says = if request.contains("half an answer") {
+                &*whole
+            } else if request.contains("half a stream") {
+                &*stream
+            } else {
+                ""
+            };
+            socket.write_all(says.as_bytes()).await.unwrap();
+        }
+    });
+    format!("http://{address}")
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_litellm_that_dies_over_a_call_leaves_an_estimate(pool: Pool) {
+    let world = World::before(pool, crate::support::config(Some(server_that_dies().await))).await;
+    let (_, key, _) = world.with_key("ada").await;
+    for (body, status, output) in [
+        (call("dies", 5), 502, 0),
+        (streamed("dies", 5), 502, 0),
+        (call("half an answer", 5), 502, 100),
+        (streamed("half a stream", 5), 200, 7),
+    ] {
+        let answer = world.chat(&key, &body).await;
+        assert_eq!(answer.status(), status, "{body}");
+        let said = answer.text().await.unwrap();
+        assert!(said.contains("upstream_failed"), "{said}");
+        world.settled().await;
+        let (_, input, _, counted, cost, outcome, estimated) = world.records().await.pop().unwrap();
+        assert_eq!((counted, outcome.as_str(), estimated, cost), (output, "failed", true, 3 * input + 15 * output));
+        assert!((20..40).contains(&input), "about a quarter of the body: {input}");
+    }
 }
 
 #[sqlx::test(migrations = "../migrations")]

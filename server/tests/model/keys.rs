@@ -1,11 +1,12 @@
 //! Keys: which door they open, and when they no longer do.
 
 use crate::support::{World, call, streamed};
-use contract::Code;
+use contract::{Code, Role};
+use futures::StreamExt as _;
 use serde_json::Value;
 use server::{
     data::{Pool, listen::Change},
-    model::keys,
+    model::{budget, keys},
 };
 use time::Duration;
 
@@ -103,6 +104,70 @@ async fn a_key_ends_with_its_time_and_with_its_person(pool: Pool) {
         let problem = keys::make(&world.service, &ada, name, days).await.unwrap_err().into_problem();
         assert_eq!((problem.code, problem.field.as_deref()), (Code::Invalid, Some(field)));
     }
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn nobody_gets_a_key_while_being_disabled(pool: Pool) {
+    let world = World::new(pool).await;
+    let (ada, ..) = world.with_key("ada").await;
+    let mut disabling = world.pool.begin().await.unwrap();
+    sqlx::query("update person set status = 'disabled' where person_id = $1").bind(ada.person_id.0).execute(&mut *disabling).await.unwrap();
+    let making = keys::make(&world.service, &ada, "second", None);
+    tokio::pin!(making);
+    assert!(tokio::time::timeout(std::time::Duration::from_millis(200), &mut making).await.is_err(), "it waits for what comes of it");
+    disabling.commit().await.unwrap();
+    assert_eq!(making.await.unwrap_err().into_problem().code, Code::PersonDisabled);
+    assert_eq!(keys::of(&world.service, &ada).await.unwrap().len(), 1);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_key_that_dies_while_its_request_is_sent_reaches_no_model(pool: Pool) {
+    let world = World::new(pool).await;
+    let (ada, key, key_id) = world.with_key("ada").await;
+    let body = call("answers", 5).to_string();
+    let (head, tail) = (body[..20].to_owned(), body[20..].to_owned());
+    let slowly = futures::stream::once(async { Ok::<_, std::io::Error>(head) }).chain(futures::stream::once(async {
+        tokio::time::sleep(std::time::Duration::from_millis(800)).await;
+        Ok(tail)
+    }));
+    let sent = world.http.post(format!("http://{}/v1/chat/completions", world.public)).bearer_auth(&key);
+    let sent = tokio::spawn(sent.body(reqwest::Body::wrap_stream(slowly)).send());
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    keys::revoke(&world.service, &ada, key_id).await.unwrap();
+    assert!(refusal(sent.await.unwrap().unwrap()).await.contains("no longer good"));
+    world.settled().await;
+    assert!(world.upstream.seen.lock().unwrap().is_empty());
+    assert!(world.records().await.iter().all(|record| record.4 == 0 && record.5 == "failed"));
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_whole_answer_is_kept_from_a_key_that_died_and_counted(pool: Pool) {
+    let world = World::new(pool).await;
+    let (ada, key, key_id) = world.with_key("ada").await;
+    let sent = world.http.post(format!("http://{}/v1/chat/completions", world.public)).bearer_auth(&key).json(&call("is slow", 5)).send();
+    let sent = tokio::spawn(sent);
+    while world.upstream.seen.lock().unwrap().is_empty() {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    keys::revoke(&world.service, &ada, key_id).await.unwrap();
+    world.service.changes().tell(Change::Keys { person_id: ada.person_id });
+    assert!(refusal(sent.await.unwrap().unwrap()).await.contains("no longer good"));
+    world.settled().await;
+    assert_eq!(world.records().await[0].3, 5, "what the upstream did is counted");
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_stream_is_cut_when_the_time_of_its_key_is_over(pool: Pool) {
+    let world = World::new(pool).await;
+    let ada = world.person("ada", Role::Person).await;
+    let key = keys::make(&world.service, &ada, "for a day", Some(1)).await.unwrap().secret;
+    let mut stream = world.chat(&key, &streamed("drips", 100)).await;
+    assert!(stream.chunk().await.unwrap().is_some());
+    budget::cut_dead_keys(&world.service).await.unwrap();
+    assert!(!String::from_utf8_lossy(&stream.chunk().await.unwrap().unwrap()).contains("no longer good"));
+    world.clock.advance(Duration::days(1));
+    budget::cut_dead_keys(&world.service).await.unwrap();
+    assert!(stream.text().await.unwrap().contains("no longer good"));
 }
 
 #[sqlx::test(migrations = "../migrations")]

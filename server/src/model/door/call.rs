@@ -3,6 +3,7 @@
 use super::{
     Shape,
     answer::Fault,
+    failure::{self, SILENCE, limited_body},
     refusal::{Asker, Refusal},
 };
 use crate::{
@@ -21,7 +22,7 @@ use crate::{
 };
 use axum::{
     body::{Body, Bytes},
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, header},
     response::{IntoResponse as _, Response},
 };
 use futures::StreamExt as _;
@@ -44,8 +45,6 @@ const KEY_HOLDS: Duration = Duration::from_millis(500);
 const LEAST_OUTPUT: i64 = 16;
 /// How long a call waits for a LiteLLM that starts, or that learns a new model.
 const WAIT_FOR_LITELLM: Duration = Duration::from_secs(45);
-/// How long an upstream may be silent.
-const SILENCE: Duration = Duration::from_secs(600);
 /// How long the answer is read on after the caller went, to learn what it cost.
 const READ_ON: Duration = Duration::from_secs(60);
 /// How long a caller may take nothing from a stream before they count as gone.
@@ -118,7 +117,7 @@ async fn send(way: Way) -> Result<Response, Fault> {
     };
     // A body that came slowly, or a wait for LiteLLM: the key may have died since it was proven.
     if way.came.elapsed() > KEY_HOLDS && !is_good(&way).await {
-        hold.settle(way.used(Count::default(), Outcome::Failed, None, false)).await;
+        hold.settle(way.nothing()).await;
         return Err(dead_key());
     }
     // Where a limit applies, the length that was reserved is the length that is sent.
@@ -145,7 +144,8 @@ async fn send(way: Way) -> Result<Response, Fault> {
                 }
                 _ => false,
             };
-            hold.settle(way.used(Count::default(), Outcome::Failed, None, false)).await;
+            let used = if connecting { way.nothing() } else { way.broken(hold.wanted(), 0) };
+            hold.settle(used).await;
             return Err(if connecting {
                 Fault::unavailable("The model service is being started again. Try again in a moment.")
             } else {
@@ -154,8 +154,9 @@ async fn send(way: Way) -> Result<Response, Fault> {
         }
     };
     let mut response = if !answer.status().is_success() {
-        let fault = failure(&way, answer).await;
-        hold.settle(way.used(Count::default(), Outcome::Failed, None, false)).await;
+        let used = if failure::was_refused(answer.status()) { way.nothing() } else { way.broken(hold.wanted(), 0) };
+        let fault = failure::told(way.id, &way.call.model, answer).await;
+        hold.settle(used).await;
         fault.into_response()
     } else if is_stream(&answer) {
         stream(way, answer, hold, upstream)
@@ -169,7 +170,10 @@ async fn send(way: Way) -> Result<Response, Fault> {
 }
 
 async fn is_good(way: &Way) -> bool {
-    let found = async { data::model_key::dead_among(&mut *way.service.pool.acquire().await?, &[way.key.key_id.0]).await };
+    let found = async {
+        let mut connection = way.service.pool.acquire().await?;
+        data::model_key::dead_among(&mut connection, &[way.key.key_id.0], way.service.clock.now()).await
+    };
     found.await.is_ok_and(|dead| dead.is_empty())
 }
 
@@ -187,10 +191,29 @@ impl Way {
         }
     }
 
-    /// What an answer without a count most likely cost: four bytes a token, never more than was held.
+    /// What an answer without a count most likely cost, never more than was held.
     fn estimate(&self, held: &Wanted, output: i64) -> Count {
-        let input = (self.call.text_bytes / 4).clamp(1, held.input_tokens.max(1));
+        let input = self.call.likely_input_tokens().clamp(1, held.input_tokens.max(1));
         Count { input, cached: 0, output: output.min(held.output_tokens * held.answers) }
+    }
+
+    /// A call that reached no provider, or that one refused: nobody bills it.
+    fn nothing(&self) -> Used {
+        self.used(Count::default(), Outcome::Failed, None, false)
+    }
+
+    /// A call that was sent and whose answer did not come whole. A provider may have done the work all the same: what was sent and what was
+    /// seen of the answer count.
+    fn broken(&self, held: &Wanted, output: i64) -> Used {
+        self.used(self.estimate(held, output), Outcome::Failed, None, true)
+    }
+
+    /// How many tokens an answer of so many bytes most likely has.
+    fn answered(&self, bytes: usize) -> i64 {
+        match self.shape {
+            Shape::Chat => i64::try_from(bytes).unwrap_or(i64::MAX) / 4,
+            Shape::Embeddings => 0,
+        }
     }
 }
 
@@ -217,65 +240,6 @@ fn is_stream(answer: &reqwest::Response) -> bool {
         .is_some_and(|kind| kind.starts_with("text/event-stream"))
 }
 
-/// What an upstream's error means to the caller. A key of ours that a provider refused is not the caller's fault, and must not look like it.
-async fn failure(way: &Way, answer: reqwest::Response) -> Fault {
-    let status = answer.status();
-    let retry_after = answer.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-    let body = limited_body(answer, 1 << 20).await.unwrap_or_default();
-    let said: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
-    let message = said.pointer("/error/message").or_else(|| said.pointer("/detail")).map(|text| match text.as_str() {
-        Some(text) => text.to_owned(),
-        None => text.to_string(),
-    });
-    let message: String = message.unwrap_or_default().chars().take(1000).collect();
-    tracing::warn!(call = %way.id, model = way.call.model, status = status.as_u16(), message, "an upstream refused or failed");
-    let model = &way.call.model;
-    let quota = ["insufficient_quota", "billing", "credit balance"].iter().any(|word| message.to_ascii_lowercase().contains(word));
-    match status {
-        StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY | StatusCode::PAYLOAD_TOO_LARGE => {
-            let told = message.split("\n\nLiteLLM:").next().unwrap_or_default().trim_start_matches("litellm.").to_owned();
-            Fault::new(
-                StatusCode::BAD_REQUEST,
-                "invalid_request_error",
-                "invalid_request",
-                format!("The model `{model}` did not take this request: {told}"),
-            )
-        }
-        StatusCode::TOO_MANY_REQUESTS if !quota => {
-            let fault = Fault::new(
-                StatusCode::TOO_MANY_REQUESTS,
-                "rate_limit_error",
-                "rate_limit_exceeded",
-                format!("The provider of `{model}` takes no more requests at this moment. Try again shortly."),
-            );
-            fault.retry_after(retry_after.unwrap_or(5))
-        }
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::PAYMENT_REQUIRED | StatusCode::TOO_MANY_REQUESTS => Fault::upstream(
-            format!("The provider of `{model}` does not accept the key or the account that was set up for it. Tell your administrator."),
-        ),
-        StatusCode::NOT_FOUND => {
-            Fault::upstream(format!("The provider of `{model}` does not know this model any more. Tell your administrator."))
-        }
-        StatusCode::SERVICE_UNAVAILABLE => {
-            Fault::unavailable(format!("The provider of `{model}` is not available. Try again in a moment."))
-        }
-        _ => Fault::upstream(format!("The provider of `{model}` failed. Try again in a moment, or choose another model.")),
-    }
-}
-
-async fn limited_body(answer: reqwest::Response, most: usize) -> Option<Bytes> {
-    let mut stream = answer.bytes_stream();
-    let mut body = Vec::new();
-    while let Some(part) = timeout(SILENCE, stream.next()).await.ok()? {
-        let part = part.ok()?;
-        if body.len() + part.len() > most {
-            return None;
-        }
-        body.extend_from_slice(&part);
-    }
-    Some(body.into())
-}
-
 fn dead_key() -> Fault {
     Fault::unauthenticated("The key of this call is no longer good.")
 }
@@ -283,17 +247,17 @@ fn dead_key() -> Fault {
 /// An answer in one piece.
 async fn whole(way: Way, answer: reqwest::Response, hold: Hold) -> Response {
     let kind = answer.headers().get(header::CONTENT_TYPE).cloned();
-    let Some(body) = limited_body(answer, MOST_ANSWER).await else {
-        let count = way.estimate(hold.wanted(), 0);
-        hold.settle(way.used(count, Outcome::Failed, None, true)).await;
-        return Fault::upstream("The model's answer broke off.").into_response();
+    let body = match limited_body(answer, MOST_ANSWER).await {
+        Ok(body) => body,
+        Err(part) => {
+            let used = way.broken(hold.wanted(), way.answered(part.len()));
+            hold.settle(used).await;
+            return Fault::upstream("The model's answer broke off.").into_response();
+        }
     };
     let (count, estimated) = match meter::whole(&body) {
         Some(count) => (count, false),
-        None => {
-            let bytes = i64::try_from(body.len()).unwrap_or(i64::MAX);
-            (way.estimate(hold.wanted(), if way.shape == Shape::Chat { bytes / 4 } else { 0 }), true)
-        }
+        None => (way.estimate(hold.wanted(), way.answered(body.len())), true),
     };
     if !estimated && way.call.pictures == 0 {
         way.service.books.learn(&way.call.model, way.call.text_bytes, count.input);

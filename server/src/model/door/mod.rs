@@ -2,6 +2,7 @@
 
 mod answer;
 mod call;
+mod failure;
 mod refusal;
 
 use super::{
