@@ -140,4 +140,19 @@ pub struct Models {
     /// Where an Ollama is looked for, to be offered.
     #[arg(long, env = "CLAWLOOPS_OLLAMA_URL", default_value = "http://127.0.0.1:11434")]
     pub ollama_url: Url,
+    /// The proxy through which providers outside are reached, by the supervised LiteLLM and when their models are listed.
+    #[arg(long, env = "HTTPS_PROXY", hide_env_values = true)]
+    pub https_proxy: Option<SecretString>,
+    /// Hosts that are reached without the proxy. This machine always is.
+    #[arg(long, env = "NO_PROXY")]
+    pub no_proxy: Option<String>,
+}
+
+impl Models {
+    /// Hosts that are reached without the proxy, the machine itself among them.
+    #[must_use]
+    pub fn direct_hosts(&self) -> String {
+        let named = self.no_proxy.as_deref().unwrap_or_default().trim_matches(',');
+        format!("{named}{}127.0.0.1,localhost,::1", if named.is_empty() { "" } else { "," })
+    }
 }

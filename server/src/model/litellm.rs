@@ -3,7 +3,7 @@
 //! A changed catalog starts a second LiteLLM beside the first; calls move over when it answers, and the first ends when its last call has.
 
 use super::{
-    Service,
+    Service, catalog,
     child::{Child, Plan, free_port, port_is_free},
 };
 use crate::{
@@ -70,14 +70,18 @@ impl Rendered {
 const DEMO_ANSWER: &str = "This is the demo model of ClawLoops. It gives this one answer to everything, so that you can see how a chat works before a \
 provider is connected. An administrator adds a provider at Administration, Models & providers; then real models can be chosen here.";
 
-/// Renders the whole catalog. Secrets stay out of the file: it names environment variables.
+/// Renders the models that can be called. Secrets stay out of the file: it names environment variables.
 async fn render(service: &Service) -> Result<Rendered> {
     let mut connection = service.pool.acquire().await?;
     let providers = data::provider::all(&mut connection).await?;
-    let models = data::model::all(&mut connection).await?;
+    let models = catalog::offered(&mut connection).await?;
     drop(connection);
     let (mut list, mut secrets, mut names) = (Vec::new(), Vec::new(), HashSet::new());
     for provider in &providers {
+        let models: Vec<_> = models.iter().filter(|model| model.provider_id == provider.provider_id).collect();
+        if models.is_empty() {
+            continue;
+        }
         let variable = format!("CLAWLOOPS_PROVIDER_{}", provider.provider_id.0.simple());
         let mut key = json!("none");
         if let (Some(sealed), Some(key_id)) = (&provider.secret_sealed, &provider.secret_key_id) {
@@ -92,7 +96,7 @@ async fn render(service: &Service) -> Result<Rendered> {
                 }
             }
         }
-        for model in models.iter().filter(|model| model.provider_id == provider.provider_id) {
+        for model in models {
             let mut parameters = match provider.kind {
                 ProviderKind::Demo => json!({"model": "openai/demo", "mock_response": DEMO_ANSWER}),
                 ProviderKind::Local => {
@@ -247,10 +251,12 @@ async fn start(service: &Service, program: &Path, rendered: Rendered) -> Result<
     let mut environment: Vec<(String, SecretString)> = rendered.secrets.clone();
     environment.push(("LITELLM_MASTER_KEY".to_owned(), key.clone()));
     // No look at the network for its price list: prices are ours.
-    for (name, value) in
-        [("LITELLM_LOCAL_MODEL_COST_MAP", "True"), ("LITELLM_LOG", "ERROR"), ("PYTHONUNBUFFERED", "1"), ("NO_PROXY", "127.0.0.1,localhost")]
-    {
+    for (name, value) in [("LITELLM_LOCAL_MODEL_COST_MAP", "True"), ("LITELLM_LOG", "ERROR"), ("PYTHONUNBUFFERED", "1")] {
         environment.push((name.to_owned(), value.to_owned().into()));
+    }
+    environment.push(("NO_PROXY".to_owned(), service.config.models.direct_hosts().into()));
+    if let Some(proxy) = &service.config.models.https_proxy {
+        environment.push(("HTTPS_PROXY".to_owned(), proxy.clone()));
     }
     let mut child = Child::start(plan(program, &folder, port, environment), &folder)?;
     let base = format!("http://127.0.0.1:{port}/v1");

@@ -21,6 +21,7 @@ use crate::{
     platform::audit::{self, Actor},
 };
 use contract::{Caller, Code, PersonId, Problem};
+use secrecy::ExposeSecret as _;
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::watch, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -35,7 +36,10 @@ pub struct Service {
     config: Arc<Config>,
     changes: Changes,
     vault: vault::Vault,
+    /// For what runs beside us.
     http: reqwest::Client,
+    /// For providers.
+    outside: reqwest::Client,
     /// Where calls go now; none while LiteLLM starts.
     upstream: watch::Sender<Option<Arc<litellm::Upstream>>>,
     books: budget::Books,
@@ -50,14 +54,25 @@ impl Service {
     /// When no HTTP client can be made.
     pub fn new(pool: Pool, clock: Arc<dyn Clock>, config: Arc<Config>, vault_key: [u8; 32], changes: Changes) -> Result<Arc<Self>> {
         ensure_tls();
-        let http = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(Duration::from_secs(5))
-            .tcp_nodelay(true)
-            .pool_max_idle_per_host(256)
-            .no_proxy()
-            .build()
-            .map_err(|error| Error::internal("making the HTTP client for models", error))?;
+        let failed = |error: reqwest::Error| Error::internal("making the HTTP clients for models", error);
+        let plain = || {
+            reqwest::Client::builder()
+                .redirect(reqwest::redirect::Policy::none())
+                .connect_timeout(Duration::from_secs(5))
+                .tcp_nodelay(true)
+                .pool_max_idle_per_host(256)
+                .no_proxy()
+        };
+        let outside = match &config.models.https_proxy {
+            Some(proxy) => {
+                let direct = reqwest::NoProxy::from_string(&config.models.direct_hosts());
+                // Without the address: it may carry a password.
+                let proxy = reqwest::Proxy::https(proxy.expose_secret()).map_err(|error| failed(error.without_url()))?;
+                plain().proxy(proxy.no_proxy(direct))
+            }
+            None => plain(),
+        };
+        let (http, outside) = (plain().build().map_err(failed)?, outside.build().map_err(failed)?);
         Ok(Arc::new(Self {
             pool,
             clock,
@@ -65,6 +80,7 @@ impl Service {
             changes,
             vault: vault::Vault::new(&vault_key),
             http,
+            outside,
             upstream: watch::Sender::new(None),
             books: budget::Books::default(),
             tracker: TaskTracker::new(),

@@ -136,7 +136,7 @@ async fn list(
     secret: Option<&SecretString>,
     patience: Duration,
 ) -> Result<Vec<String>> {
-    let mut request = service.http.get(format!("{}/models", base.trim_end_matches('/'))).timeout(patience);
+    let mut request = service.outside.get(format!("{}/models", base.trim_end_matches('/'))).timeout(patience);
     if let Some(secret) = secret {
         request = match kind {
             ProviderKind::Anthropic => request.header("x-api-key", secret.expose_secret()).header("anthropic-version", "2023-06-01"),
@@ -177,8 +177,19 @@ pub async fn offered(service: &Service, caller: &Caller) -> Result<Vec<OfferedPr
     if known.iter().any(|row| row.base_url.as_deref() == Some(&base_url)) {
         return Ok(Vec::new());
     }
-    let found = list(service, ProviderKind::Ollama, "Ollama", &api_base(ProviderKind::Ollama, &base_url), None, GLANCE).await;
-    Ok(found.map(|models| vec![OfferedProvider { kind: ProviderKind::Ollama, base_url, models }]).unwrap_or_default())
+    let found = ollama_models(service, &base_url).await;
+    Ok(found.map(|models| OfferedProvider { kind: ProviderKind::Ollama, base_url, models }).into_iter().collect())
+}
+
+/// What an Ollama has pulled, by its own API: another server on its port is not taken for one. None when there is no Ollama.
+async fn ollama_models(service: &Service, base_url: &str) -> Option<Vec<String>> {
+    let base = base_url.trim_end_matches("/v1");
+    let answer = service.http.get(format!("{base}/api/tags")).timeout(GLANCE).send().await.ok()?;
+    let body: Value = answer.error_for_status().ok()?.json().await.ok()?;
+    let mut models: Vec<String> =
+        body.get("models")?.as_array()?.iter().filter_map(|model| model.get("name")?.as_str().map(str::to_owned)).collect();
+    models.sort_unstable();
+    Some(models)
 }
 
 /// Where a provider's OpenAI-compatible API is: the address as given, with `/v1` where none was.

@@ -4,6 +4,7 @@
 mod budgets;
 mod calls;
 mod keys;
+mod ollama;
 mod real;
 mod support;
 mod windows;

@@ -9,15 +9,15 @@ use server::{
 };
 use std::time::Duration;
 
-fn program(name: &str) -> std::path::PathBuf {
+pub fn program(name: &str) -> std::path::PathBuf {
     std::env::var_os(name).unwrap_or_else(|| panic!("{name} is not set: `make test` sets it")).into()
 }
 
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-async fn chat(world: &World, key: &str, body: Value) -> (u16, String) {
+pub async fn chat(world: &World, key: &str, body: Value) -> (u16, String) {
     let answer = world.chat(key, &body).await;
     (answer.status().as_u16(), answer.text().await.unwrap())
 }

@@ -86,11 +86,13 @@ pub fn config(litellm_url: Option<String>) -> Config {
             local_model_bin: None,
             local_model_port: 0,
             ollama_url: parse("http://127.0.0.1:1"),
+            https_proxy: None,
+            no_proxy: None,
         },
     }
 }
 
-async fn serve(router: Router) -> SocketAddr {
+pub async fn serve(router: Router) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move { axum::serve(listener, router).await });
@@ -265,6 +267,9 @@ async fn chat(State(upstream): State<Arc<Upstream>>, headers: HeaderMap, Json(bo
                        "prompt_tokens_details": {"cached_tokens": 4}});
     match does.as_str() {
         "fails" => return (StatusCode::INTERNAL_SERVER_ERROR, Json(json!({"error": {"message": "boom"}}))).into_response(),
+        "takes too long" => {
+            return (StatusCode::REQUEST_TIMEOUT, Json(json!({"error": {"message": "litellm.Timeout"}}))).into_response();
+        }
         "refuses our key" => {
             return (StatusCode::UNAUTHORIZED, Json(json!({"error": {"message": "Incorrect API key sk-abc"}}))).into_response();
         }
