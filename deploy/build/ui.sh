@@ -9,11 +9,15 @@ version=0.21.14
 trunk=$cache/trunk-$version/bin/trunk
 deploy/setup/rust.sh
 if [ ! -x "$trunk" ]; then
+  # As its authors release it (one unit, fat LTO) Trunk builds for far too long on a small machine. The one connection that it opens itself is to
+  # the server beside it, so TLS is left out too.
   CARGO_TARGET_DIR=$cache/build logged trunk "building trunk $version (once)" \
-    cargo install --locked "trunk@$version" --root "$cache/trunk-$version" --no-default-features --features rustls
+    env CARGO_PROFILE_RELEASE_LTO=false CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_DEBUG=false \
+    cargo install --locked "trunk@$version" --bin trunk --root "$cache/trunk-$version" --no-default-features
   rm -rf "$cache/build"
 fi
 # Trunk takes the wasm-bindgen on the PATH where its version fits.
 PATH=$(dirname "$(deploy/setup/wasm-bindgen.sh)"):$PATH
 export PATH
+say "the page will be at http://clawloops.localhost:3001"
 exec "$trunk" serve "$@"
