@@ -63,8 +63,17 @@ function given(name: string, otherwise?: string): string {
   return value;
 }
 
-/** Starts the product and waits until it serves pages and has said its set-up link. */
-export async function start(): Promise<{ running: Running; process: ChildProcess }> {
+/** A product that was started. */
+export interface Started {
+  running: Running;
+  process: ChildProcess;
+}
+
+/**
+ * Starts the product and waits until it serves pages and has said its set-up link. `own` is what this one's environment has of its own, `name` tells its
+ * log from another's.
+ */
+export async function start(own: Record<string, string> = {}, name = 'server'): Promise<Started> {
   const [port, internal, litellm, local] = (await freePorts(4)) as [number, number, number, number];
   const home = mkdtempSync(join(tmpdir(), 'clawloops-e2e-'));
   const instance = `e2e-${randomBytes(3).toString('hex')}`;
@@ -88,8 +97,9 @@ export async function start(): Promise<{ running: Running; process: ChildProcess
   };
   // Parts of the machine's own must not be taken for the product's.
   for (const name of ['DATABASE_URL', 'LITELLM_URL', 'LITELLM_MASTER_KEY', 'CLAWLOOPS_MASTER_KEY', 'LD_PRELOAD']) delete environment[name];
+  Object.assign(environment, own);
 
-  const log = join(REPOSITORY, 'end2end', 'server.log');
+  const log = join(REPOSITORY, 'end2end', `${name}.log`);
   const file = openSync(log, 'w');
   // A session of its own: an interrupt at the terminal reaches the tests, and they stop the product in order.
   const child = spawn(program, ['serve'], { env: environment, cwd: home, stdio: ['ignore', file, file], detached: true });
@@ -161,7 +171,7 @@ export async function stop(child: ChildProcess, product: Running): Promise<strin
 }
 
 /** Processes that name the data directory: PostgreSQL, LiteLLM and whatever else was started for it. */
-function processesOf(data: string): [number, string][] {
+export function processesOf(data: string): [number, string][] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
     .flatMap((name): [number, string][] => {

@@ -16,10 +16,17 @@ pub fn problem(problem: &Problem) -> AnyView {
     view! {
         <div class="notice bad" role="alert" data-code=problem.code.as_str()>
             {sized("warn", 18)}
-            <div class="grow"><b>{problem.message.clone()}</b>{remedy}{id}</div>
+            <div class="grow"><b>{problem.message.clone()}</b>{remedy}{way_on(problem.code)}{id}</div>
         </div>
     }
     .into_any()
+}
+
+/// The way on from a link that works once and was used: whoever used it has an account.
+fn way_on(code: Code) -> AnyView {
+    matches!(code, Code::InvitationConsumed)
+        .then(|| view! { <p class="small"><a href=routes::SIGN_IN>"Sign in"</a></p> })
+        .into_any()
 }
 
 /// Something to know.

@@ -100,7 +100,10 @@ pub fn card(runtime: &RuntimeView, verbs: Verbs) -> AnyView {
         | Phase::Stopping
         | Phase::Deleting
         | Phase::Deleted => {
-            runtime.progress.clone().map(|progress| view! { <StartLine name=runtime.name.clone() progress=progress /> }).into_any()
+            // What holds it up, while it goes on.
+            let problem = runtime.problem.as_ref().map(notice::problem);
+            let line = runtime.progress.clone().map(|progress| view! { <StartLine name=runtime.name.clone() progress=progress /> });
+            view! { {problem}{line} }.into_any()
         }
     };
     view! {

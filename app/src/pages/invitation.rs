@@ -37,5 +37,5 @@ pub fn page() -> AnyView {
         }
         .into_any()
     });
-    door("Welcome to ClawLoops", "Choose a password and your own OpenClaw is one press away.", form)
+    door("Welcome to ClawLoops", "Your team has an OpenClaw of your own for you.", form)
 }
