@@ -144,7 +144,8 @@ test('LiteLLM is away: a call is answered clearly, and the next one works again 
   const began = Date.now();
   const answer = await call();
   const took = Date.now() - began;
-  expect(answer.status, answer.body).toBe(503);
+  // Cut off in the moment of its going, or not begun at all.
+  expect([502, 503], answer.body).toContain(answer.status);
   const { error } = JSON.parse(answer.body) as { error: { message: string } };
   expect(error.message).toMatch(/model/i);
   expect(took, `said after ${took} ms: ${error.message}`).toBeLessThan(60_000);
