@@ -24,9 +24,7 @@ pub fn problem(problem: &Problem) -> AnyView {
 
 /// The way on from a link that works once and was used: whoever used it has an account.
 fn way_on(code: Code) -> AnyView {
-    matches!(code, Code::InvitationConsumed)
-        .then(|| view! { <p class="small"><a href=routes::SIGN_IN>"Sign in"</a></p> })
-        .into_any()
+    matches!(code, Code::InvitationConsumed).then(|| view! { <p class="small"><a href=routes::SIGN_IN>"Sign in"</a></p> }).into_any()
 }
 
 /// Something to know.
