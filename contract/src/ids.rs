@@ -42,6 +42,8 @@ ids! {
     InvitationId;
     /// One person's OpenClaw: its container, network, volume and host name.
     RuntimeId;
+    /// A wish that is being followed until it ends.
+    TaskId;
     /// A source of models: a company's API, or a server of one's own.
     ProviderId;
     /// An entry of the catalog.

@@ -10,6 +10,7 @@ pub mod money;
 pub mod person;
 pub mod problem;
 pub mod runtime;
+pub mod task;
 pub mod usage;
 
 pub use admin::*;
@@ -19,6 +20,7 @@ pub use money::Micros;
 pub use person::*;
 pub use problem::{Code, Problem};
 pub use runtime::*;
+pub use task::*;
 pub use usage::*;
 
 /// A result whose error can be shown to a person.

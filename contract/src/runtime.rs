@@ -29,6 +29,8 @@ pub enum Phase {
     Stopped,
     /// Asked to run, not looked at yet.
     Pending,
+    /// Waits its turn: for memory, or for starts before it.
+    Queued,
     /// Network, volume and container are being made.
     Creating,
     /// The container is being started.
@@ -56,6 +58,7 @@ impl Phase {
         match self {
             Self::Stopped => "Stopped",
             Self::Pending | Self::Creating | Self::Starting | Self::Waiting => "Starting",
+            Self::Queued => "Waiting its turn",
             Self::Ready => "Running",
             Self::Stopping => "Stopping",
             Self::Deleting => "Deleting",
@@ -69,7 +72,14 @@ impl Phase {
     #[must_use]
     pub const fn is_moving(self) -> bool {
         match self {
-            Self::Pending | Self::Creating | Self::Starting | Self::Waiting | Self::Stopping | Self::Deleting | Self::Retrying => true,
+            Self::Pending
+            | Self::Queued
+            | Self::Creating
+            | Self::Starting
+            | Self::Waiting
+            | Self::Stopping
+            | Self::Deleting
+            | Self::Retrying => true,
             Self::Stopped | Self::Ready | Self::Failed | Self::Deleted => false,
         }
     }

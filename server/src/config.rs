@@ -111,6 +111,12 @@ pub struct Runtimes {
     /// Processes of a runtime.
     #[arg(long, env = "CLAWLOOPS_RUNTIME_PIDS", default_value_t = 512)]
     pub runtime_pids: i64,
+    /// Memory for all runtimes together, in MiB; without it, four fifths of the machine's.
+    #[arg(long, env = "CLAWLOOPS_MEMORY_BUDGET_MIB")]
+    pub memory_budget_mib: Option<i64>,
+    /// How many runtimes may boot at once; without it, as many as there are cores.
+    #[arg(long, env = "CLAWLOOPS_STARTS_AT_ONCE")]
+    pub starts_at_once: Option<i64>,
     /// How many runtimes a person may have.
     #[arg(long, env = "CLAWLOOPS_RUNTIMES_PER_PERSON", default_value_t = 3)]
     pub runtimes_per_person: i64,

@@ -75,7 +75,9 @@ impl Verbs {
             Phase::Ready => view! { {self.stop(runtime, "btn")}{open(runtime)} }.into_any(),
             Phase::Stopped => self.start(runtime, "btn primary"),
             Phase::Failed => view! { {self.stop(runtime, "btn")}{self.start(runtime, "btn primary")} }.into_any(),
-            Phase::Pending | Phase::Creating | Phase::Starting | Phase::Waiting | Phase::Retrying => self.stop(runtime, "btn"),
+            Phase::Pending | Phase::Queued | Phase::Creating | Phase::Starting | Phase::Waiting | Phase::Retrying => {
+                self.stop(runtime, "btn")
+            }
             Phase::Stopping | Phase::Deleting | Phase::Deleted => ().into_any(),
         }
     }
@@ -94,6 +96,7 @@ pub fn card(runtime: &RuntimeView, verbs: Verbs) -> AnyView {
         Phase::Failed | Phase::Retrying => runtime.problem.as_ref().map(notice::problem).into_any(),
         Phase::Stopped
         | Phase::Pending
+        | Phase::Queued
         | Phase::Creating
         | Phase::Starting
         | Phase::Waiting

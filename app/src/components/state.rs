@@ -7,9 +7,14 @@ use leptos::prelude::*;
 pub fn state(phase: Phase) -> AnyView {
     let class = match phase {
         Phase::Ready => "state running",
-        Phase::Pending | Phase::Creating | Phase::Starting | Phase::Waiting | Phase::Stopping | Phase::Deleting | Phase::Retrying => {
-            "state starting"
-        }
+        Phase::Pending
+        | Phase::Queued
+        | Phase::Creating
+        | Phase::Starting
+        | Phase::Waiting
+        | Phase::Stopping
+        | Phase::Deleting
+        | Phase::Retrying => "state starting",
         Phase::Stopped | Phase::Deleted => "state stopped",
         Phase::Failed => "state failed",
     };

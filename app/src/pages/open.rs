@@ -81,7 +81,9 @@ fn inside(runtime: &RuntimeView, verbs: Verbs) -> AnyView {
         Phase::Failed => "Your workspace is safe. Nothing runs until you try again.",
         Phase::Stopping => "It is being stopped.",
         Phase::Deleting | Phase::Deleted => "It is being deleted.",
-        Phase::Pending | Phase::Creating | Phase::Starting | Phase::Waiting | Phase::Retrying | Phase::Ready => "It opens here by itself.",
+        Phase::Pending | Phase::Queued | Phase::Creating | Phase::Starting | Phase::Waiting | Phase::Retrying | Phase::Ready => {
+            "It opens here by itself."
+        }
     };
     view! {
         {reload_without_script(moving)}

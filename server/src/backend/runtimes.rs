@@ -155,7 +155,7 @@ impl Backend {
 /// Whether a start is under way.
 fn is_starting(phase: Phase) -> bool {
     match phase {
-        Phase::Pending | Phase::Creating | Phase::Starting | Phase::Waiting | Phase::Retrying => true,
+        Phase::Pending | Phase::Queued | Phase::Creating | Phase::Starting | Phase::Waiting | Phase::Retrying => true,
         Phase::Stopped | Phase::Ready | Phase::Stopping | Phase::Deleting | Phase::Failed | Phase::Deleted => false,
     }
 }

@@ -15,6 +15,7 @@ pub mod session;
 pub mod setting;
 pub mod setup_link;
 pub mod start_history;
+pub mod task;
 pub mod ticket;
 pub mod usage;
 

@@ -5,7 +5,7 @@ use super::{
     listen::{Change, notify},
 };
 use crate::Result;
-use contract::{DesiredState, PersonId, Phase, Problem, Retention, RuntimeId, StartStep};
+use contract::{DesiredState, PersonId, Phase, Problem, Retention, RuntimeId, StartStep, TaskKind};
 use sqlx::{Connection as _, types::Json};
 use time::OffsetDateTime;
 
@@ -52,6 +52,10 @@ pub struct Row {
     pub image: String,
     /// The workspace's name.
     pub volume: String,
+    /// Since when it waits its turn.
+    pub queued_at: Option<OffsetDateTime>,
+    /// Since when its memory is held for it.
+    pub admitted_at: Option<OffsetDateTime>,
     /// When the last wish was made.
     pub wished_at: OffsetDateTime,
     /// When it was made.
@@ -65,7 +69,7 @@ macro_rules! rows {
             r#"select runtime_id as "runtime_id: RuntimeId", person_id as "person_id: PersonId", person.email as person_email, person.name as owner,
                       runtime.name, host_label, desired_state as "desired_state: DesiredState", retention as "retention: Retention",
                       generation, revision, phase as "phase: Phase", phase_since, problem as "problem: Json<Problem>", attempts, retry_at,
-                      memory_bytes, cpu_millis, pids, image, volume, wished_at, runtime.created_at
+                      memory_bytes, cpu_millis, pids, image, volume, queued_at, admitted_at, wished_at, runtime.created_at
                  from runtime join person using (person_id)
                 where deleted_at is null "# + $tail
             $(, $argument)*
@@ -122,11 +126,6 @@ pub async fn get(connection: &mut Connection, runtime_id: RuntimeId) -> Result<O
     Ok(rows!("and runtime_id = $1", runtime_id.0).fetch_optional(connection).await?)
 }
 
-/// One runtime, held until the transaction ends.
-pub async fn hold(connection: &mut Connection, runtime_id: RuntimeId) -> Result<Option<Row>> {
-    Ok(rows!("and runtime_id = $1 for update of runtime", runtime_id.0).fetch_optional(connection).await?)
-}
-
 /// The runtime behind a host name.
 pub async fn by_host_label(connection: &mut Connection, host_label: &str) -> Result<Option<Row>> {
     Ok(rows!("and host_label = $1", host_label).fetch_optional(connection).await?)
@@ -181,25 +180,29 @@ pub struct Wish {
     pub phase: Phase,
 }
 
-/// Writes a wish: a new generation with a clean history, told when the transaction commits.
-pub async fn wish(connection: &mut Connection, runtime_id: RuntimeId, wish: &Wish, now: OffsetDateTime) -> Result<()> {
+/// Writes a wish over the one of this generation: a new generation with a clean history, told when the transaction commits. False when another
+/// wish came in between.
+pub async fn wish(connection: &mut Connection, runtime_id: RuntimeId, generation: i64, wish: &Wish, now: OffsetDateTime) -> Result<bool> {
     let person_id = sqlx::query_scalar!(
         r#"update runtime
               set desired_state = $2, retention = $3, generation = generation + 1, revision = revision + $4, phase = $5, phase_since = $6,
-                  problem = null, attempts = 0, retry_at = null, wished_at = $6
-            where runtime_id = $1 and deleted_at is null
+                  problem = null, attempts = 0, retry_at = null, queued_at = null, wished_at = $6
+            where runtime_id = $1 and generation = $7 and deleted_at is null
         returning person_id as "person_id: PersonId""#,
         runtime_id.0,
         wish.desired_state as DesiredState,
         wish.retention as Option<Retention>,
         i64::from(wish.renew),
         wish.phase as Phase,
-        now
+        now,
+        generation
     )
-    .fetch_one(&mut *connection)
+    .fetch_optional(&mut *connection)
     .await?;
+    let Some(person_id) = person_id else { return Ok(false) };
     sqlx::query!("delete from runtime_step where runtime_id = $1", runtime_id.0).execute(&mut *connection).await?;
-    notify(connection, Change::Runtime { runtime_id, person_id }).await
+    notify(connection, Change::Runtime { runtime_id, person_id }).await?;
+    Ok(true)
 }
 
 /// Wishes all of a person's running runtimes stopped. Answers which.
@@ -207,7 +210,7 @@ pub async fn stop_all_of(connection: &mut Connection, person_id: PersonId, now: 
     let stopped = sqlx::query_scalar!(
         r#"update runtime
               set desired_state = 'stopped', generation = generation + 1, phase = 'stopping', phase_since = $2,
-                  problem = null, attempts = 0, retry_at = null, wished_at = $2
+                  problem = null, attempts = 0, retry_at = null, queued_at = null, wished_at = $2
             where person_id = $1 and deleted_at is null and desired_state = 'running'
         returning runtime_id as "runtime_id: RuntimeId""#,
         person_id.0,
@@ -216,9 +219,81 @@ pub async fn stop_all_of(connection: &mut Connection, person_id: PersonId, now: 
     .fetch_all(&mut *connection)
     .await?;
     for runtime_id in &stopped {
+        let task = super::task::NewTask { task_id: crate::clock::new_id(), runtime_id: *runtime_id, person_id: None, kind: TaskKind::Stop };
+        super::task::accept(connection, &task, now).await?;
         notify(connection, Change::Runtime { runtime_id: *runtime_id, person_id }).await?;
     }
     Ok(stopped)
+}
+
+/// Gives a runtime its turn, if it is the first in the queue, its memory fits beside what is held, and fewer than `starts` others boot. `None` when
+/// another wish came in between. One after the other: the lock waits, so that two servers never give the same memory twice.
+pub async fn admit(
+    connection: &mut Connection,
+    runtime_id: RuntimeId,
+    generation: i64,
+    memory_bytes: i64,
+    starts: i64,
+    now: OffsetDateTime,
+) -> Result<Option<bool>> {
+    sqlx::query!("select pg_advisory_xact_lock($1)", QUEUE).execute(&mut *connection).await?;
+    let waiting = sqlx::query!(
+        "update runtime set queued_at = coalesce(queued_at, $3)
+          where runtime_id = $1 and generation = $2 and deleted_at is null and desired_state = 'running'
+      returning queued_at, memory_bytes",
+        runtime_id.0,
+        generation,
+        now
+    );
+    let Some(waiting) = waiting.fetch_optional(&mut *connection).await? else { return Ok(None) };
+    let fits = sqlx::query_scalar!(
+        r#"select not exists (select from runtime before where before.deleted_at is null and before.queued_at is not null
+                                                          and (before.queued_at, before.runtime_id) < ($2, $1))
+                  and (select coalesce(sum(memory_bytes), 0)::bigint from runtime held
+                        where held.admitted_at is not null and held.deleted_at is null and held.runtime_id <> $1) + $3 <= $4
+                  and (select count(*) from runtime boots
+                        where boots.admitted_at is not null and boots.deleted_at is null and boots.runtime_id <> $1
+                          and boots.phase in ('creating', 'starting', 'waiting')) < $5 as "fits!""#,
+        runtime_id.0,
+        waiting.queued_at,
+        waiting.memory_bytes,
+        memory_bytes,
+        starts
+    );
+    if !fits.fetch_one(&mut *connection).await? {
+        return Ok(Some(false));
+    }
+    let person_id = sqlx::query_scalar!(
+        r#"update runtime
+              set admitted_at = $2, queued_at = null, phase = 'creating', phase_since = case when phase = 'creating' then phase_since else $2 end
+            where runtime_id = $1
+        returning person_id as "person_id: PersonId""#,
+        runtime_id.0,
+        now
+    );
+    let person_id = person_id.fetch_one(&mut *connection).await?;
+    notify(connection, Change::Runtime { runtime_id, person_id }).await?;
+    Ok(Some(true))
+}
+
+/// Who waits for a turn, in order.
+pub async fn queue(connection: &mut Connection) -> Result<Vec<RuntimeId>> {
+    let waiting = sqlx::query_scalar!(
+        r#"select runtime_id as "runtime_id: RuntimeId" from runtime
+            where deleted_at is null and queued_at is not null order by queued_at, runtime_id"#
+    );
+    Ok(waiting.fetch_all(connection).await?)
+}
+
+/// Of these workspaces, those that were to be wiped with their runtimes, which are gone, and that no other runtime uses.
+pub async fn wiped_volumes(connection: &mut Connection, present: &[String]) -> Result<Vec<String>> {
+    let wiped = sqlx::query_scalar!(
+        r#"select distinct volume from runtime gone
+            where volume = any($1) and deleted_at is not null and retention = 'wipe_workspace'
+              and not exists (select from runtime lives where lives.volume = gone.volume and lives.deleted_at is null)"#,
+        present
+    );
+    Ok(wiped.fetch_all(connection).await?)
 }
 
 /// What the reconciler saw.
@@ -231,6 +306,8 @@ pub struct Noted<'a> {
     pub attempts: i32,
     /// When the next may begin.
     pub retry_at: Option<OffsetDateTime>,
+    /// Whether memory is still held for it; false once nothing is left of its container.
+    pub holds: bool,
 }
 
 /// Writes what was seen, if it was seen under the present wish and is new. Told when the transaction commits.
@@ -245,9 +322,10 @@ pub async fn note(
         noted.problem.map(serde_json::to_value).transpose().map_err(|error| crate::Error::internal("writing a problem", error))?;
     let changed = sqlx::query_scalar!(
         r#"update runtime
-              set phase = $3, problem = $4, attempts = $5, retry_at = $6, phase_since = case when phase = $3 then phase_since else $7 end
+              set phase = $3, problem = $4, attempts = $5, retry_at = $6, phase_since = case when phase = $3 then phase_since else $7 end,
+                  admitted_at = case when $8 then admitted_at end
             where runtime_id = $1 and generation = $2 and deleted_at is null
-              and (phase, problem, attempts, retry_at) is distinct from ($3, $4, $5, $6)
+              and ((phase, problem, attempts, retry_at) is distinct from ($3, $4, $5, $6) or (not $8 and admitted_at is not null))
         returning person_id as "person_id: PersonId""#,
         runtime_id.0,
         generation,
@@ -255,7 +333,8 @@ pub async fn note(
         problem,
         noted.attempts,
         noted.retry_at,
-        now
+        now,
+        noted.holds
     )
     .fetch_optional(&mut *connection)
     .await?;
@@ -268,7 +347,7 @@ pub async fn note(
 /// The runtime is gone, if that is still wished.
 pub async fn finish(connection: &mut Connection, runtime_id: RuntimeId, generation: i64, now: OffsetDateTime) -> Result<()> {
     let gone = sqlx::query_scalar!(
-        r#"update runtime set phase = 'deleted', phase_since = $3, deleted_at = $3, problem = null
+        r#"update runtime set phase = 'deleted', phase_since = $3, deleted_at = $3, problem = null, queued_at = null, admitted_at = null
             where runtime_id = $1 and generation = $2 and deleted_at is null
         returning person_id as "person_id: PersonId""#,
         runtime_id.0,
@@ -288,7 +367,7 @@ pub async fn say_of_moving(connection: &mut Connection, problem: Option<&Problem
     let problem = problem.map(serde_json::to_value).transpose().map_err(|error| crate::Error::internal("writing a problem", error))?;
     let changed = sqlx::query!(
         r#"update runtime set problem = $1
-            where deleted_at is null and phase in ('pending', 'creating', 'starting', 'waiting', 'stopping', 'deleting')
+            where deleted_at is null and phase in ('pending', 'queued', 'creating', 'starting', 'waiting', 'stopping', 'deleting')
               and problem is distinct from $1
         returning runtime_id as "runtime_id: RuntimeId", person_id as "person_id: PersonId""#,
         problem
@@ -389,6 +468,8 @@ pub struct Lead(Connection);
 
 /// Any number that no other lock of the database uses.
 const LEAD: i64 = 0x434c_4157;
+/// The lock under which turns are given.
+const QUEUE: i64 = 0x434c_4158;
 
 /// Takes the lead, if no other server of this database has it.
 pub async fn take_lead(pool: &Pool) -> Result<Option<Lead>> {

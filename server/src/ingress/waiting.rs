@@ -48,6 +48,7 @@ pub(super) fn silent(entry: &Entry, route: &Route, page: bool) -> Response {
 fn words(phase: Phase) -> (&'static str, &'static str, bool) {
     match phase {
         Phase::Stopped => ("is stopped", "Start it on its page. The workspace is kept.", false),
+        Phase::Queued => ("waits its turn", "It starts as soon as there is memory for it. This page moves on by itself.", true),
         Phase::Pending | Phase::Creating => ("is starting", "Its container is being made. This page moves on by itself.", true),
         Phase::Starting => ("is starting", "Its container is being started. This page moves on by itself.", true),
         Phase::Waiting => ("is starting", "OpenClaw is starting up. This page moves on by itself.", true),

@@ -1,7 +1,7 @@
 //! The Docker Engine behind [`Engine`]. Only files of this name know bollard.
 
 use super::{
-    ContainerState, Engine, EngineEvent, Seen, SeenContainer, World, docker_address, docker_container, docker_network,
+    Capacity, ContainerState, Engine, EngineEvent, Seen, SeenContainer, World, docker_address, docker_container, docker_network,
     door::Door,
     firewall::Firewall,
     names::{self, Names},
@@ -17,14 +17,14 @@ use bollard::{
     errors::Error as DockerError,
     models::{ContainerInspectResponse, ContainerStateStatusEnum, ContainerSummaryStateEnum, EndpointSettings, VolumeCreateRequest},
     query_parameters::{
-        EventsOptionsBuilder, InspectContainerOptions, ListContainersOptionsBuilder, LogsOptionsBuilder, RemoveContainerOptionsBuilder,
-        RemoveVolumeOptions, StartContainerOptions, StatsOptionsBuilder, StopContainerOptionsBuilder,
+        EventsOptionsBuilder, InspectContainerOptions, ListContainersOptionsBuilder, ListVolumesOptionsBuilder, LogsOptionsBuilder,
+        RemoveContainerOptionsBuilder, RemoveVolumeOptions, StartContainerOptions, StatsOptionsBuilder, StopContainerOptionsBuilder,
     },
 };
 use contract::{Code, Problem, RuntimeId, RuntimeStats};
 use futures::{StreamExt as _, TryStreamExt as _, stream::BoxStream};
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
@@ -99,6 +99,21 @@ impl DockerEngine {
         tokio::fs::read_to_string(self.file(runtime_id)).await.ok()
     }
 
+    /// The runtimes that have a configuration file.
+    async fn configured(&self) -> Vec<RuntimeId> {
+        let mut found = Vec::new();
+        // Without the folder there is none.
+        let Ok(mut folder) = tokio::fs::read_dir(&self.folder).await else { return found };
+        while let Ok(Some(entry)) = folder.next_entry().await {
+            if let Some(runtime_id) = entry.file_name().to_str().and_then(|name| name.parse().ok())
+                && self.file(runtime_id).exists()
+            {
+                found.push(runtime_id);
+            }
+        }
+        found
+    }
+
     /// The container, when it is there and ours.
     async fn inspect(&self, runtime_id: RuntimeId) -> Result<Option<ContainerInspectResponse>> {
         let name = self.names.runtime(runtime_id);
@@ -138,6 +153,18 @@ impl Engine for DockerEngine {
         Ok(format!("Docker Engine {}", version.version.unwrap_or_default()))
     }
 
+    async fn capacity(&self) -> Result<Capacity> {
+        let info = self.docker().await?.info().await.map_err(|error| failed("asking for the machine's size", error))?;
+        Ok(Capacity { memory_bytes: info.mem_total.unwrap_or_default(), cores: info.ncpu.unwrap_or(1) })
+    }
+
+    async fn workspaces(&self) -> Result<BTreeSet<String>> {
+        let ours = HashMap::from([("label", vec![format!("{}={}", names::LABEL_INSTANCE, self.names.instance())])]);
+        let options = ListVolumesOptionsBuilder::default().filters(&ours).build();
+        let found = self.docker().await?.list_volumes(Some(options)).await.map_err(|error| failed("listing workspaces", error))?;
+        Ok(found.volumes.unwrap_or_default().into_iter().map(|volume| volume.name).collect())
+    }
+
     async fn has_image(&self, image: &str) -> Result<bool> {
         let found = self.docker().await?.inspect_image(image).await;
         Ok(absent(found, "looking at the image")?.is_some())
@@ -165,8 +192,9 @@ impl Engine for DockerEngine {
         for (runtime_id, isolation) in docker_network::list(docker, self.ours()).await? {
             world.entry(runtime_id).or_default().isolation = Some(isolation);
         }
-        for (runtime_id, seen) in &mut world {
-            seen.configuration = self.read_configuration(*runtime_id).await;
+        // A configuration may be all that a crash left of a runtime.
+        for runtime_id in self.configured().await {
+            world.entry(runtime_id).or_default().configuration = self.read_configuration(runtime_id).await;
         }
         Ok(world)
     }

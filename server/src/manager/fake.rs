@@ -1,6 +1,6 @@
 //! An engine in memory, for tests: as well or as miserable as the test says, and strict about what it is asked.
 
-use super::{ContainerState, Engine, EngineEvent, Seen, SeenContainer, World};
+use super::{Capacity, ContainerState, Engine, EngineEvent, Seen, SeenContainer, World};
 use crate::{
     Error, Result,
     clock::Clock,
@@ -63,6 +63,7 @@ struct State {
     workspaces: BTreeSet<String>,
     walls: bool,
     misery: Misery,
+    capacity: Option<Capacity>,
     effects: u32,
     wrongs: Vec<String>,
 }
@@ -92,6 +93,11 @@ impl FakeEngine {
         let mut state = self.state();
         state.misery = misery;
         state.effects = 0;
+    }
+
+    /// Gives the machine another size.
+    pub fn resize(&self, capacity: Capacity) {
+        self.state().capacity = Some(capacity);
     }
 
     /// Waits until the server died at the effect it was to die at.
@@ -220,6 +226,16 @@ impl Engine for FakeEngine {
         Ok("fake engine".to_owned())
     }
 
+    async fn capacity(&self) -> Result<Capacity> {
+        self.answer().await?;
+        Ok(self.state().capacity.unwrap_or(Capacity { memory_bytes: 1 << 50, cores: 1000 }))
+    }
+
+    async fn workspaces(&self) -> Result<BTreeSet<String>> {
+        self.answer().await?;
+        Ok(self.state().workspaces.clone())
+    }
+
     async fn has_image(&self, _image: &str) -> Result<bool> {
         self.answer().await?;
         Ok(!self.state().misery.no_image)
@@ -228,7 +244,8 @@ impl Engine for FakeEngine {
     async fn survey(&self) -> Result<World> {
         self.answer().await?;
         let state = self.state();
-        let ids: BTreeSet<RuntimeId> = state.containers.keys().chain(state.isolations.keys()).copied().collect();
+        let ids: BTreeSet<RuntimeId> =
+            state.containers.keys().chain(state.isolations.keys()).chain(state.configurations.keys()).copied().collect();
         Ok(ids.into_iter().map(|id| (id, state.seen(id))).collect())
     }
 

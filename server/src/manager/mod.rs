@@ -3,6 +3,7 @@
 //! Every method looks first, takes "already there" and "already gone" for success, and touches nothing that does not bear this installation's labels.
 //! An engine that does not answer is [`crate::Error::Engine`]; one that answers no, with a reason for people, is [`crate::Error::Problem`].
 
+pub mod bounded;
 pub mod docker;
 pub mod docker_address;
 mod docker_container;
@@ -20,7 +21,11 @@ use crate::{
 use async_trait::async_trait;
 use contract::{RuntimeId, RuntimeStats};
 use futures::stream::BoxStream;
-use std::{collections::HashMap, net::SocketAddr, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    time::Duration,
+};
 use time::OffsetDateTime;
 
 /// What there is of one runtime.
@@ -67,7 +72,7 @@ pub enum ContainerState {
 }
 
 /// Everything of this installation that the engine holds.
-pub type World = HashMap<RuntimeId, Seen>;
+pub type World = BTreeMap<RuntimeId, Seen>;
 
 /// Something happened to a container of this installation: look again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,11 +81,24 @@ pub struct EngineEvent {
     pub runtime_id: RuntimeId,
 }
 
+/// What a machine has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capacity {
+    /// Memory, in bytes.
+    pub memory_bytes: i64,
+    /// Cores.
+    pub cores: i64,
+}
+
 /// Runs runtimes.
 #[async_trait]
 pub trait Engine: Send + Sync {
     /// What the engine is and which version; an error when it does not answer.
     async fn health(&self) -> Result<String>;
+    /// What the engine's machine has.
+    async fn capacity(&self) -> Result<Capacity>;
+    /// The names of all workspaces of this installation.
+    async fn workspaces(&self) -> Result<BTreeSet<String>>;
     /// Whether the image is there.
     async fn has_image(&self, image: &str) -> Result<bool>;
     /// Everything of this installation, in few calls. Exit codes of ended containers may be missing (0): [`Engine::look`] knows.

@@ -38,6 +38,7 @@ pub fn start_disposition(desired: DesiredState, phase: Phase) -> StartDispositio
             DesiredState::Running,
             Phase::Stopped
             | Phase::Pending
+            | Phase::Queued
             | Phase::Creating
             | Phase::Starting
             | Phase::Waiting
@@ -64,6 +65,8 @@ pub struct Facts<'a> {
     pub spec_hash: &'a str,
     /// When the next try may begin.
     pub retry_at: Option<OffsetDateTime>,
+    /// Whether its memory is held for it.
+    pub admitted: bool,
     /// How long OpenClaw may take to boot.
     pub deadline: Duration,
     /// The container that is there.
@@ -102,6 +105,8 @@ pub enum Cause {
 pub enum Action {
     /// All is as asked.
     Rest(Phase),
+    /// Ask for a turn.
+    Queue,
     /// Make workspace, network and configuration.
     Place,
     /// Make the container.
@@ -156,6 +161,7 @@ fn run(facts: &Facts<'_>) -> Action {
     let Some(container) = facts.container else {
         return match facts.retry_at {
             Some(at) if at > facts.now => Action::Wait(at - facts.now),
+            _ if !facts.admitted => Action::Queue,
             _ if facts.isolated && facts.configured && facts.current => Action::Create,
             _ => Action::Place,
         };
@@ -197,6 +203,13 @@ fn running(facts: &Facts<'_>, since: OffsetDateTime) -> Action {
 pub fn deadline(p95_ms: Option<i64>, attempts: i32) -> Duration {
     let learned = p95_ms.map_or(DEADLINE_UNLEARNED, |slow| Duration::milliseconds(slow.saturating_mul(3)).max(DEADLINE_FLOOR));
     learned * (attempts.max(0) + 1)
+}
+
+/// The share of this machine's memory that runtimes may have: what is left after a fifth, at least 2 GiB where there is that much, for everything else.
+#[must_use]
+pub fn memory_budget(machine_bytes: i64) -> i64 {
+    let rest = (machine_bytes / 5).max((2 << 30).min(machine_bytes / 2));
+    machine_bytes - rest
 }
 
 /// What follows a failed try.

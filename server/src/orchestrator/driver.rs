@@ -1,17 +1,16 @@
 //! The loop: woken by changes and engine events, and on a period. One server of a database leads; the others wait for the lead.
 
-use super::{Orchestrator, reconcile::Next, reconcile::silent_engine};
+use super::{Orchestrator, reconcile::Next, reconcile::silent_engine, store::Lead};
 use crate::{
     Result,
-    data::{self, listen::Change, runtime::Row},
+    data::{listen::Change, runtime::Row},
     error::chain,
     manager::{ContainerState, EngineEvent, Seen, World},
-    model::catalog,
 };
 use contract::{DesiredState, ModelView, Phase, RuntimeId};
 use futures::{StreamExt as _, stream::BoxStream};
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::{Arc, PoisonError},
     time::Duration,
 };
@@ -85,19 +84,20 @@ impl Orchestrator {
     /// Reconciles until `stop`. Runtimes keep running.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         while !stop.is_cancelled() {
-            match data::runtime::take_lead(&self.pool).await {
+            match self.store.take_lead().await {
                 Ok(Some(lead)) => self.lead(lead, &stop).await,
                 Ok(None) => tracing::debug!("another server reconciles"),
                 Err(error) => tracing::warn!(error = %chain(&error), "the lead could not be asked for"),
             }
             tokio::select! {
+                biased;
                 () = stop.cancelled() => {}
                 () = tokio::time::sleep(ASK_FOR_LEAD) => {}
             }
         }
     }
 
-    async fn lead(self: &Arc<Self>, mut lead: data::runtime::Lead, stop: &CancellationToken) {
+    async fn lead(self: &Arc<Self>, mut lead: Box<dyn Lead>, stop: &CancellationToken) {
         let ours = stop.child_token();
         let tasks = TaskTracker::new();
         // Heard from now on, before the first look: nothing falls in between.
@@ -108,6 +108,7 @@ impl Orchestrator {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let whole = tokio::select! {
+                biased;
                 () = ours.cancelled() => break,
                 _ = tick.tick() => {
                     if !lead.holds().await {
@@ -150,6 +151,7 @@ impl Orchestrator {
                 has_events = true;
             }
             tokio::select! {
+                biased;
                 () = ours.cancelled() => break,
                 passed = self.pass() => match passed {
                     Ok(restless) => restless.into_iter().for_each(|runtime_id| self.attend(runtime_id, &tasks, &ours)),
@@ -181,16 +183,16 @@ impl Orchestrator {
         let world = match self.engine.survey().await {
             Ok(world) => world,
             Err(error) => {
-                data::runtime::say_of_moving(&mut *self.pool.acquire().await?, Some(&silent_engine())).await?;
+                self.store.say_of_moving(Some(&silent_engine())).await?;
                 return Err(error);
             }
         };
-        let (rows, models) = {
-            let mut connection = self.pool.acquire().await?;
-            data::runtime::say_of_moving(&mut connection, None).await?;
-            (data::runtime::all(&mut connection).await?, catalog::offered(&mut connection).await?)
-        };
+        self.store.say_of_moving(None).await?;
+        let (rows, models) = (self.store.all().await?, self.store.offered().await?);
         self.tidy(&world, &rows).await;
+        if let Err(error) = self.tidy_workspaces().await {
+            tracing::warn!(error = %chain(&error), "workspaces that were to be wiped could not be looked for");
+        }
         self.hold(&world).await;
         let nothing = Seen::default();
         let restless = |row: &Row| !self.is_at_rest(row, world.get(&row.runtime_id).unwrap_or(&nothing), &models);
@@ -208,7 +210,7 @@ impl Orchestrator {
                 (_, _) => false,
             },
             (DesiredState::Running, Phase::Failed) | (DesiredState::Stopped, Phase::Stopped) => {
-                seen.container.is_none() && seen.isolation.is_none() && seen.configuration.is_none()
+                seen.container.is_none() && seen.isolation.is_none() && seen.configuration.is_none() && row.admitted_at.is_none()
             }
             (_, _) => false,
         }
@@ -216,7 +218,12 @@ impl Orchestrator {
 
     /// What bears our labels and has no row is left over from a crash: it goes. Workspaces never do.
     async fn tidy(&self, world: &World, rows: &[Row]) {
-        for runtime_id in world.keys().filter(|runtime_id| rows.iter().all(|row| row.runtime_id != **runtime_id)) {
+        let known: BTreeSet<RuntimeId> = rows.iter().map(|row| row.runtime_id).collect();
+        for runtime_id in world.keys().filter(|runtime_id| !known.contains(runtime_id)) {
+            // A list may be old; the row itself is asked before anything is removed.
+            if !matches!(self.store.get(*runtime_id).await, Ok(None)) {
+                continue;
+            }
             tracing::info!(runtime = %runtime_id, "something of a runtime that is gone was left over");
             let removed = match self.engine.remove(*runtime_id).await {
                 Ok(()) => self.engine.release(*runtime_id).await,
@@ -226,6 +233,16 @@ impl Orchestrator {
                 tracing::warn!(runtime = %runtime_id, error = %chain(&error), "what was left over could not be removed");
             }
         }
+    }
+
+    /// A workspace whose wiping failed, or was said to be done and was not, is wiped now: its owner asked for it.
+    async fn tidy_workspaces(&self) -> Result<()> {
+        let present = self.engine.workspaces().await?;
+        for workspace in self.store.wiped_workspaces(&present).await? {
+            tracing::info!(workspace, "a workspace that was to be wiped was left over");
+            self.engine.wipe_workspace(&workspace).await?;
+        }
+        Ok(())
     }
 
     async fn hold(&self, world: &World) {
@@ -251,10 +268,11 @@ impl Orchestrator {
                 match this.step(runtime_id).await {
                     Ok(Next::Again) => {}
                     Ok(Next::After(time)) => tokio::select! {
-                        () = stop.cancelled() => {}
-                        () = wake.notify.notified() => {}
-                        () = tokio::time::sleep(time) => {}
-                    },
+                    biased;
+                            () = stop.cancelled() => {}
+                            () = wake.notify.notified() => {}
+                            () = tokio::time::sleep(time) => {}
+                        },
                     Ok(Next::Rest) => {
                         if this.attended.end(runtime_id, &wake) {
                             break;

@@ -8,18 +8,20 @@ pub mod decide;
 mod driver;
 pub mod reconcile;
 pub mod routes;
+pub mod store;
 
 use crate::{
     Result,
     clock::Clock,
     config::Config,
     data::{Pool, listen::Changes},
-    manager::Engine,
+    manager::{Engine, bounded::Bounded},
 };
 use async_trait::async_trait;
 use std::{net::IpAddr, sync::Arc};
 
 pub use routes::Route;
+use store::{Room, Store, postgres::Postgres};
 
 /// Opens the internal listener. The entry layer implements it; runtimes call models through it.
 #[async_trait]
@@ -30,7 +32,7 @@ pub trait Doors: Send + Sync {
 
 /// Makes every runtime what it was asked to be.
 pub struct Orchestrator {
-    pool: Pool,
+    store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     engine: Arc<dyn Engine>,
     config: Arc<Config>,
@@ -40,6 +42,8 @@ pub struct Orchestrator {
     changes: Changes,
     attended: driver::Attended,
     kept: routes::Kept,
+    room: tokio::sync::OnceCell<Room>,
+    decide: fn(&decide::Facts<'_>) -> decide::Action,
 }
 
 impl Orchestrator {
@@ -54,8 +58,57 @@ impl Orchestrator {
         doors: Arc<dyn Doors>,
         changes: Changes,
     ) -> Self {
+        Self::with_store(Arc::new(Postgres::new(pool)), clock, engine, config, key_root, doors, changes)
+    }
+
+    /// The same over any store: the simulation has one in memory.
+    #[must_use]
+    pub fn with_store(
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        engine: Arc<dyn Engine>,
+        config: Arc<Config>,
+        key_root: [u8; 32],
+        doors: Arc<dyn Doors>,
+        changes: Changes,
+    ) -> Self {
         let kept = routes::Kept::new(changes.subscribe());
-        Self { pool, clock, engine, config, key_root, doors, changes, attended: driver::Attended::default(), kept }
+        let engine: Arc<dyn Engine> = Arc::new(Bounded::new(engine));
+        let room = tokio::sync::OnceCell::new();
+        Self {
+            store,
+            clock,
+            engine,
+            config,
+            key_root,
+            doors,
+            changes,
+            attended: driver::Attended::default(),
+            kept,
+            room,
+            decide: decide::next,
+        }
+    }
+
+    /// With another way to decide: for tests that break it on purpose and see that it is noticed.
+    #[must_use]
+    pub fn deciding(mut self, decide: fn(&decide::Facts<'_>) -> decide::Action) -> Self {
+        self.decide = decide;
+        self
+    }
+
+    /// What this machine has for runtimes: what the operator says, otherwise what the engine's machine has, less what the rest of it needs.
+    pub async fn room(&self) -> Result<Room> {
+        let room = self.room.get_or_try_init(|| async {
+            let capacity = self.engine.capacity().await?;
+            let limits = &self.config.runtimes;
+            let whole = limits
+                .memory_budget_mib
+                .map_or_else(|| decide::memory_budget(capacity.memory_bytes), |mib| mib.saturating_mul(1024 * 1024));
+            let starts = limits.starts_at_once.unwrap_or(capacity.cores).max(1);
+            Ok::<_, crate::Error>(Room { memory_bytes: whole, starts })
+        });
+        room.await.copied()
     }
 
     /// The engine, for its health.

@@ -3,12 +3,12 @@
 use super::{
     Orchestrator,
     decide::{self, Action, Cause, Facts, Verdict},
+    store::{Admission, RuntimeKey},
 };
 use crate::{
     Error, Result,
-    data::{self, runtime::Noted, runtime::Row},
+    data::runtime::{Noted, Row},
     manager::Seen,
-    model::catalog,
     runtime::{mask, openclaw, spec::RuntimeSpec, token},
 };
 use contract::{Code, DesiredState, ModelView, Phase, Problem, RuntimeId, StartStep};
@@ -26,6 +26,8 @@ const ENGINE_AGAIN: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 /// How soon what the engine refused is looked at again.
 const AFTER_NO: Duration = Duration::from_secs(1);
+/// How soon a runtime that waits its turn asks again.
+const TURN_AGAIN: Duration = Duration::from_secs(1);
 /// No machine boots this slowly; the server was away.
 const LONGEST_LESSON: time::Duration = time::Duration::minutes(15);
 /// How much of the log a problem quotes, in lines and characters.
@@ -46,7 +48,7 @@ pub enum Next {
 impl Orchestrator {
     /// Looks at a runtime and does the one next thing.
     pub async fn step(&self, runtime_id: RuntimeId) -> Result<Next> {
-        let Some(row) = data::runtime::get(&mut *self.pool.acquire().await?, runtime_id).await? else { return Ok(Next::Rest) };
+        let Some(row) = self.store.get(runtime_id).await? else { return Ok(Next::Rest) };
         match self.look_and_act(&row).await {
             Err(error @ Error::Engine { .. }) => {
                 self.say_engine_is_silent(&row, &error).await?;
@@ -76,18 +78,18 @@ impl Orchestrator {
             _ => None,
         };
         let spec = self.spec(row);
-        let lesson = data::start_history::lesson(&mut *self.pool.acquire().await?, &row.image).await?;
+        let lesson = self.store.lesson(&row.image).await?;
         let hash = spec.hash();
         let mut facts = facts(row, &seen, &hash, wanted.as_deref());
         facts.deadline = decide::deadline(lesson.p95_ms, row.attempts);
         facts.now = self.clock.now();
-        let mut action = decide::next(&facts);
+        let mut action = (self.decide)(&facts);
         if action == Action::Ask {
             if row.phase != Phase::Waiting {
                 self.begin(row, StartStep::Wait, Phase::Waiting).await?;
             }
             facts.ready = Some(self.engine.is_ready(row.runtime_id).await?);
-            action = decide::next(&facts);
+            action = (self.decide)(&facts);
         }
         self.act(row, &seen, wanted.as_deref(), &spec, action).await
     }
@@ -96,13 +98,16 @@ impl Orchestrator {
         let id = row.runtime_id;
         match action {
             Action::Rest(phase) => {
-                let problem = row.problem.as_ref().filter(|_| phase == Phase::Failed);
-                self.note(row, phase, problem.map(|problem| &problem.0)).await?;
+                let problem = row.problem.as_ref().filter(|_| phase == Phase::Failed).map(|problem| &problem.0);
+                // Without a container no memory is held.
+                let noted = Noted { phase, problem, attempts: row.attempts, retry_at: row.retry_at, holds: phase == Phase::Ready };
+                self.store.note(row, &noted, self.clock.now()).await?;
                 return Ok(Next::Rest);
             }
             Action::Wait(time) => return Ok(Next::After(Duration::try_from(time).unwrap_or(Duration::ZERO).min(LONGEST_WAIT))),
             // Just asked.
             Action::Ask => return Ok(Next::After(ENGINE_AGAIN)),
+            Action::Queue => return self.queue(row).await,
             Action::Place => {
                 self.begin(row, StartStep::Place, Phase::Creating).await?;
                 self.engine.keep_workspace(&row.volume).await?;
@@ -153,7 +158,7 @@ impl Orchestrator {
                 if wipe {
                     self.engine.wipe_workspace(&row.volume).await?;
                 }
-                data::runtime::finish(&mut *self.pool.acquire().await?, id, row.generation, self.clock.now()).await?;
+                self.store.finish(row, self.clock.now()).await?;
                 return Ok(Next::Rest);
             }
         }
@@ -176,7 +181,7 @@ impl Orchestrator {
 
     /// What the runtime's configuration should say.
     async fn configuration(&self, row: &Row, gateway: IpAddr) -> Result<String> {
-        let models = catalog::offered(&mut *self.pool.acquire().await?).await?;
+        let models = self.store.offered().await?;
         Ok(self.render(row, gateway, &models))
     }
 
@@ -194,49 +199,47 @@ impl Orchestrator {
     async fn give_key(&self, row: &Row) -> Result<()> {
         let key = token::derive(&self.key_root, row.runtime_id, row.revision);
         let hash: [u8; 32] = Sha256::digest(key.secret.expose_secret().as_bytes()).into();
-        let mut transaction = data::begin(&self.pool).await?;
-        data::model_key::put_runtime_key(
-            &mut transaction,
-            row.person_id,
-            row.runtime_id,
-            &row.name,
-            &key.public_id,
-            &hash,
-            self.clock.now(),
-        )
-        .await?;
-        data::listen::notify(&mut transaction, data::listen::Change::Keys { person_id: row.person_id }).await?;
-        Ok(transaction.commit().await?)
+        self.store.give_key(row, &RuntimeKey { public_id: &key.public_id, secret_hash: hash }, self.clock.now()).await
     }
 
     async fn begin(&self, row: &Row, step: StartStep, phase: Phase) -> Result<()> {
-        let mut transaction = data::begin(&self.pool).await?;
-        data::runtime::begin_step(&mut transaction, row.runtime_id, row.generation, step, self.clock.now()).await?;
-        let noted = Noted { phase, problem: None, attempts: row.attempts, retry_at: None };
-        data::runtime::note(&mut transaction, row.runtime_id, row.generation, &noted, self.clock.now()).await?;
-        Ok(transaction.commit().await?)
+        let noted = Noted { phase, problem: None, attempts: row.attempts, retry_at: None, holds: true };
+        self.store.begin_step(row, step, &noted, self.clock.now()).await
     }
 
     async fn welcome(&self, row: &Row) -> Result<()> {
-        let now = self.clock.now();
-        let mut transaction = data::begin(&self.pool).await?;
-        let began = data::runtime::end_start(&mut transaction, row.runtime_id, now).await?;
-        // Only a start that went well the first time, without us away for long in between, teaches how long one takes.
-        if let Some(began) = began.filter(|began| row.attempts == 0 && now - *began < LONGEST_LESSON) {
-            let took = i64::try_from((now - began).whole_milliseconds()).unwrap_or(i64::MAX);
-            data::start_history::insert(&mut transaction, &row.image, took, now).await?;
-        }
-        let noted = Noted { phase: Phase::Ready, problem: None, attempts: row.attempts, retry_at: None };
-        data::runtime::note(&mut transaction, row.runtime_id, row.generation, &noted, now).await?;
-        transaction.commit().await?;
+        let noted = Noted { phase: Phase::Ready, problem: None, attempts: row.attempts, retry_at: None, holds: true };
+        self.store.end_start(row, &noted, LONGEST_LESSON, self.clock.now()).await?;
         tracing::info!(runtime = %row.runtime_id, name = row.name, "a runtime is ready");
         Ok(())
     }
 
+    /// Asks for a turn. While it waits, its page says so.
+    async fn queue(&self, row: &Row) -> Result<Next> {
+        let room = self.room().await?;
+        match self.store.admit(row, room, self.clock.now()).await? {
+            Admission::Admitted | Admission::Moved => Ok(Next::Again),
+            Admission::Queued => {
+                self.note(row, Phase::Queued, None).await?;
+                Ok(Next::After(TURN_AGAIN))
+            }
+            Admission::TooLarge => {
+                let (wants, has) = (in_gib(row.memory_bytes), in_gib(room.memory_bytes));
+                let problem = Problem::new(
+                    Code::QuotaExceeded,
+                    format!("This runtime wants {wants} GiB of memory, and this machine gives {has} GiB to all runtimes together."),
+                )
+                .remedy("Ask your administrator for a smaller profile, or for a larger budget.");
+                self.note(row, Phase::Failed, Some(&problem)).await?;
+                Ok(Next::Again)
+            }
+        }
+    }
+
     /// Notes a phase.
     async fn note(&self, row: &Row, phase: Phase, problem: Option<&Problem>) -> Result<()> {
-        let noted = Noted { phase, problem, attempts: row.attempts, retry_at: row.retry_at };
-        data::runtime::note(&mut *self.pool.acquire().await?, row.runtime_id, row.generation, &noted, self.clock.now()).await
+        let noted = Noted { phase, problem, attempts: row.attempts, retry_at: row.retry_at, holds: true };
+        self.store.note(row, &noted, self.clock.now()).await
     }
 
     /// Notes a failed try and what follows.
@@ -250,8 +253,8 @@ impl Orchestrator {
             }
         };
         tracing::warn!(runtime = %row.runtime_id, attempts, code = %problem.code, "a try to run a runtime failed: {}", problem.message);
-        let noted = Noted { phase, problem: Some(&problem), attempts, retry_at };
-        data::runtime::note(&mut *self.pool.acquire().await?, row.runtime_id, row.generation, &noted, now).await
+        let noted = Noted { phase, problem: Some(&problem), attempts, retry_at, holds: true };
+        self.store.note(row, &noted, now).await
     }
 
     async fn say_engine_is_silent(&self, row: &Row, error: &Error) -> Result<()> {
@@ -263,7 +266,7 @@ impl Orchestrator {
         match row.phase {
             // It runs, as far as anybody knows.
             Phase::Ready | Phase::Stopped | Phase::Failed | Phase::Retrying | Phase::Deleted => Ok(()),
-            Phase::Pending | Phase::Creating | Phase::Starting | Phase::Waiting | Phase::Stopping | Phase::Deleting => {
+            Phase::Pending | Phase::Queued | Phase::Creating | Phase::Starting | Phase::Waiting | Phase::Stopping | Phase::Deleting => {
                 self.note(row, row.phase, Some(&problem)).await
             }
         }
@@ -272,11 +275,11 @@ impl Orchestrator {
     async fn explain(&self, row: &Row, cause: &Cause) -> Result<Problem> {
         let words = self.last_words(row.runtime_id).await;
         Ok(match cause {
-            Cause::Ended { out_of_memory: true, .. } => {
-                let gib = row.memory_bytes / (1024 * 1024) * 10 / 1024;
-                Problem::new(Code::RuntimeStartFailed, format!("OpenClaw ran out of memory ({}.{} GiB) and was ended.", gib / 10, gib % 10))
-                    .remedy("Your workspace is safe. Ask your administrator for more memory if it happens again.")
-            }
+            Cause::Ended { out_of_memory: true, .. } => Problem::new(
+                Code::RuntimeStartFailed,
+                format!("OpenClaw ran out of memory ({} GiB) and was ended.", in_gib(row.memory_bytes)),
+            )
+            .remedy("Your workspace is safe. Ask your administrator for more memory if it happens again."),
             Cause::Ended { code, out_of_memory: false } => {
                 Problem::new(Code::RuntimeStartFailed, format!("OpenClaw ended by itself with exit code {code}.{words}"))
                     .remedy("Your workspace is safe. The log says more.")
@@ -297,6 +300,12 @@ impl Orchestrator {
     }
 }
 
+/// Bytes in GiB with one decimal, as people read it.
+fn in_gib(bytes: i64) -> String {
+    let tenths = bytes / (1024 * 1024) * 10 / 1024;
+    format!("{}.{}", tenths / 10, tenths % 10)
+}
+
 /// What is said while the engine does not answer.
 pub(super) fn silent_engine() -> Problem {
     Problem::new(Code::Unavailable, "The container engine does not answer. Your workspace is safe; this goes on by itself once it is back.")
@@ -312,6 +321,7 @@ pub(super) fn facts<'a>(row: &Row, seen: &'a Seen, spec_hash: &'a str, wanted: O
         revision: row.revision,
         spec_hash,
         retry_at: row.retry_at,
+        admitted: row.admitted_at.is_some(),
         deadline: time::Duration::ZERO,
         container: seen.container.as_ref(),
         isolated: seen.isolation.is_some(),

@@ -1,11 +1,7 @@
 //! Where a runtime's host name leads. Asked with every request of the gateway, so the answer is kept until something changes.
 
 use super::Orchestrator;
-use crate::{
-    Result,
-    data::{self, listen::Change},
-    manager::ContainerState,
-};
+use crate::{Result, data::listen::Change, manager::ContainerState};
 use contract::{PersonId, Phase, Problem, RuntimeId};
 use std::{
     collections::HashMap,
@@ -77,7 +73,7 @@ impl Orchestrator {
             return Ok(Some(route));
         }
         let asked = Instant::now();
-        let row = data::runtime::by_host_label(&mut *self.pool.acquire().await?, host_label).await?;
+        let row = self.store.by_host_label(host_label).await?;
         let Some(row) = row else { return Ok(None) };
         let address = if row.phase == Phase::Ready {
             match self.engine.look(row.runtime_id).await?.container.map(|container| container.state) {

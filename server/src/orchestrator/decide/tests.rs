@@ -30,6 +30,7 @@ impl Small {
             revision: REVISION,
             spec_hash: "now",
             retry_at: self.retry_at,
+            admitted: true,
             deadline: Duration::seconds(60),
             container: self.container.as_ref(),
             isolated: self.isolated,
@@ -47,6 +48,7 @@ impl Small {
                 (self.phase, self.retry_at, self.isolated, self.configured, self.current, self.workspace) =
                     (Phase::Creating, None, true, true, true, true)
             }
+            Action::Queue => panic!("its memory is held"),
             Action::Create => {
                 assert!(self.container.is_none() && self.isolated && self.configured && self.workspace);
                 self.phase = Phase::Creating;

@@ -1,0 +1,151 @@
+//! What the orchestrator remembers: wishes, what was seen, who leads. PostgreSQL holds it; the simulation holds it in memory, so that millions of
+//! schedules can be played with every answer late, lost or refused.
+//!
+//! Each method is one transaction. Whatever it writes of what was seen, it writes only while the wish (the generation) is the one it was seen under.
+
+pub mod postgres;
+
+use crate::{
+    Result,
+    data::runtime::{Noted, Row},
+    data::start_history::Lesson,
+};
+use async_trait::async_trait;
+use contract::{Caller, DesiredState, ModelView, Phase, Problem, Retention, RuntimeId, StartStep, TaskId, TaskKind};
+use std::collections::BTreeSet;
+use time::OffsetDateTime;
+
+/// A runtime to be made.
+pub struct Creation<'a> {
+    /// Who asks.
+    pub caller: &'a Caller,
+    /// Which runtime.
+    pub runtime_id: RuntimeId,
+    /// The task it becomes.
+    pub task_id: TaskId,
+    /// Its name, trimmed and checked.
+    pub name: &'a str,
+    /// The workspace's name, where none was kept of an earlier runtime of this name.
+    pub volume: &'a str,
+    /// Memory, in bytes.
+    pub memory_bytes: i64,
+    /// Processor time, in thousandths of a core.
+    pub cpu_millis: i64,
+    /// Processes.
+    pub pids: i64,
+    /// The image.
+    pub image: &'a str,
+    /// How many runtimes the caller may have.
+    pub most: i64,
+}
+
+/// A wish for a runtime that is there.
+pub struct Wish<'a> {
+    /// Who asks.
+    pub caller: &'a Caller,
+    /// The runtime as it was when this was decided.
+    pub row: &'a Row,
+    /// The task it becomes.
+    pub task_id: TaskId,
+    /// What was pressed.
+    pub kind: TaskKind,
+    /// What is asked for.
+    pub desired_state: DesiredState,
+    /// What becomes of the workspace, with `Deleted`.
+    pub retention: Option<Retention>,
+    /// Whether a new container is wanted.
+    pub renew: bool,
+    /// What the page shows until the reconciler looks.
+    pub phase: Phase,
+}
+
+/// Whether a wish was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// It stands.
+    Done,
+    /// Another wish came in between: look again.
+    Moved,
+}
+
+/// What this machine has for runtimes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// Memory for all containers together, in bytes.
+    pub memory_bytes: i64,
+    /// How many may boot at once.
+    pub starts: i64,
+}
+
+/// What the queue says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// Its turn; its memory is held for it until its container is gone.
+    Admitted,
+    /// Not yet.
+    Queued,
+    /// Never: it wants more than there is.
+    TooLarge,
+    /// Another wish came in between.
+    Moved,
+}
+
+/// The key of a runtime's next container.
+pub struct RuntimeKey<'a> {
+    /// Its public part.
+    pub public_id: &'a str,
+    /// SHA-256 of its secret part.
+    pub secret_hash: [u8; 32],
+}
+
+/// The proof that this server is the one that reconciles.
+#[async_trait]
+pub trait Lead: Send {
+    /// Whether it still is.
+    async fn holds(&mut self) -> bool;
+    /// Gives the lead up.
+    async fn yield_up(self: Box<Self>) -> Result<()>;
+}
+
+/// The memory of the orchestrator.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// Takes the lead, if no other server has it.
+    async fn take_lead(&self) -> Result<Option<Box<dyn Lead>>>;
+    /// One runtime that is not gone.
+    async fn get(&self, runtime_id: RuntimeId) -> Result<Option<Row>>;
+    /// The runtime behind a host name.
+    async fn by_host_label(&self, host_label: &str) -> Result<Option<Row>>;
+    /// All runtimes that are not gone.
+    async fn all(&self) -> Result<Vec<Row>>;
+    /// The models that people may use, the default one first.
+    async fn offered(&self) -> Result<Vec<ModelView>>;
+    /// What the starts of an image taught.
+    async fn lesson(&self, image: &str) -> Result<Lesson>;
+    /// Writes a new runtime, wished to run, with its task. A workspace that an earlier runtime of the same name left behind is found again.
+    ///
+    /// # Errors
+    /// A problem for people when the name or the quota says no, or the caller was disabled.
+    async fn create(&self, creation: &Creation<'_>, now: OffsetDateTime) -> Result<()>;
+    /// Writes a wish with its task, if no other came in between. What was under way is superseded.
+    ///
+    /// # Errors
+    /// A problem for people when the caller was disabled and wants something to run.
+    async fn wish(&self, wish: &Wish<'_>, now: OffsetDateTime) -> Result<Written>;
+    /// Gives the runtime its turn: first come, first served, and never more memory than there is.
+    async fn admit(&self, row: &Row, room: Room, now: OffsetDateTime) -> Result<Admission>;
+    /// Writes what was seen. A task of this wish goes on or ends with it; where nothing is left of the container, its memory is given back.
+    async fn note(&self, row: &Row, noted: &Noted<'_>, now: OffsetDateTime) -> Result<()>;
+    /// As [`Store::note`], at the beginning of a step of a start.
+    async fn begin_step(&self, row: &Row, step: StartStep, noted: &Noted<'_>, now: OffsetDateTime) -> Result<()>;
+    /// As [`Store::note`], at the end of a start. `longest`: what took longer teaches nothing.
+    async fn end_start(&self, row: &Row, noted: &Noted<'_>, longest: time::Duration, now: OffsetDateTime) -> Result<()>;
+    /// The runtime is gone, if that is still wished.
+    async fn finish(&self, row: &Row, now: OffsetDateTime) -> Result<()>;
+    /// Makes this the one key of the runtime.
+    async fn give_key(&self, row: &Row, key: &RuntimeKey<'_>, now: OffsetDateTime) -> Result<()>;
+    /// Says this of every runtime that is on its way; `None` takes it back.
+    async fn say_of_moving(&self, problem: Option<&Problem>) -> Result<()>;
+    /// The workspaces that were asked to be wiped with their runtimes, and whose runtimes are gone.
+    async fn wiped_workspaces(&self, present: &BTreeSet<String>) -> Result<BTreeSet<String>>;
+}

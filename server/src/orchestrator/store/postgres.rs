@@ -1,0 +1,259 @@
+//! The orchestrator's memory in PostgreSQL.
+
+use super::{Admission, Creation, Lead, Room, RuntimeKey, Store, Wish, Written};
+use crate::{
+    Error, Result, data,
+    data::{
+        Connection, Pool,
+        runtime::{Noted, Row},
+        start_history::Lesson,
+        task::NewTask,
+    },
+    model::catalog,
+    platform::audit::{self, Actor},
+};
+use async_trait::async_trait;
+use contract::{Caller, Code, DesiredState, ModelView, PersonStatus, Problem, Retention, RuntimeId, StartStep, TaskKind, TaskStatus};
+use std::collections::BTreeSet;
+use time::OffsetDateTime;
+
+/// How many host names are tried for one name.
+const LABELS: u32 = 1000;
+
+/// The store of a server.
+pub struct Postgres(Pool);
+
+impl Postgres {
+    /// Over this pool.
+    #[must_use]
+    pub fn new(pool: Pool) -> Self {
+        Self(pool)
+    }
+}
+
+#[async_trait]
+impl Store for Postgres {
+    async fn take_lead(&self) -> Result<Option<Box<dyn Lead>>> {
+        Ok(data::runtime::take_lead(&self.0).await?.map(|lead| Box::new(lead) as Box<dyn Lead>))
+    }
+
+    async fn get(&self, runtime_id: RuntimeId) -> Result<Option<Row>> {
+        data::runtime::get(&mut *self.0.acquire().await?, runtime_id).await
+    }
+
+    async fn by_host_label(&self, host_label: &str) -> Result<Option<Row>> {
+        data::runtime::by_host_label(&mut *self.0.acquire().await?, host_label).await
+    }
+
+    async fn all(&self) -> Result<Vec<Row>> {
+        data::runtime::all(&mut *self.0.acquire().await?).await
+    }
+
+    async fn offered(&self) -> Result<Vec<ModelView>> {
+        catalog::offered(&mut *self.0.acquire().await?).await
+    }
+
+    async fn lesson(&self, image: &str) -> Result<Lesson> {
+        data::start_history::lesson(&mut *self.0.acquire().await?, image).await
+    }
+
+    async fn create(&self, creation: &Creation<'_>, now: OffsetDateTime) -> Result<()> {
+        let person_id = creation.caller.person_id;
+        let mut transaction = data::begin(&self.0).await?;
+        still_active(&mut transaction, creation.caller).await?;
+        if data::runtime::count_holding(&mut transaction, person_id).await? >= creation.most {
+            return Err(Problem::new(Code::QuotaExceeded, format!("You have {} runtimes already, as many as you may.", creation.most))
+                .remedy("Delete one that you no longer need, or ask your administrator for more.")
+                .into());
+        }
+        let kept = data::runtime::kept_volume(&mut transaction, person_id, creation.name).await?;
+        let host_label = free_label(&mut transaction, creation.name).await?;
+        let new = data::runtime::NewRuntime {
+            runtime_id: creation.runtime_id,
+            person_id,
+            name: creation.name,
+            host_label: &host_label,
+            memory_bytes: creation.memory_bytes,
+            cpu_millis: creation.cpu_millis,
+            pids: creation.pids,
+            image: creation.image,
+            volume: kept.as_deref().unwrap_or(creation.volume),
+        };
+        data::runtime::insert(&mut transaction, &new, now).await.map_err(taken)?;
+        let task =
+            NewTask { task_id: creation.task_id, runtime_id: creation.runtime_id, person_id: Some(person_id), kind: TaskKind::Create };
+        data::task::accept(&mut transaction, &task, now).await?;
+        audit::record(&mut transaction, Actor::Person(creation.caller), "runtime.created", Some(person_id), creation.name, "").await?;
+        Ok(transaction.commit().await?)
+    }
+
+    async fn wish(&self, wish: &Wish<'_>, now: OffsetDateTime) -> Result<Written> {
+        let (row, caller) = (wish.row, wish.caller);
+        let mut transaction = data::begin(&self.0).await?;
+        if wish.desired_state == DesiredState::Running {
+            still_active(&mut transaction, caller).await?;
+        }
+        let asked =
+            data::runtime::Wish { desired_state: wish.desired_state, retention: wish.retention, renew: wish.renew, phase: wish.phase };
+        if !data::runtime::wish(&mut transaction, row.runtime_id, row.generation, &asked, now).await? {
+            return Ok(Written::Moved);
+        }
+        let task = NewTask { task_id: wish.task_id, runtime_id: row.runtime_id, person_id: Some(caller.person_id), kind: wish.kind };
+        data::task::accept(&mut transaction, &task, now).await?;
+        let detail = if row.person_id == caller.person_id { String::new() } else { format!("of {}", row.person_email) };
+        audit::record(&mut transaction, Actor::Person(caller), deed(wish), Some(row.person_id), &row.name, &detail).await?;
+        transaction.commit().await?;
+        Ok(Written::Done)
+    }
+
+    async fn admit(&self, row: &Row, room: Room, now: OffsetDateTime) -> Result<Admission> {
+        if row.memory_bytes > room.memory_bytes {
+            return Ok(Admission::TooLarge);
+        }
+        let mut transaction = data::begin(&self.0).await?;
+        let admission = data::runtime::admit(&mut transaction, row.runtime_id, row.generation, room.memory_bytes, room.starts, now).await?;
+        transaction.commit().await?;
+        Ok(match admission {
+            Some(true) => Admission::Admitted,
+            Some(false) => Admission::Queued,
+            None => Admission::Moved,
+        })
+    }
+
+    async fn note(&self, row: &Row, noted: &Noted<'_>, now: OffsetDateTime) -> Result<()> {
+        let mut transaction = data::begin(&self.0).await?;
+        note(&mut transaction, row, noted, now).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    async fn begin_step(&self, row: &Row, step: StartStep, noted: &Noted<'_>, now: OffsetDateTime) -> Result<()> {
+        let mut transaction = data::begin(&self.0).await?;
+        data::runtime::begin_step(&mut transaction, row.runtime_id, row.generation, step, now).await?;
+        note(&mut transaction, row, noted, now).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    async fn end_start(&self, row: &Row, noted: &Noted<'_>, longest: time::Duration, now: OffsetDateTime) -> Result<()> {
+        let mut transaction = data::begin(&self.0).await?;
+        let began = data::runtime::end_start(&mut transaction, row.runtime_id, now).await?;
+        // Only a start that went well the first time, without us away for long in between, teaches how long one takes.
+        if let Some(began) = began.filter(|began| row.attempts == 0 && now - *began < longest) {
+            let took = i64::try_from((now - began).whole_milliseconds()).unwrap_or(i64::MAX);
+            data::start_history::insert(&mut transaction, &row.image, took, now).await?;
+        }
+        note(&mut transaction, row, noted, now).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    async fn finish(&self, row: &Row, now: OffsetDateTime) -> Result<()> {
+        let mut transaction = data::begin(&self.0).await?;
+        data::runtime::finish(&mut transaction, row.runtime_id, row.generation, now).await?;
+        data::task::advance(&mut transaction, row.runtime_id, row.generation, TaskStatus::Succeeded, "", now).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    async fn give_key(&self, row: &Row, key: &RuntimeKey<'_>, now: OffsetDateTime) -> Result<()> {
+        let mut transaction = data::begin(&self.0).await?;
+        data::model_key::put_runtime_key(&mut transaction, row.person_id, row.runtime_id, &row.name, key.public_id, &key.secret_hash, now)
+            .await?;
+        data::listen::notify(&mut transaction, data::listen::Change::Keys { person_id: row.person_id }).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    async fn say_of_moving(&self, problem: Option<&Problem>) -> Result<()> {
+        data::runtime::say_of_moving(&mut *self.0.acquire().await?, problem).await
+    }
+
+    async fn wiped_workspaces(&self, present: &BTreeSet<String>) -> Result<BTreeSet<String>> {
+        let present: Vec<String> = present.iter().cloned().collect();
+        Ok(data::runtime::wiped_volumes(&mut *self.0.acquire().await?, &present).await?.into_iter().collect())
+    }
+}
+
+#[async_trait]
+impl Lead for data::runtime::Lead {
+    async fn holds(&mut self) -> bool {
+        Self::holds(self).await
+    }
+
+    async fn yield_up(self: Box<Self>) -> Result<()> {
+        (*self).yield_up().await
+    }
+}
+
+async fn note(connection: &mut Connection, row: &Row, noted: &Noted<'_>, now: OffsetDateTime) -> Result<()> {
+    data::runtime::note(connection, row.runtime_id, row.generation, noted, now).await?;
+    let message = noted.problem.map_or("", |problem| problem.message.as_str());
+    data::task::advance(connection, row.runtime_id, row.generation, TaskStatus::after(noted.phase), message, now).await
+}
+
+/// Whoever was disabled since the session check starts nothing: their runtimes were asked to stop in the transaction that this one waits for.
+async fn still_active(connection: &mut Connection, caller: &Caller) -> Result<()> {
+    match data::person::lock(connection, caller.person_id).await?.status {
+        PersonStatus::Active => Ok(()),
+        PersonStatus::Disabled => Err(Error::problem(Code::PersonDisabled, "You were disabled by an administrator.")),
+    }
+}
+
+/// The name of a wish in the audit log.
+fn deed(wish: &Wish<'_>) -> &'static str {
+    match (wish.kind, wish.retention) {
+        (TaskKind::Create, _) => "runtime.created",
+        (TaskKind::Start, _) => "runtime.started",
+        (TaskKind::Stop, _) => "runtime.stopped",
+        (TaskKind::Restart, _) => "runtime.restarted",
+        (TaskKind::Delete, Some(Retention::WipeWorkspace)) => "runtime.wiped",
+        (TaskKind::Delete, Some(Retention::PreserveWorkspace) | None) => "runtime.deleted",
+        (TaskKind::ChangeProfile, _) => "runtime.profile_changed",
+    }
+}
+
+fn taken(error: Error) -> Error {
+    error
+        .on_constraint("runtime_person_name_key", || {
+            Problem::new(Code::Conflict, "You have a runtime of this name already, or one that is still being deleted.")
+                .remedy("Choose another name.")
+                .field("name")
+        })
+        .on_constraint("runtime_host_label_key", || {
+            Problem::new(Code::Conflict, "Somebody took this name in the same moment.").remedy("Try again.").field("name")
+        })
+}
+
+/// The first label of a host name, from a name: letters, digits and single hyphens.
+fn slug(name: &str) -> String {
+    let mut label = String::new();
+    for character in name.chars() {
+        if character.is_ascii_alphanumeric() {
+            label.push(character.to_ascii_lowercase());
+        } else if !label.is_empty() && !label.ends_with('-') {
+            label.push('-');
+        }
+    }
+    let label = label.trim_end_matches('-');
+    if label.is_empty() { "runtime".to_owned() } else { label.to_owned() }
+}
+
+async fn free_label(connection: &mut Connection, name: &str) -> Result<String> {
+    let base = slug(name);
+    for number in 1..LABELS {
+        let label = if number == 1 { base.clone() } else { format!("{base}-{number}") };
+        if !data::runtime::is_label_taken(connection, &label).await? {
+            return Ok(label);
+        }
+    }
+    Err(Problem::new(Code::Conflict, "Too many runtimes have this name.").remedy("Choose another name.").field("name").into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_becomes_one_label_of_a_host_name() {
+        assert_eq!(slug("Main"), "main");
+        assert_eq!(slug("  Ada's  2nd – Claw!"), "ada-s-2nd-claw");
+        assert_eq!(slug("東京"), "runtime");
+        assert_eq!(slug("-x-"), "x");
+    }
+}

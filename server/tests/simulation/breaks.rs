@@ -1,0 +1,96 @@
+//! Ways to break the orchestrator on purpose. For each the simulation must see that something is wrong: an invariant that cannot fail proves nothing.
+
+use contract::{DesiredState, Phase};
+use server::{
+    manager::ContainerState,
+    orchestrator::decide::{self, Action, Facts},
+};
+
+/// One thing that is broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Break {
+    /// Nothing is.
+    None,
+    /// The workspace is wiped whether that was asked or not.
+    AlwaysWipes,
+    /// The workspace is kept whether that was asked or not.
+    NeverWipes,
+    /// A stopped runtime's network stays.
+    NeverReleases,
+    /// An ended container is taken for a running one.
+    RestsOnTheDead,
+    /// A failure is never noted.
+    NeverFails,
+    /// A container is made without waiting for its turn.
+    SkipsTheQueue,
+    /// Stop is heard only once the start is done.
+    StopWaits,
+    /// The container's name changes with every wish.
+    NamesByRevision,
+    /// What was seen under an old wish is written under the new one.
+    NotesOfAnyWish,
+    /// A wish is written whatever came in between.
+    WishesOverwrite,
+    /// Older tasks go on beside the new one.
+    NothingSuperseded,
+    /// A task that ended goes on.
+    TasksEndAgain,
+    /// Memory that is held is not counted.
+    MemoryNotCounted,
+    /// A person's runtimes are not counted.
+    QuotaNotCounted,
+}
+
+impl Break {
+    pub const ALL: [Self; 14] = [
+        Self::AlwaysWipes,
+        Self::NeverWipes,
+        Self::NeverReleases,
+        Self::RestsOnTheDead,
+        Self::NeverFails,
+        Self::SkipsTheQueue,
+        Self::StopWaits,
+        Self::NamesByRevision,
+        Self::NotesOfAnyWish,
+        Self::WishesOverwrite,
+        Self::NothingSuperseded,
+        Self::TasksEndAgain,
+        Self::MemoryNotCounted,
+        Self::QuotaNotCounted,
+    ];
+
+    /// How a server that is broken in this way decides.
+    pub fn decide(self) -> fn(&Facts<'_>) -> Action {
+        match self {
+            Self::AlwaysWipes => |facts| match decide::next(facts) {
+                Action::Finish { .. } => Action::Finish { wipe: true },
+                right => right,
+            },
+            Self::NeverWipes => |facts| match decide::next(facts) {
+                Action::Finish { .. } => Action::Finish { wipe: false },
+                right => right,
+            },
+            Self::NeverReleases => |facts| match decide::next(facts) {
+                Action::Release if facts.desired == DesiredState::Stopped => Action::Rest(Phase::Stopped),
+                right => right,
+            },
+            Self::RestsOnTheDead => |facts| match facts.container.map(|container| &container.state) {
+                Some(ContainerState::Ended { .. }) if facts.desired == DesiredState::Running => Action::Rest(Phase::Ready),
+                _ => decide::next(facts),
+            },
+            Self::NeverFails => |facts| match decide::next(facts) {
+                Action::Fail(_) => Action::Wait(time::Duration::seconds(1)),
+                right => right,
+            },
+            Self::SkipsTheQueue => |facts| match decide::next(facts) {
+                Action::Queue => decide::next(&Facts { admitted: true, ..facts.clone() }),
+                right => right,
+            },
+            Self::StopWaits => |facts| match facts.desired {
+                DesiredState::Stopped if facts.container.is_none() && facts.configured => Action::Wait(time::Duration::seconds(1)),
+                _ => decide::next(facts),
+            },
+            _ => decide::next,
+        }
+    }
+}

@@ -1,0 +1,401 @@
+//! An engine as bad as engines get: slow, silent, refusing, lying, forgetful. What it holds is judged at every effect.
+
+use crate::{
+    breaks::Break,
+    dice::Dice,
+    store::Database,
+    world::{Life, PERSON_MEMORY},
+};
+use async_trait::async_trait;
+use contract::{Code, DesiredState, Problem, Retention, RuntimeId, RuntimeStats};
+use futures::{StreamExt as _, stream::BoxStream};
+use server::{
+    Error, Result,
+    clock::Clock,
+    manager::{Capacity, ContainerState, Engine, EngineEvent, Seen, SeenContainer, World},
+    runtime::spec::{Isolation, OPENCLAW_PORT, RuntimeSpec},
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use time::OffsetDateTime;
+use tokio::sync::broadcast;
+
+/// A container.
+#[derive(Clone)]
+pub struct Container {
+    pub spec: RuntimeSpec,
+    pub state: ContainerState,
+    /// When OpenClaw will be ready; never, in a bad container.
+    ready_at: Option<OffsetDateTime>,
+}
+
+/// What the engine holds.
+#[derive(Default)]
+pub struct Held {
+    /// By name.
+    pub containers: BTreeMap<String, Container>,
+    pub isolations: BTreeSet<RuntimeId>,
+    pub configurations: BTreeMap<RuntimeId, String>,
+    pub workspaces: BTreeSet<String>,
+    down_until: Option<OffsetDateTime>,
+    old: World,
+    pub wrongs: Vec<String>,
+}
+
+/// The machine: one for all servers.
+pub struct Machine {
+    held: Mutex<Held>,
+    database: Arc<Database>,
+    clock: Arc<dyn Clock>,
+    pub dice: Arc<Dice>,
+    pub broken: Break,
+    events: broadcast::Sender<EngineEvent>,
+    pub memory_bytes: i64,
+}
+
+impl Machine {
+    pub fn new(database: Arc<Database>, clock: Arc<dyn Clock>, dice: Arc<Dice>, broken: Break, memory_bytes: i64) -> Arc<Self> {
+        Arc::new(Self { held: Mutex::default(), database, clock, dice, broken, events: broadcast::channel(256).0, memory_bytes })
+    }
+
+    pub fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn name(&self, spec: &RuntimeSpec) -> String {
+        match self.broken {
+            Break::NamesByRevision => format!("{}-{}", spec.runtime_id, spec.revision),
+            _ => spec.runtime_id.to_string(),
+        }
+    }
+
+    fn tell(&self, runtime_id: RuntimeId) {
+        // An event never seen.
+        if !self.dice.fault(4) {
+            drop(self.events.send(EngineEvent { runtime_id }));
+        }
+    }
+
+    /// Does not answer for a while.
+    pub fn go_down(&self, time: Duration) {
+        self.held().down_until = Some(self.clock.now() + time);
+    }
+
+    /// Something happens to a container behind our back.
+    pub fn harm(&self) {
+        let dice = &self.dice;
+        let mut held = self.held();
+        let names: Vec<String> = held.containers.keys().cloned().collect();
+        if names.is_empty() {
+            return;
+        }
+        let name = names[usize::try_from(dice.below(names.len() as u64)).unwrap_or_default()].clone();
+        let Some(container) = held.containers.get_mut(&name) else { return };
+        let runtime_id = container.spec.runtime_id;
+        match dice.below(4) {
+            0 => drop(held.containers.remove(&name)),
+            1 => container.state = ContainerState::Ended { code: 137, out_of_memory: true },
+            2 => container.state = ContainerState::Ended { code: 1, out_of_memory: false },
+            _ => drop(held.isolations.remove(&runtime_id)),
+        }
+        drop(held);
+        self.tell(runtime_id);
+    }
+
+    fn judge(&self, held: &mut Held) {
+        let mut seen = BTreeSet::new();
+        for container in held.containers.values() {
+            if !seen.insert(container.spec.runtime_id) {
+                held.wrongs.push("two containers for one runtime".to_owned());
+            }
+        }
+        let runs = held.containers.values().filter(|container| matches!(container.state, ContainerState::Running { .. }));
+        let memory: i64 = runs.map(|container| container.spec.memory_bytes).sum();
+        if memory > self.memory_bytes {
+            held.wrongs.push(format!("{} runtimes' memory runs in {}", memory / PERSON_MEMORY, self.memory_bytes / PERSON_MEMORY));
+        }
+    }
+}
+
+/// One server's way to the machine.
+pub struct SimEngine {
+    pub machine: Arc<Machine>,
+    pub life: Arc<Life>,
+}
+
+fn silent() -> Error {
+    Error::Engine { context: "calling".to_owned(), source: Box::new(std::io::Error::from(std::io::ErrorKind::ConnectionRefused)) }
+}
+
+impl SimEngine {
+    async fn reach(&self) -> Result<()> {
+        let machine = &self.machine;
+        tokio::time::sleep(machine.dice.delay()).await;
+        self.life.check().await;
+        if !machine.dice.is_quiet() && machine.held().down_until.is_some_and(|until| until > machine.clock.now()) {
+            return Err(silent());
+        }
+        Ok(())
+    }
+
+    async fn answer<T>(&self, answer: T) -> Result<T> {
+        let dice = &self.machine.dice;
+        if dice.fault(400) {
+            // Never answers.
+            std::future::pending::<()>().await;
+        }
+        if dice.fault(20) {
+            tokio::time::sleep(dice.delay()).await;
+        }
+        self.life.check().await;
+        if dice.fault(120) { Err(silent()) } else { Ok(answer) }
+    }
+
+    async fn effect<T>(&self, lie: Option<T>, act: impl FnOnce(&mut Held) -> Result<T> + Send) -> Result<T>
+    where
+        T: Send,
+    {
+        self.reach().await?;
+        let dice = &self.machine.dice;
+        if dice.fault(120) {
+            return Err(Problem::new(Code::RuntimeStartFailed, "The engine says no.").into());
+        }
+        let done = {
+            let mut held = self.machine.held();
+            let done = match lie {
+                // Says that it did, and did not.
+                Some(lie) if dice.fault(200) => Ok(lie),
+                _ => act(&mut held),
+            };
+            self.machine.judge(&mut held);
+            done
+        }?;
+        self.answer(done).await
+    }
+
+    fn seen(&self, held: &Held, runtime_id: RuntimeId) -> Seen {
+        Seen {
+            container: held.containers.values().rfind(|container| container.spec.runtime_id == runtime_id).map(|container| SeenContainer {
+                revision: container.spec.revision,
+                spec_hash: container.spec.hash(),
+                state: container.state.clone(),
+            }),
+            isolation: held.isolations.contains(&runtime_id).then(isolation),
+            configuration: held.configurations.get(&runtime_id).cloned(),
+        }
+    }
+
+    fn find(&self, held: &Held, runtime_id: RuntimeId) -> Option<String> {
+        held.containers.iter().rfind(|(_, container)| container.spec.runtime_id == runtime_id).map(|(name, _)| name.clone())
+    }
+}
+
+fn isolation() -> Isolation {
+    Isolation { gateway: IpAddr::V4(Ipv4Addr::new(10, 213, 0, 1)) }
+}
+
+#[async_trait]
+impl Engine for SimEngine {
+    async fn health(&self) -> Result<String> {
+        self.reach().await?;
+        Ok("simulated".to_owned())
+    }
+
+    async fn capacity(&self) -> Result<Capacity> {
+        self.reach().await?;
+        Ok(Capacity { memory_bytes: self.machine.memory_bytes, cores: 2 })
+    }
+
+    async fn workspaces(&self) -> Result<BTreeSet<String>> {
+        self.reach().await?;
+        let workspaces = self.machine.held().workspaces.clone();
+        self.answer(workspaces).await
+    }
+
+    async fn has_image(&self, _image: &str) -> Result<bool> {
+        Ok(true)
+    }
+
+    async fn survey(&self) -> Result<World> {
+        self.reach().await?;
+        let dice = &self.machine.dice;
+        let world = {
+            let mut held = self.machine.held();
+            let made = held.containers.values().map(|container| container.spec.runtime_id);
+            let ids: BTreeSet<RuntimeId> = made.chain(held.isolations.iter().copied()).chain(held.configurations.keys().copied()).collect();
+            let world: World = ids.into_iter().map(|id| (id, self.seen(&held, id))).collect();
+            // A stale view: what it said a while ago.
+            let old = std::mem::replace(&mut held.old, world.clone());
+            if dice.fault(10) { old } else { world }
+        };
+        self.answer(world).await
+    }
+
+    async fn look(&self, runtime_id: RuntimeId) -> Result<Seen> {
+        self.reach().await?;
+        let seen = self.seen(&self.machine.held(), runtime_id);
+        self.answer(seen).await
+    }
+
+    async fn isolate(&self, runtime_id: RuntimeId) -> Result<Isolation> {
+        self.effect(Some(isolation()), |held| {
+            held.isolations.insert(runtime_id);
+            Ok(isolation())
+        })
+        .await
+    }
+
+    async fn release(&self, runtime_id: RuntimeId) -> Result<()> {
+        self.effect(Some(()), |held| {
+            held.isolations.remove(&runtime_id);
+            held.configurations.remove(&runtime_id);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn keep_workspace(&self, workspace: &str) -> Result<()> {
+        self.effect(Some(()), |held| {
+            held.workspaces.insert(workspace.to_owned());
+            Ok(())
+        })
+        .await
+    }
+
+    async fn wipe_workspace(&self, workspace: &str) -> Result<()> {
+        let database = Arc::clone(&self.machine.database);
+        self.effect(Some(()), |held| {
+            if held.containers.values().any(|container| container.spec.workspace == workspace) {
+                return Err(Problem::new(Code::Conflict, "The workspace is in use.").into());
+            }
+            if held.workspaces.remove(workspace) {
+                let tables = database.tables();
+                let asked = tables.rows.values().any(|kept| {
+                    kept.row.volume == workspace
+                        && kept.row.desired_state == DesiredState::Deleted
+                        && kept.row.retention == Some(Retention::WipeWorkspace)
+                });
+                let used = tables
+                    .rows
+                    .values()
+                    .any(|kept| kept.row.volume == workspace && !kept.gone && kept.row.desired_state != DesiredState::Deleted);
+                if !asked || used {
+                    held.wrongs.push(format!("a workspace was wiped that nobody asked for (asked {asked}, used {used})"));
+                }
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn configure(&self, runtime_id: RuntimeId, configuration: &str) -> Result<()> {
+        self.effect(Some(()), |held| {
+            held.configurations.insert(runtime_id, configuration.to_owned());
+            Ok(())
+        })
+        .await
+    }
+
+    async fn create(&self, spec: &RuntimeSpec) -> Result<()> {
+        let name = self.machine.name(spec);
+        self.effect(Some(()), |held| {
+            if !held.isolations.contains(&spec.runtime_id) || !held.workspaces.contains(&spec.workspace) {
+                return Err(Problem::new(Code::RuntimeStartFailed, "Its place is not there.").into());
+            }
+            let made = Container { spec: spec.clone(), state: ContainerState::Created, ready_at: None };
+            held.containers.entry(name).or_insert(made);
+            Ok(())
+        })
+        .await?;
+        self.machine.tell(spec.runtime_id);
+        Ok(())
+    }
+
+    async fn start(&self, runtime_id: RuntimeId) -> Result<()> {
+        let (since, dice) = (self.machine.clock.now(), Arc::clone(&self.machine.dice));
+        self.effect(Some(()), |held| {
+            let Some(container) = self.find(held, runtime_id).and_then(|name| held.containers.get_mut(&name)) else {
+                return Err(Problem::new(Code::RuntimeStartFailed, "No such container.").into());
+            };
+            if matches!(container.state, ContainerState::Running { .. }) {
+                return Ok(());
+            }
+            if dice.fault(12) {
+                container.state = ContainerState::Ended { code: 1, out_of_memory: dice.once_in(3) };
+                return Ok(());
+            }
+            let address = Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), OPENCLAW_PORT));
+            container.state = ContainerState::Running { since, address };
+            container.ready_at = (!dice.fault(12)).then(|| since + Duration::from_millis(1000 + dice.below(12_000)));
+            Ok(())
+        })
+        .await?;
+        self.machine.tell(runtime_id);
+        Ok(())
+    }
+
+    async fn is_ready(&self, runtime_id: RuntimeId) -> Result<bool> {
+        self.reach().await?;
+        let now = self.machine.clock.now();
+        let ready = {
+            let held = self.machine.held();
+            let container = self.find(&held, runtime_id).and_then(|name| held.containers.get(&name).cloned());
+            container.is_some_and(|container| {
+                matches!(container.state, ContainerState::Running { .. }) && container.ready_at.is_some_and(|at| at <= now)
+            })
+        };
+        self.answer(ready).await
+    }
+
+    async fn stop(&self, runtime_id: RuntimeId, _grace: Duration) -> Result<()> {
+        self.effect(Some(()), |held| {
+            if let Some(container) = self.find(held, runtime_id).and_then(|name| held.containers.get_mut(&name))
+                && matches!(container.state, ContainerState::Running { .. })
+            {
+                container.state = ContainerState::Ended { code: 0, out_of_memory: false };
+            }
+            Ok(())
+        })
+        .await?;
+        self.machine.tell(runtime_id);
+        Ok(())
+    }
+
+    async fn remove(&self, runtime_id: RuntimeId) -> Result<()> {
+        self.effect(Some(()), |held| {
+            if let Some(name) = self.find(held, runtime_id) {
+                held.containers.remove(&name);
+            }
+            Ok(())
+        })
+        .await?;
+        self.machine.tell(runtime_id);
+        Ok(())
+    }
+
+    async fn stats(&self, _runtime_id: RuntimeId) -> Result<Option<RuntimeStats>> {
+        Ok(None)
+    }
+
+    async fn logs(&self, _runtime_id: RuntimeId, _lines: usize) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+
+    async fn hold_walls(&self) -> Result<()> {
+        self.reach().await
+    }
+
+    async fn lift_walls(&self) -> Result<()> {
+        self.reach().await
+    }
+
+    async fn events(&self) -> Result<BoxStream<'static, EngineEvent>> {
+        self.reach().await?;
+        let events = tokio_stream::wrappers::BroadcastStream::new(self.machine.events.subscribe());
+        Ok(events.filter_map(|event| futures::future::ready(event.ok())).boxed())
+    }
+}

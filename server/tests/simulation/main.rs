@@ -1,0 +1,87 @@
+//! The whole orchestrator, played: its real driver, reconciler, commands and decisions, over a simulated engine, database and time.
+//!
+//! Every schedule comes from a seed. In each, people press buttons for ninety seconds while servers are started, stopped and killed between any two
+//! effects, two of them lead at once, answers come late, never, or lie, events are lost, lists are stale and containers die behind everybody's back. Then it
+//! becomes quiet, and everything must come to what was asked, with nothing left over. A failure prints its seed; `make sim SEED=n` plays it again, and
+//! `make sim` plays as many as one likes.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test says what it wants by failing, and tells how far it is"
+)]
+
+mod breaks;
+mod dice;
+mod engine;
+mod store;
+mod world;
+
+use breaks::Break;
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    thread,
+};
+
+/// How many schedules a run of the tests plays.
+const SCHEDULES: u64 = 10_000;
+/// Within so many schedules every break must be noticed.
+const TRIES: u64 = 3000;
+
+/// A number from the environment: for `make sim`.
+fn setting(name: &str) -> Option<u64> {
+    std::env::var(name).ok().filter(|text| !text.is_empty()).map(|text| text.parse().unwrap())
+}
+
+/// Plays schedules on all cores; the first that fails, with what is wrong.
+fn play_all(first: u64, count: u64, broken: Break) -> Option<(u64, String)> {
+    let next = AtomicU64::new(first);
+    let (end, cores) = (first + count, thread::available_parallelism().unwrap().get());
+    let play = || {
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= end {
+                return None;
+            }
+            if (seed - first + 1).is_multiple_of(100_000) {
+                println!("{} schedules", seed - first + 1);
+            }
+            if let Err(wrong) = world::play(seed, broken) {
+                next.store(end, Ordering::Relaxed);
+                return Some((seed, wrong));
+            }
+        }
+    };
+    thread::scope(|scope| {
+        let players: Vec<_> = (0..cores).map(|_| scope.spawn(play)).collect();
+        players.into_iter().filter_map(|player| player.join().unwrap()).min()
+    })
+}
+
+#[test]
+fn every_schedule_ends_as_desired() {
+    let (first, count) = match setting("CLAWLOOPS_SIM_SEED") {
+        Some(seed) => (seed, 1),
+        None => (1, setting("CLAWLOOPS_SIM_SCHEDULES").unwrap_or(SCHEDULES)),
+    };
+    if let Some((seed, wrong)) = play_all(first, count, Break::None) {
+        panic!("schedule {seed}: {wrong}\nPlay it again: make sim SEED={seed}");
+    }
+}
+
+#[test]
+fn a_schedule_plays_the_same_way_twice() {
+    // A break is found under the same seed with the same words.
+    let first = play_all(1, TRIES, Break::AlwaysWipes).unwrap();
+    assert_eq!(world::play(first.0, Break::AlwaysWipes), Err(first.1));
+}
+
+#[test]
+fn every_break_is_noticed() {
+    for broken in Break::ALL {
+        match play_all(1, TRIES, broken) {
+            Some((seed, wrong)) => println!("{broken:?}: schedule {seed}: {wrong}"),
+            None => panic!("{broken:?} is not noticed within {TRIES} schedules"),
+        }
+    }
+}

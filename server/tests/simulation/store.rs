@@ -1,0 +1,404 @@
+//! The orchestrator's memory, in memory: the rules of the real one, with answers that come late, are lost, or are refused.
+
+use crate::{
+    breaks::Break,
+    dice::Dice,
+    world::{Changed, Life},
+};
+use async_trait::async_trait;
+use contract::{Code, DesiredState, ModelView, PersonId, Phase, Problem, Retention, RuntimeId, StartStep, TaskKind, TaskStatus};
+use server::{
+    Error, Result,
+    data::{
+        listen::Change,
+        runtime::{Noted, Row},
+        start_history::Lesson,
+    },
+    orchestrator::store::{Admission, Creation, Lead, Room, RuntimeKey, Store, Wish, Written},
+};
+use sqlx::types::Json;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+use time::OffsetDateTime;
+
+/// A task, as far as its life is judged.
+#[derive(Clone, Debug)]
+pub struct Task {
+    pub runtime_id: RuntimeId,
+    pub kind: TaskKind,
+    pub generation: i64,
+    pub status: TaskStatus,
+}
+
+/// A row, with what the real table has beside it.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    pub row: Row,
+    pub gone: bool,
+}
+
+/// What the database holds.
+#[derive(Default)]
+pub struct Tables {
+    pub rows: BTreeMap<RuntimeId, Kept>,
+    /// What [`Store::all`] said at earlier times: an old one may be answered again.
+    old: Vec<Vec<Row>>,
+    pub tasks: Vec<Task>,
+    leader: Option<u64>,
+    terms: u64,
+    pub wrongs: Vec<String>,
+}
+
+/// The database: one for all servers.
+pub struct Database {
+    tables: Mutex<Tables>,
+    pub broken: Break,
+    pub dice: Arc<Dice>,
+    pub changed: Changed,
+}
+
+impl Database {
+    pub fn new(dice: Arc<Dice>, changed: Changed, broken: Break) -> Arc<Self> {
+        Arc::new(Self { tables: Mutex::default(), broken, dice, changed })
+    }
+
+    pub fn tables(&self) -> MutexGuard<'_, Tables> {
+        self.tables.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The lock of a server that died is free.
+    pub fn free_lead(&self, term: Option<u64>) {
+        let mut tables = self.tables();
+        if term.is_some() && tables.leader == term {
+            tables.leader = None;
+        }
+    }
+
+    /// Whoever leads is thrown out, and does not know it yet.
+    pub fn drop_lead(&self) {
+        self.tables().leader = None;
+    }
+}
+
+/// One server's way to the database.
+pub struct SimStore {
+    pub database: Arc<Database>,
+    pub life: Arc<Life>,
+}
+
+fn lost() -> Error {
+    Error::Database(Box::new(std::io::Error::from(std::io::ErrorKind::ConnectionReset)))
+}
+
+impl SimStore {
+    /// A call: late, perhaps refused, perhaps done and its answer lost; never returning for a server that is dead.
+    async fn call<T>(&self, act: impl FnOnce(&mut Tables) -> Result<T> + Send) -> Result<T> {
+        let dice = &self.database.dice;
+        tokio::time::sleep(dice.delay()).await;
+        self.life.check().await;
+        if dice.fault(150) {
+            return Err(lost());
+        }
+        let (answer, told) = {
+            let mut tables = self.database.tables();
+            let before: Vec<(RuntimeId, i64, Phase)> =
+                tables.rows.values().map(|kept| (kept.row.runtime_id, kept.row.generation, kept.row.phase)).collect();
+            let answer = act(&mut tables);
+            let after = tables.rows.values().map(|kept| (kept.row.runtime_id, kept.row.generation, kept.row.phase));
+            let told: Vec<RuntimeId> = after.filter(|row| !before.contains(row)).map(|row| row.0).collect();
+            if !told.is_empty() && (tables.old.len() < 8 || dice.once_in(4)) {
+                let now = tables.alive();
+                tables.old.push(now);
+            }
+            (answer, told)
+        };
+        for runtime_id in told {
+            self.database.changed.tell(Change::Runtime { runtime_id, person_id: PersonId(uuid::Uuid::nil()) }, dice);
+        }
+        if dice.fault(20) {
+            tokio::time::sleep(dice.delay()).await;
+        }
+        self.life.check().await;
+        if dice.fault(150) {
+            return Err(lost());
+        }
+        answer
+    }
+}
+
+impl Tables {
+    fn alive(&self) -> Vec<Row> {
+        self.rows.values().filter(|kept| !kept.gone).map(|kept| kept.row.clone()).collect()
+    }
+
+    /// The row, while its wish is this one.
+    fn under(&mut self, row: &Row, broken: Break) -> Option<&mut Kept> {
+        let kept = self.rows.get_mut(&row.runtime_id).filter(|kept| !kept.gone)?;
+        (kept.row.generation == row.generation || broken == Break::NotesOfAnyWish).then_some(kept)
+    }
+
+    fn accept(&mut self, runtime_id: RuntimeId, kind: TaskKind, generation: i64, broken: Break) {
+        for task in self.tasks.iter_mut().filter(|task| task.runtime_id == runtime_id && !task.status.is_end()) {
+            if broken != Break::NothingSuperseded {
+                task.status = TaskStatus::Superseded;
+            }
+        }
+        self.tasks.push(Task { runtime_id, kind, generation, status: TaskStatus::Accepted });
+    }
+
+    fn advance(&mut self, row: &Row, status: TaskStatus, broken: Break) {
+        let of_this = |task: &&mut Task| {
+            task.runtime_id == row.runtime_id
+                && task.generation == row.generation
+                && (!task.status.is_end() || broken == Break::TasksEndAgain)
+        };
+        for task in self.tasks.iter_mut().filter(of_this) {
+            if task.status.is_end() && task.status != status {
+                self.wrongs.push(format!("a task ended twice: {:?} became {status:?}", task.status));
+            }
+            task.status = status;
+        }
+    }
+
+    fn note(&mut self, row: &Row, noted: &Noted<'_>, now: OffsetDateTime, broken: Break) {
+        if let Some(kept) = self.under(row, broken) {
+            let row = &mut kept.row;
+            if row.phase != noted.phase {
+                row.phase_since = now;
+            }
+            (row.phase, row.attempts, row.retry_at) = (noted.phase, noted.attempts, noted.retry_at);
+            row.problem = noted.problem.cloned().map(Json);
+            if !noted.holds {
+                row.admitted_at = None;
+            }
+        }
+        self.advance(row, TaskStatus::after(noted.phase), broken);
+    }
+}
+
+/// The lead of one term.
+struct SimLead {
+    database: Arc<Database>,
+    life: Arc<Life>,
+    term: u64,
+}
+
+#[async_trait]
+impl Lead for SimLead {
+    async fn holds(&mut self) -> bool {
+        tokio::time::sleep(self.database.dice.delay()).await;
+        self.life.check().await;
+        self.database.tables().leader == Some(self.term)
+    }
+
+    async fn yield_up(self: Box<Self>) -> Result<()> {
+        self.life.check().await;
+        let mut tables = self.database.tables();
+        if tables.leader == Some(self.term) {
+            tables.leader = None;
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Store for SimStore {
+    async fn take_lead(&self) -> Result<Option<Box<dyn Lead>>> {
+        let life = Arc::clone(&self.life);
+        let taken = self
+            .call(|tables| {
+                if tables.leader.is_some() {
+                    return Ok(None);
+                }
+                tables.terms += 1;
+                tables.leader = Some(tables.terms);
+                life.leads(tables.terms);
+                Ok(tables.leader)
+            })
+            .await;
+        // A lock goes with its connection: if the answer is lost, so is the lock.
+        let term = taken.inspect_err(|_| self.database.free_lead(self.life.term()))?;
+        Ok(term.map(|term| Box::new(SimLead { database: Arc::clone(&self.database), life: Arc::clone(&self.life), term }) as Box<dyn Lead>))
+    }
+
+    async fn get(&self, runtime_id: RuntimeId) -> Result<Option<Row>> {
+        self.call(|tables| Ok(tables.rows.get(&runtime_id).filter(|kept| !kept.gone).map(|kept| kept.row.clone()))).await
+    }
+
+    async fn by_host_label(&self, host_label: &str) -> Result<Option<Row>> {
+        self.call(|tables| Ok(tables.alive().into_iter().find(|row| row.host_label == host_label))).await
+    }
+
+    async fn all(&self) -> Result<Vec<Row>> {
+        let dice = Arc::clone(&self.database.dice);
+        self.call(|tables| {
+            // A stale view: what was true a while ago.
+            if !tables.old.is_empty() && dice.fault(15) {
+                let at = usize::try_from(dice.below(tables.old.len() as u64)).unwrap_or_default();
+                return Ok(tables.old[at].clone());
+            }
+            Ok(tables.alive())
+        })
+        .await
+    }
+
+    async fn offered(&self) -> Result<Vec<ModelView>> {
+        self.call(|_| Ok(Vec::new())).await
+    }
+
+    async fn lesson(&self, _image: &str) -> Result<Lesson> {
+        Ok(Lesson { median_ms: Some(8_000), p95_ms: Some(12_000) })
+    }
+
+    async fn create(&self, creation: &Creation<'_>, now: OffsetDateTime) -> Result<()> {
+        let broken = self.database.broken;
+        self.call(|tables| {
+            let caller = creation.caller;
+            let mine = tables.alive().into_iter().filter(|row| row.person_id == caller.person_id).collect::<Vec<_>>();
+            if mine.len() as i64 >= creation.most && broken != Break::QuotaNotCounted {
+                return Err(Error::problem(Code::QuotaExceeded, "as many as you may"));
+            }
+            if mine.iter().any(|row| row.name == creation.name) {
+                return Err(Error::problem(Code::Conflict, "you have one of this name"));
+            }
+            let last =
+                tables.rows.values().rfind(|kept| kept.gone && kept.row.person_id == caller.person_id && kept.row.name == creation.name);
+            let kept = last.filter(|kept| kept.row.retention != Some(Retention::WipeWorkspace)).map(|kept| kept.row.volume.clone());
+            let row = Row {
+                runtime_id: creation.runtime_id,
+                person_id: caller.person_id,
+                person_email: caller.email.clone(),
+                owner: caller.name.clone(),
+                name: creation.name.to_owned(),
+                host_label: creation.runtime_id.to_string(),
+                desired_state: DesiredState::Running,
+                retention: None,
+                generation: 1,
+                revision: 1,
+                phase: Phase::Pending,
+                phase_since: now,
+                problem: None,
+                attempts: 0,
+                retry_at: None,
+                memory_bytes: creation.memory_bytes,
+                cpu_millis: creation.cpu_millis,
+                pids: creation.pids,
+                image: creation.image.to_owned(),
+                volume: kept.unwrap_or_else(|| creation.volume.to_owned()),
+                queued_at: None,
+                admitted_at: None,
+                wished_at: now,
+                created_at: now,
+            };
+            tables.rows.insert(creation.runtime_id, Kept { row, gone: false });
+            tables.accept(creation.runtime_id, TaskKind::Create, 1, broken);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn wish(&self, wish: &Wish<'_>, now: OffsetDateTime) -> Result<Written> {
+        let broken = self.database.broken;
+        self.call(|tables| {
+            let Some(kept) = tables.rows.get_mut(&wish.row.runtime_id).filter(|kept| !kept.gone) else { return Ok(Written::Moved) };
+            let row = &mut kept.row;
+            if row.generation != wish.row.generation && broken != Break::WishesOverwrite {
+                return Ok(Written::Moved);
+            }
+            (row.desired_state, row.retention, row.phase, row.phase_since) = (wish.desired_state, wish.retention, wish.phase, now);
+            row.generation += 1;
+            row.revision += i64::from(wish.renew);
+            (row.problem, row.attempts, row.retry_at, row.queued_at, row.wished_at) = (None, 0, None, None, now);
+            let generation = row.generation;
+            tables.accept(wish.row.runtime_id, wish.kind, generation, broken);
+            Ok(Written::Done)
+        })
+        .await
+    }
+
+    async fn admit(&self, row: &Row, room: Room, now: OffsetDateTime) -> Result<Admission> {
+        if row.memory_bytes > room.memory_bytes {
+            return Ok(Admission::TooLarge);
+        }
+        let broken = self.database.broken;
+        self.call(|tables| {
+            let Some(kept) = tables.under(row, Break::None).filter(|kept| kept.row.desired_state == DesiredState::Running) else {
+                return Ok(Admission::Moved);
+            };
+            let queued_at = *kept.row.queued_at.get_or_insert(now);
+            let place = (queued_at, row.runtime_id);
+            let others: Vec<Row> = tables.alive().into_iter().filter(|other| other.runtime_id != row.runtime_id).collect();
+            let first = others.iter().all(|other| other.queued_at.is_none_or(|at| (at, other.runtime_id) > place));
+            let held: Vec<&Row> = others.iter().filter(|other| other.admitted_at.is_some()).collect();
+            let memory: i64 = held.iter().map(|other| other.memory_bytes).sum();
+            let boots = held.iter().filter(|other| matches!(other.phase, Phase::Creating | Phase::Starting | Phase::Waiting)).count();
+            let fits = memory + row.memory_bytes <= room.memory_bytes || broken == Break::MemoryNotCounted;
+            if !first || !fits || boots as i64 >= room.starts {
+                return Ok(Admission::Queued);
+            }
+            if let Some(kept) = tables.under(row, Break::None) {
+                (kept.row.admitted_at, kept.row.queued_at, kept.row.phase) = (Some(now), None, Phase::Creating);
+            }
+            Ok(Admission::Admitted)
+        })
+        .await
+    }
+
+    async fn note(&self, row: &Row, noted: &Noted<'_>, now: OffsetDateTime) -> Result<()> {
+        let broken = self.database.broken;
+        self.call(|tables| {
+            tables.note(row, noted, now, broken);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn begin_step(&self, row: &Row, _step: StartStep, noted: &Noted<'_>, now: OffsetDateTime) -> Result<()> {
+        self.note(row, noted, now).await
+    }
+
+    async fn end_start(&self, row: &Row, noted: &Noted<'_>, _longest: time::Duration, now: OffsetDateTime) -> Result<()> {
+        self.note(row, noted, now).await
+    }
+
+    async fn finish(&self, row: &Row, _now: OffsetDateTime) -> Result<()> {
+        let broken = self.database.broken;
+        self.call(|tables| {
+            if let Some(kept) = tables.under(row, Break::None) {
+                (kept.gone, kept.row.phase, kept.row.admitted_at, kept.row.queued_at) = (true, Phase::Deleted, None, None);
+            }
+            tables.advance(row, TaskStatus::Succeeded, broken);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn give_key(&self, _row: &Row, _key: &RuntimeKey<'_>, _now: OffsetDateTime) -> Result<()> {
+        self.call(|_| Ok(())).await
+    }
+
+    async fn say_of_moving(&self, problem: Option<&Problem>) -> Result<()> {
+        let problem = problem.cloned().map(Json);
+        self.call(|tables| {
+            for kept in
+                tables.rows.values_mut().filter(|kept| !kept.gone && kept.row.phase.is_moving() && kept.row.phase != Phase::Retrying)
+            {
+                kept.row.problem.clone_from(&problem);
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn wiped_workspaces(&self, present: &BTreeSet<String>) -> Result<BTreeSet<String>> {
+        self.call(|tables| {
+            let wiped =
+                |kept: &&Kept| kept.gone && kept.row.retention == Some(Retention::WipeWorkspace) && present.contains(&kept.row.volume);
+            let used = |volume: &String| tables.rows.values().any(|kept| !kept.gone && kept.row.volume == *volume);
+            Ok(tables.rows.values().filter(wiped).map(|kept| kept.row.volume.clone()).filter(|volume| !used(volume)).collect())
+        })
+        .await
+    }
+}
