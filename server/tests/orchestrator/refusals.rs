@@ -66,6 +66,7 @@ async fn the_step_after_a_refusal_comes_after_a_pause(pool: Pool) {
     world.engine.suffer(Misery { no_walls: true, ..Misery::default() });
     let server = world.server();
     let id = server.create(&world.ada, "Main").await.unwrap();
+    assert_eq!(server.step(id).await.unwrap(), Next::Again, "its turn is given at once");
     assert_eq!(server.step(id).await.unwrap(), Next::After(Duration::from_secs(1)));
     assert_eq!(world.row(id).await.unwrap().attempts, 1);
 }
