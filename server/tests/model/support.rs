@@ -77,6 +77,8 @@ pub fn config(litellm_url: Option<String>) -> Config {
             runtime_cpu_millis: 2000,
             runtime_pids: 512,
             runtimes_per_person: 3,
+            memory_budget_mib: None,
+            starts_at_once: None,
         },
         models: Models {
             litellm_url: litellm_url.as_deref().map(parse),
