@@ -96,6 +96,45 @@ pub fn listen(address: &str, hear: impl Fn(String) + 'static) {
     });
 }
 
+/// Gives the page the whole screen, or takes it back. A browser that refuses leaves the page in its window.
+pub fn fill_screen(whole: bool) {
+    if whole {
+        if let Some(page) = document().document_element() {
+            drop(page.request_fullscreen());
+        }
+    } else if document().fullscreen_element().is_some() {
+        document().exit_fullscreen();
+    }
+}
+
+/// Calls when the person leaves the whole screen by the browser's own way, or presses Escape, for as long as the present owner lives.
+pub fn on_narrowed(call: impl Fn() + Clone + 'static) {
+    Effect::new(move |_| {
+        let (left, escaped) = (call.clone(), call.clone());
+        let change = window_event_listener_untyped("fullscreenchange", move |_| {
+            if document().fullscreen_element().is_none() {
+                left();
+            }
+        });
+        let key = window_event_listener(leptos::ev::keydown, move |event| {
+            if event.key() == "Escape" {
+                escaped();
+            }
+        });
+        on_cleanup(move || {
+            change.remove();
+            key.remove();
+        });
+    });
+}
+
+/// The fields of the form that is being sent, encoded as in an address.
+pub fn fields(event: &web_sys::SubmitEvent) -> Option<String> {
+    let form = event.target()?.dyn_into::<web_sys::HtmlFormElement>().ok()?;
+    let data = web_sys::FormData::new_with_form(&form).ok()?;
+    web_sys::UrlSearchParams::new_with_str_sequence_sequence(&data).ok()?.to_string().as_string()
+}
+
 /// Closes the open dialogs and questions: what they asked for is done.
 pub fn close_dialogs() {
     while let Ok(Some(open)) = document().query_selector("dialog[open], details.sure[open]") {

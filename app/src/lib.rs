@@ -3,14 +3,18 @@
 
 mod api;
 mod app;
+mod ask;
 mod browser;
 mod components;
+mod deed;
 mod live;
 mod pages;
 #[cfg(feature = "ssr")]
 mod parse;
 #[cfg(feature = "ssr")]
 pub mod ports;
+#[cfg(not(feature = "ssr"))]
+mod post;
 #[cfg(feature = "ssr")]
 mod request;
 mod routes;

@@ -47,6 +47,12 @@ pub fn person(id: PersonId) -> String {
     format!("/admin/people/{id}")
 }
 
+/// Whether a place in the frame is where the page at `path` belongs: itself, or a place above it. Home and the overview have nothing below.
+pub fn leads(place: &str, path: &str) -> bool {
+    let below = || path.strip_prefix(place).is_some_and(|rest| rest.starts_with('/'));
+    path == place || (place != HOME && place != ADMIN && below())
+}
+
 /// Signing in, and then on to `to`.
 pub fn sign_in(to: &str) -> String {
     if to == HOME { SIGN_IN.to_owned() } else { format!("{SIGN_IN}?to={}", escape(to)) }
@@ -107,5 +113,20 @@ mod tests {
         }
         assert_eq!(sign_in("/usage?days=7"), "/sign-in?to=/usage%3Fdays%3D7");
         assert_eq!(sign_in("/"), "/sign-in");
+    }
+
+    #[test]
+    fn a_place_knows_the_pages_below_it() {
+        for (place, path, leads_there) in [
+            (RUNTIMES, "/runtimes", true),
+            (RUNTIMES, "/runtimes/7", true),
+            (RUNTIMES, "/runtimes-of-others", false),
+            (HOME, "/", true),
+            (HOME, "/usage", false),
+            (ADMIN, "/admin/people", false),
+            (ADMIN_PEOPLE, "/admin/people/7", true),
+        ] {
+            assert_eq!(leads(place, path), leads_there, "{place} {path}");
+        }
     }
 }

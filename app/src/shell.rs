@@ -1,12 +1,15 @@
 //! The document around the app.
 
 use crate::App;
-use leptos::{config::LeptosOptions, prelude::*};
+use leptos::{nonce::use_nonce, prelude::*};
 use leptos_meta::MetaTags;
 
-/// The whole document. Its scripts carry the nonce of the answer's content policy.
-pub fn shell(options: LeptosOptions) -> impl IntoView {
-    let style = format!("/{}/{}.css", options.site_pkg_dir, options.output_name);
+/// The whole document. Its scripts carry the nonce of the answer's content policy. `version` stands behind the addresses of the built files and
+/// changes with them, so that a browser may keep each for good; empty where nobody knows it.
+pub fn shell(version: &str) -> impl IntoView + use<> {
+    let built = |name: &str| if version.is_empty() { format!("/pkg/{name}") } else { format!("/pkg/{name}?v={version}") };
+    let (style, script, wasm) = (built("clawloops.css"), built("clawloops.js"), built("clawloops_bg.wasm"));
+    let start = format!("import({script:?}).then(page => page.default({{ module_or_path: {wasm:?} }}).then(() => page.hydrate()))");
     view! {
         <!DOCTYPE html>
         <html lang="en">
@@ -19,7 +22,9 @@ pub fn shell(options: LeptosOptions) -> impl IntoView {
                 <link rel="preload" href="/inter-latin.woff2" r#as="font" r#type="font/woff2" crossorigin="anonymous" />
                 <link rel="stylesheet" href=style />
                 <link rel="icon" href="/favicon.svg" r#type="image/svg+xml" />
-                <HydrationScripts options=options.clone() />
+                <link rel="modulepreload" href=script crossorigin="anonymous" nonce=use_nonce() />
+                <link rel="preload" href=wasm r#as="fetch" r#type="application/wasm" crossorigin="anonymous" />
+                <script r#type="module" nonce=use_nonce() inner_html=start></script>
                 <MetaTags />
             </head>
             <body>

@@ -58,7 +58,7 @@ export async function stopped(page: Page, id: string): Promise<void> {
 export async function deleted(page: Page, id: string, workspace: 'keep' | 'wipe'): Promise<void> {
   await page.goto(`/runtimes/${id}`);
   await settled(page);
-  const name = await card(page).getByRole('heading').innerText();
+  const name = await page.getByRole('heading', { level: 1 }).innerText();
   await page.getByRole('button', { name: 'Delete', exact: true }).click();
   const dialog = page.getByRole('dialog', { name: 'Delete this runtime' });
   await dialog.getByRole('radio', { name: workspace === 'keep' ? /^Keep the workspace/ : /^Wipe the workspace/ }).check();

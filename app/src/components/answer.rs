@@ -1,50 +1,55 @@
 //! A part of a page that waits for an answer: a skeleton first, then the part, or the problem in its place.
 
 use super::notice;
-use crate::api::Answered;
+use crate::{
+    api::Answered,
+    ask::{Answers, Asked, Json},
+};
 use contract::Problem;
 use leptos::prelude::*;
+use serde::de::DeserializeOwned;
+use std::sync::Arc;
 
 /// Shows `part` with the answer, and again with each newer one; meanwhile the older one stays.
-pub fn answer<T>(
-    asked: Resource<Answered<T>>,
-    skeleton: fn() -> AnyView,
-    part: impl Fn(T) -> AnyView + Clone + Send + Sync + 'static,
-) -> AnyView
+pub fn answer<T>(asked: Asked<T>, skeleton: fn() -> AnyView, part: impl Fn(T) -> AnyView + Send + Sync + 'static) -> AnyView
 where
-    T: Clone + Send + Sync + 'static,
+    T: DeserializeOwned + 'static,
 {
     answer_or(asked, skeleton, part, notice::instead)
 }
 
 /// As `answer`, for what a page can do without: a problem is shown in its place and the page's status stays.
-pub fn aside<T>(
-    asked: Resource<Answered<T>>,
-    skeleton: fn() -> AnyView,
-    part: impl Fn(T) -> AnyView + Clone + Send + Sync + 'static,
-) -> AnyView
+pub fn aside<T>(asked: Asked<T>, skeleton: fn() -> AnyView, part: impl Fn(T) -> AnyView + Send + Sync + 'static) -> AnyView
 where
-    T: Clone + Send + Sync + 'static,
+    T: DeserializeOwned + 'static,
 {
     answer_or(asked, skeleton, part, notice::problem)
 }
 
-fn answer_or<T>(
-    asked: Resource<Answered<T>>,
+/// As `answer`, with what stands there instead when there is a problem.
+pub fn answer_or<T>(
+    asked: Asked<T>,
     skeleton: fn() -> AnyView,
-    part: impl Fn(T) -> AnyView + Clone + Send + Sync + 'static,
+    part: impl Fn(T) -> AnyView + Send + Sync + 'static,
     instead: fn(&Problem) -> AnyView,
 ) -> AnyView
 where
-    T: Clone + Send + Sync + 'static,
+    T: DeserializeOwned + 'static,
 {
+    drawn(asked.answers(), skeleton, Arc::new(move |json: &Json| json.read().map(&part)), instead)
+}
+
+/// What an answer is drawn as, whatever its kind: the page holds one copy of all that waits.
+type Part = Arc<dyn Fn(&Json) -> Answered<AnyView> + Send + Sync>;
+
+fn drawn(answers: Answers, skeleton: fn() -> AnyView, part: Part, instead: fn(&Problem) -> AnyView) -> AnyView {
     view! {
         <Transition fallback=skeleton>
             {move || {
                 let part = part.clone();
                 Suspend::new(async move {
-                    match asked.await {
-                        Ok(value) => part(value),
+                    match answers.await.and_then(|json| part(&json)) {
+                        Ok(view) => view,
                         Err(error) => instead(&error.0),
                     }
                 })

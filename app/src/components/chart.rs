@@ -27,7 +27,7 @@ pub fn colour(report: &UsageReport, model: &str) -> String {
 }
 
 /// The models and their colours.
-pub fn legend(report: &UsageReport) -> AnyView {
+fn legend(report: &UsageReport) -> AnyView {
     let names = series(report).into_iter().enumerate();
     view! { <div class="legend">{names.map(|(place, name)| view! { <span><i style=format!("--c:var(--series-{})", place + 1)></i>{name}</span> }).collect_view()}</div> }.into_any()
 }
@@ -66,7 +66,7 @@ impl Measure {
 }
 
 /// The title that fits what the columns stand for.
-pub fn title(report: &UsageReport) -> &'static str {
+fn title(report: &UsageReport) -> &'static str {
     match Measure::of(report) {
         Measure::Cost => "Cost by day",
         Measure::Tokens => "Tokens by day",
@@ -108,8 +108,22 @@ fn step(most: i64) -> i64 {
         .unwrap_or(power * 10)
 }
 
+/// The chart as a card; nothing where nothing was used.
+pub fn card(report: &UsageReport, width: f64) -> AnyView {
+    if report.by_day.is_empty() {
+        return ().into_any();
+    }
+    view! {
+        <section class="card">
+            <header><h2>{title(report)}</h2><span class="grow"></span>{legend(report)}</header>
+            <div class="body">{by_day(report, width)}</div>
+        </section>
+    }
+    .into_any()
+}
+
 /// The chart, `width` pixels wide. It is drawn twice, for a wide place and for a narrow one, so that its labels stay readable on a phone.
-pub fn by_day(report: &UsageReport, width: f64) -> AnyView {
+fn by_day(report: &UsageReport, width: f64) -> AnyView {
     let measure = Measure::of(report);
     let names = series(report);
     let columns = columns(report, &names, measure);

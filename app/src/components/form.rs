@@ -1,36 +1,45 @@
 //! Forms: real ones that post to a server function and redirect back, also without script.
 
 use super::{icon::icon, notice};
-use crate::{api::ApiError, browser};
+use crate::{browser, deed::Deed};
 use contract::Problem;
-use leptos::{
-    form::ActionForm,
-    prelude::*,
-    server_fn::{Http, ServerFn, client::Client, codec::PostUrl, request::ClientReq},
-};
-use serde::de::DeserializeOwned;
-use web_sys::FormData;
+use leptos::{ev::SubmitEvent, prelude::*};
 
 /// What went wrong with a form, if anything did.
 pub type Wrong = Signal<Option<Problem>>;
 
-/// The problem of an action's last answer. Without script it came back in the address and also sets the page's status.
-pub fn wrong<S, T>(action: ServerAction<S>) -> Wrong
-where
-    S: ServerFn<Output = T, Error = ApiError> + Clone + Send + Sync + 'static,
-    T: Clone + Send + Sync + 'static,
-{
-    let value = action.value();
-    #[cfg(feature = "ssr")]
-    value.with_untracked(|value| {
-        if let Some(Err(ApiError(problem))) = value {
-            crate::request::set_page_status(problem.code.status());
-        }
-    });
-    Signal::derive(move || value.with(|value| value.as_ref().and_then(|answer| answer.as_ref().err().map(|error| error.0.clone()))))
+/// The problem of a deed's last post.
+pub fn wrong(deed: Deed) -> Wrong {
+    Signal::derive(move || deed.problem())
 }
 
-/// The problems of several actions: the newest that has one.
+/// A form that posts to a deed. Without script the browser posts it, and the server leads back here.
+#[component]
+pub fn Form(
+    /// What it asks for.
+    deed: Deed,
+    /// Its look.
+    #[prop(optional)]
+    class: Option<&'static str>,
+    /// Its name for readers.
+    #[prop(optional)]
+    label: Option<&'static str>,
+    /// What stands in it.
+    children: Children,
+) -> impl IntoView {
+    let send = move |event: SubmitEvent| {
+        if event.default_prevented() {
+            return;
+        }
+        event.prevent_default();
+        if let Some(fields) = browser::fields(&event) {
+            deed.post(fields);
+        }
+    };
+    view! { <form action=deed.path() method="post" class=class aria-label=label on:submit=send>{children()}</form> }.into_any()
+}
+
+/// The problems of several deeds: the newest that has one.
 pub fn wrongs<const N: usize>(all: [Wrong; N]) -> Wrong {
     Signal::derive(move || all.iter().find_map(|wrong| wrong.get()))
 }
@@ -106,12 +115,10 @@ pub fn Field(
                 aria-invalid=move || mine.read().is_some().then_some("true")
                 aria-describedby=described
             />
-            <p class="hint" id=about>
-                {move || match mine.get() {
-                    Some(problem) => view! { <span class="wrong" role="alert">{problem.message}</span> }.into_any(),
-                    None => hint.clone().into_any(),
-                }}
-            </p>
+            {move || match mine.get() {
+                Some(problem) => Some(view! { <p class="hint wrong" id=about.clone() role="alert">{problem.message}</p> }.into_any()),
+                None => has_about.then(|| view! { <p class="hint" id=about.clone()>{hint.clone()}</p> }.into_any()),
+            }}
         </div>
     }
     .into_any()
@@ -137,25 +144,43 @@ pub struct Press {
 }
 
 /// A form that is one button.
-pub fn press<S, O>(action: ServerAction<S>, press: Press) -> AnyView
-where
-    S: DeserializeOwned + ServerFn<Protocol = Http<PostUrl, O>> + Clone + Send + Sync + 'static,
-    <<S::Client as Client<S::Error>>::Request as ClientReq<S::Error>>::FormData: From<FormData>,
-    S::Output: Send + Sync + 'static,
-    S::Error: Send + Sync + 'static,
-    S::Client: Client<S::Error>,
-    O: 'static,
-{
-    let pending = action.pending();
+pub fn press(deed: Deed, press: Press) -> AnyView {
+    let pending = deed.pending();
     let fields = press.fields.into_iter().map(|(name, value)| view! { <input r#type="hidden" name=name value=value /> }).collect_view();
     view! {
-        <ActionForm action=action>
+        <Form deed=deed>
             {fields}
             <button class=press.class r#type="submit" aria-label=press.name disabled=move || pending.get()>
                 {press.icon.map(icon)}
                 {press.label}
             </button>
-        </ActionForm>
+        </Form>
+    }
+    .into_any()
+}
+
+/// A button that asks once more: what is lost is said first, and the second press is the verb.
+pub struct Sure {
+    /// What the first button shows.
+    pub opener: AnyView,
+    /// Its look.
+    pub class: &'static str,
+    /// Its name for readers, where what it shows does not tell.
+    pub name: Option<String>,
+    /// What is lost.
+    pub lost: &'static str,
+}
+
+/// A button that asks once more before `press`.
+pub fn sure(deed: Deed, sure: Sure, verb: Press) -> AnyView {
+    view! {
+        <details class="sure">
+            <summary class=sure.class aria-label=sure.name>{sure.opener}</summary>
+            <div class="card"><div class="body stack close">
+                <p class="small">{sure.lost}</p>
+                {press(deed, verb)}
+            </div></div>
+        </details>
     }
     .into_any()
 }
@@ -193,15 +218,10 @@ pub fn cancel(dialog: impl Into<String>) -> AnyView {
     view! { <button class="btn quiet" r#type="button" commandfor=dialog.into() command="close">"Cancel"</button> }.into_any()
 }
 
-/// Closes the dialog that an action was asked from when it has succeeded. Belongs outside of what is drawn anew.
-pub fn close_when_done<S, T>(action: ServerAction<S>)
-where
-    S: ServerFn<Output = T, Error = ApiError> + Clone + Send + Sync + 'static,
-    T: Clone + Send + Sync + 'static,
-{
-    let value = action.value();
+/// Closes the dialog that a deed was asked from when it has succeeded. Belongs outside of what is drawn anew.
+pub fn close_when_done(deed: Deed) {
     Effect::new(move |_| {
-        if value.with(|value| matches!(value, Some(Ok(_)))) {
+        if deed.succeeded() {
             browser::close_dialogs();
         }
     });

@@ -1,140 +1,168 @@
 //! The frame of every signed-in page: the side bar, on a phone the bar below, and who is signed in.
 
 use super::{
-    answer::page_skeleton,
+    answer::{answer_or, no_skeleton, page_skeleton},
     face::face,
     form::{Press, press},
     icon::{mark, sized},
     notice,
 };
 use crate::{
-    api::Answered,
+    ask::{Asked, ask},
     browser,
+    deed::Deed,
     live::Live,
     routes,
     server_fns::{
-        accounts::{SignOut, me},
-        runtimes::my_runtimes,
+        accounts::{self, SignOut},
+        runtimes,
     },
 };
-use contract::{Caller, RuntimeView};
+use contract::{Caller, Problem, RuntimeView};
 use leptos::prelude::*;
-use leptos_router::components::{A, Outlet};
+use leptos_router::{components::Outlet, hooks::use_location};
 use std::time::Duration;
 
-/// Who is signed in, for the pages within the frame.
-#[derive(Clone)]
-pub struct Me(pub Caller);
+/// Who is signed in, for the pages within the frame. Changes when they change their profile.
+#[derive(Clone, Copy)]
+pub struct Me(RwSignal<Caller>);
+
+impl Me {
+    /// Who is signed in now.
+    pub fn caller(self) -> Caller {
+        self.0.get_untracked()
+    }
+
+    /// Their name; tracks it.
+    pub fn name(self) -> String {
+        self.0.read().name.clone()
+    }
+
+    /// Their time zone (IANA).
+    pub fn time_zone(self) -> String {
+        self.0.read_untracked().time_zone.clone()
+    }
+
+    /// Takes the profile as it was saved.
+    pub fn becomes(self, caller: Caller) {
+        self.0.set(caller);
+    }
+}
 
 /// The caller's runtimes, always fresh, for the pages within the frame.
 #[derive(Clone, Copy)]
-pub struct MyRuntimes(pub Resource<Answered<Vec<RuntimeView>>>);
+pub struct MyRuntimes(pub Asked<Vec<RuntimeView>>);
+
+/// The path of the present page.
+type Path = Memo<String>;
 
 /// The frame. Whoever is signed out is sent to sign in and comes back.
 #[component]
 pub fn Frame() -> impl IntoView {
-    let caller = Resource::new(|| (), |()| me());
-    view! {
-        <Transition fallback=|| view! { <div class="page">{page_skeleton()}</div> }>
-            {move || Suspend::new(async move {
-                match caller.await {
-                    Ok(Some(caller)) => signed_in(caller),
-                    Ok(None) => notice::sign_in_first(),
-                    Err(error) => view! { <main class="page">{notice::instead(&error.0)}</main> }.into_any(),
-                }
-            })}
-        </Transition>
-    }
-    .into_any()
+    let path = use_location().pathname;
+    let draw = move |caller| match caller {
+        Some(caller) => signed_in(caller, path),
+        None => notice::sign_in_first(),
+    };
+    answer_or(ask(|| accounts::Me {}), || view! { <div class="page">{page_skeleton()}</div> }.into_any(), draw, frameless)
 }
 
-fn signed_in(caller: Caller) -> AnyView {
+fn frameless(problem: &Problem) -> AnyView {
+    view! { <main class="page">{notice::instead(problem)}</main> }.into_any()
+}
+
+fn signed_in(caller: Caller, path: Path) -> AnyView {
     let live = Live::here();
     live.listen();
-    let runtimes = Resource::new(move || live.runtimes.get(), |_| my_runtimes());
+    let runtimes = ask(move || {
+        live.runtimes.track();
+        runtimes::MyRuntimes {}
+    });
     // Changes are told by the event stream; while a runtime moves, ask as well, so that a cut stream is not noticed.
     Effect::new(move |_| {
-        if runtimes.with(|all| matches!(all, Some(Ok(all)) if all.iter().any(|runtime| runtime.phase.is_moving()))) {
-            browser::every(Duration::from_secs(3), move || runtimes.refetch());
+        if runtimes.now().is_some_and(|all| all.iter().any(|runtime| runtime.phase.is_moving())) {
+            browser::every(Duration::from_secs(3), move || runtimes.again());
         }
     });
-    provide_context(Me(caller.clone()));
-    provide_context(MyRuntimes(runtimes));
-    let sign_out = ServerAction::<SignOut>::new();
-    let leave =
-        move |class| press(sign_out, Press { fields: vec![], label: "", name: Some("Sign out".to_owned()), icon: Some("leave"), class });
     let administers = caller.is_administrator();
     let role = if administers { "Administrator" } else { "Person" };
+    let me = Me(RwSignal::new(caller));
+    provide_context(me);
+    provide_context(MyRuntimes(runtimes));
+    let sign_out = Deed::of::<SignOut>();
+    let leave =
+        move |class| press(sign_out, Press { fields: vec![], label: "", name: Some("Sign out".to_owned()), icon: Some("leave"), class });
     view! {
         <a class="skip" href="#content">"Skip to the content"</a>
         <header class="phone-top">
-            <A href=routes::HOME attr:class="brand">{mark(26)}"ClawLoops"</A>
+            <a href=routes::HOME class="brand">{mark(26)}"ClawLoops"</a>
             <span class="grow"></span>
             <button class="btn quiet icon" r#type="button" popovertarget="menu" aria-label="Menu">{sized("menu", 18)}</button>
             <nav id="menu" popover="auto" aria-label="More">
-                {place(routes::SECURITY, "shield", "Security", false)}
-                {administers.then(administration)}
-                <div class="who">{face(&caller.name)}<span class="small grow"><b>{caller.name.clone()}</b></span>{leave("btn quiet icon")}</div>
+                {place(routes::SECURITY, "shield", "Security", path)}
+                {administers.then(|| administration(path))}
+                <div class="who">{move || face(&me.name())}<span class="small grow"><b>{move || me.name()}</b></span>{leave("btn quiet icon")}</div>
             </nav>
         </header>
         <div class="frame">
             <nav class="side" aria-label="Main">
-                <A href=routes::HOME attr:class="brand">{mark(26)}"ClawLoops"</A>
-                {place(routes::HOME, "home", "Home", true)}
-                {counted(runtimes)}
-                {place(routes::MODELS, "key", "Models & keys", false)}
-                {place(routes::USAGE, "usage", "Usage", false)}
-                {administers.then(administration)}
+                <a href=routes::HOME class="brand">{mark(26)}"ClawLoops"</a>
+                {place(routes::HOME, "home", "Home", path)}
+                {counted(runtimes, path)}
+                {place(routes::MODELS, "key", "Models & keys", path)}
+                {place(routes::USAGE, "usage", "Usage", path)}
+                {administers.then(|| administration(path))}
                 <div class="end"></div>
-                {place(routes::SECURITY, "shield", "Security", false)}
+                {place(routes::SECURITY, "shield", "Security", path)}
                 <div class="who">
-                    {face(&caller.name)}
-                    <span class="small grow"><b>{caller.name.clone()}</b><br /><span class="faint tiny">{role}</span></span>
+                    {move || face(&me.name())}
+                    <span class="small grow"><b>{move || me.name()}</b><br /><span class="faint tiny">{role}</span></span>
                     {leave("btn quiet icon")}
                 </div>
             </nav>
             <main class="page" id="content"><Outlet /></main>
         </div>
         <nav class="phone-bar" aria-label="Main">
-            {place(routes::HOME, "home", "Home", true)}
-            {place(routes::RUNTIMES, "runtime", "Runtimes", false)}
-            {place(routes::MODELS, "key", "Keys", false)}
-            {place(routes::USAGE, "usage", "Usage", false)}
+            {place(routes::HOME, "home", "Home", path)}
+            {place(routes::RUNTIMES, "runtime", "Runtimes", path)}
+            {place(routes::MODELS, "key", "Keys", path)}
+            {place(routes::USAGE, "usage", "Usage", path)}
         </nav>
     }
     .into_any()
 }
 
-fn administration() -> AnyView {
+fn administration(path: Path) -> AnyView {
     view! {
         <div class="group">"Administration"</div>
-        {place(routes::ADMIN, "grid", "Overview", true)}
-        {place(routes::ADMIN_PEOPLE, "people", "People", false)}
-        {place(routes::ADMIN_RUNTIMES, "runtime", "All runtimes", false)}
-        {place(routes::ADMIN_MODELS, "box", "Models & providers", false)}
-        {place(routes::ADMIN_USAGE, "money", "Everyone's usage", false)}
-        {place(routes::ADMIN_AUDIT, "page", "Audit", false)}
+        {place(routes::ADMIN, "grid", "Overview", path)}
+        {place(routes::ADMIN_PEOPLE, "people", "People", path)}
+        {place(routes::ADMIN_RUNTIMES, "runtime", "All runtimes", path)}
+        {place(routes::ADMIN_MODELS, "box", "Models & providers", path)}
+        {place(routes::ADMIN_USAGE, "money", "Everyone's usage", path)}
+        {place(routes::ADMIN_AUDIT, "page", "Audit", path)}
     }
     .into_any()
 }
 
-fn place(href: &'static str, icon: &'static str, name: &'static str, exact: bool) -> AnyView {
-    view! { <A href=href exact=exact>{sized(icon, 17)}{name}</A> }.into_any()
+fn place(href: &'static str, icon: &'static str, name: &'static str, path: Path) -> AnyView {
+    place_with(href, icon, name, path, ().into_any())
 }
 
-fn counted(runtimes: Resource<Answered<Vec<RuntimeView>>>) -> AnyView {
-    view! {
-        <A href=routes::RUNTIMES>
-            {sized("runtime", 17)}
-            "Runtimes"
-            <Transition fallback=|| ()>
-                {move || Suspend::new(async move {
-                    runtimes.await.ok().filter(|all| !all.is_empty()).map(|all| view! { <span class="count">{all.len()}</span> })
-                })}
-            </Transition>
-        </A>
-    }
-    .into_any()
+/// A place and what stands behind its name. It is the present one also where the page lies below it.
+fn place_with(href: &'static str, icon: &'static str, name: &'static str, path: Path, behind: AnyView) -> AnyView {
+    let here = move || routes::leads(href, &path.read()).then_some("page");
+    view! { <a href=href aria-current=here>{sized(icon, 17)}{name}{behind}</a> }.into_any()
+}
+
+fn counted(runtimes: Asked<Vec<RuntimeView>>, path: Path) -> AnyView {
+    let count = answer_or(
+        runtimes,
+        no_skeleton,
+        |all| (!all.is_empty()).then(|| view! { <span class="count">{all.len()}</span> }).into_any(),
+        |_| ().into_any(),
+    );
+    place_with(routes::RUNTIMES, "runtime", "Runtimes", path, count)
 }
 
 /// The head of a page: its title, what stands below it, and what can be done.

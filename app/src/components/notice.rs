@@ -10,21 +10,17 @@ use leptos_router::hooks::use_location;
 
 /// A problem within a page: what happened, what to do, and its id for the administrator.
 pub fn problem(problem: &Problem) -> AnyView {
-    let id = (!problem.id.is_empty())
-        .then(|| view! { <p class="tiny faint mono">"problem "{problem.id.clone()}" · give this to your administrator"</p> });
+    let id = (!problem.id.is_empty()).then(
+        || view! { <p class="tiny faint">"Problem "<span class="mono">{problem.id.clone()}</span>" · give this to your administrator"</p> },
+    );
     let remedy = problem.remedy.clone().map(|remedy| view! { <p class="small">{remedy}</p> });
     view! {
         <div class="notice bad" role="alert" data-code=problem.code.as_str()>
             {sized("warn", 18)}
-            <div class="grow"><b>{problem.message.clone()}</b>{remedy}{way_on(problem.code)}{id}</div>
+            <div class="grow"><b>{problem.message.clone()}</b>{remedy}{id}</div>
         </div>
     }
     .into_any()
-}
-
-/// The way on from a link that works once and was used: whoever used it has an account.
-fn way_on(code: Code) -> AnyView {
-    matches!(code, Code::InvitationConsumed).then(|| view! { <p class="small"><a href=routes::SIGN_IN>"Sign in"</a></p> }).into_any()
 }
 
 /// Something to know.
@@ -44,7 +40,9 @@ pub fn instead(found: &Problem) -> AnyView {
     }
     #[cfg(feature = "ssr")]
     crate::request::set_page_status(found.code.status());
-    view! { <div class="narrow stack">{problem(found)}</div> }.into_any()
+    let nothing_here = matches!(found.code.status(), 403 | 404);
+    let leave = nothing_here.then(|| view! { <div class="row"><a class="btn" href=routes::HOME>{sized("home", 16)}"Go home"</a></div> });
+    view! { <div class="narrow stack">{problem(found)}{leave}</div> }.into_any()
 }
 
 /// Sends whoever is signed out to sign in, and then back here.
@@ -60,6 +58,11 @@ pub fn sign_in_first() -> AnyView {
     }
     #[cfg(not(feature = "ssr"))]
     view! { <Redirect path=to /> }.into_any()
+}
+
+/// As `empty`, with the one button that changes it.
+pub fn empty_with(text: impl IntoView + 'static, verb: AnyView) -> AnyView {
+    view! { <div class="empty muted small stack close"><p>{text.into_any()}</p><div>{verb}</div></div> }.into_any()
 }
 
 /// What stands where there is nothing yet: one sentence.

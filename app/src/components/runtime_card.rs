@@ -10,6 +10,7 @@ use super::{
     time,
 };
 use crate::{
+    deed::Deed,
     routes,
     server_fns::runtimes::{RestartRuntime, StartRuntime, StopRuntime},
     words,
@@ -20,15 +21,15 @@ use leptos::prelude::*;
 /// The verbs on a runtime. A page has one set, made outside of what is drawn anew.
 #[derive(Clone, Copy)]
 pub struct Verbs {
-    start: ServerAction<StartRuntime>,
-    stop: ServerAction<StopRuntime>,
-    restart: ServerAction<RestartRuntime>,
+    start: Deed,
+    stop: Deed,
+    restart: Deed,
 }
 
 impl Verbs {
-    /// New actions.
+    /// Nothing done yet.
     pub fn new() -> Self {
-        Self { start: ServerAction::new(), stop: ServerAction::new(), restart: ServerAction::new() }
+        Self { start: Deed::of::<StartRuntime>(), stop: Deed::of::<StopRuntime>(), restart: Deed::of::<RestartRuntime>() }
     }
 
     /// What went wrong with any of them.
@@ -41,15 +42,15 @@ impl Verbs {
         Effect::new(move |before: Option<usize>| {
             let done = self.done();
             if before.is_some_and(|before| before != done) {
-                runtimes.refetch();
+                runtimes.again();
             }
             done
         });
     }
 
-    /// How many were done: a resource that reads it fetches anew.
+    /// How many were done: a question that reads it is asked anew.
     pub fn done(self) -> usize {
-        self.start.version().get() + self.stop.version().get() + self.restart.version().get()
+        self.start.done() + self.stop.done() + self.restart.done()
     }
 
     /// Start.
@@ -58,8 +59,14 @@ impl Verbs {
         press(self.start, this(runtime, label, Some("play"), class))
     }
 
+    /// Stop, where there is something to stop.
+    pub fn stop_if_running(self, runtime: &RuntimeView, class: &'static str) -> AnyView {
+        let nothing = matches!(runtime.phase, Phase::Stopped | Phase::Stopping | Phase::Deleting | Phase::Deleted);
+        (!nothing).then(|| self.stop(runtime, class)).into_any()
+    }
+
     /// Stop, or cancel a start.
-    pub fn stop(self, runtime: &RuntimeView, class: &'static str) -> AnyView {
+    fn stop(self, runtime: &RuntimeView, class: &'static str) -> AnyView {
         let label = if runtime.progress.is_some() { "Cancel" } else { "Stop" };
         press(self.stop, this(runtime, label, Some(if runtime.progress.is_some() { "close" } else { "stop" }), class))
     }
@@ -90,7 +97,6 @@ pub fn open(runtime: &RuntimeView) -> AnyView {
 
 /// A runtime's card in a list.
 pub fn card(runtime: &RuntimeView, verbs: Verbs) -> AnyView {
-    let host = runtime.origin.split_once("://").map_or(runtime.origin.as_str(), |(_, host)| host).to_owned();
     let below = match runtime.phase {
         Phase::Ready => view! { <div class="facts-row">{facts(runtime)}</div> }.into_any(),
         Phase::Failed | Phase::Retrying => runtime.problem.as_ref().map(notice::problem).into_any(),
@@ -115,7 +121,7 @@ pub fn card(runtime: &RuntimeView, verbs: Verbs) -> AnyView {
                 <div class="row">
                     <div class="name">
                         <div class="row tight"><h2><a href=routes::runtime(runtime.runtime_id)>{runtime.name.clone()}</a></h2>{state(runtime.phase)}</div>
-                        <p class="muted small mono">{host}</p>
+                        <p class="muted small mono">{host(runtime)}</p>
                     </div>
                     <span class="grow"></span>
                     <div class="row">{verbs.next(runtime)}</div>
@@ -125,6 +131,12 @@ pub fn card(runtime: &RuntimeView, verbs: Verbs) -> AnyView {
         </section>
     }
     .into_any()
+}
+
+/// A runtime's host and port. A line may break at its dots and nowhere else.
+pub fn host(runtime: &RuntimeView) -> AnyView {
+    let host = runtime.origin.split_once("://").map_or(runtime.origin.as_str(), |(_, host)| host);
+    host.split_inclusive('.').map(|label| view! { {label.to_owned()}<wbr /> }).collect_view().into_any()
 }
 
 fn facts(runtime: &RuntimeView) -> AnyView {

@@ -31,12 +31,12 @@ fn expectation(expected_ms: Option<i64>, elapsed_ms: i64) -> String {
 }
 
 /// How far the bar is, in percent: never full before it is true.
-fn percent(expected_ms: Option<i64>, elapsed_ms: i64) -> i64 {
-    let expected = expected_ms.unwrap_or(30_000).max(1);
+fn percent(expected_ms: i64, elapsed_ms: i64) -> i64 {
+    let expected = expected_ms.max(1);
     if elapsed_ms <= expected { elapsed_ms * 90 / expected } else { 99 - (9 * expected / elapsed_ms) }
 }
 
-/// The bar and its sentence.
+/// The bar and its sentence; the sentence alone where no time is expected yet.
 #[component]
 pub fn StartLine(
     /// The runtime's name.
@@ -46,9 +46,9 @@ pub fn StartLine(
 ) -> impl IntoView {
     let expected = progress.expected_ms;
     let elapsed = elapsed(&progress);
-    let percent = move || percent(expected, elapsed.get());
-    view! {
-        <div class="stack close">
+    let bar = expected.map(|expected| {
+        let percent = move || percent(expected, elapsed.get());
+        view! {
             <div
                 class="meter moving"
                 style=move || format!("--v:{}%", percent())
@@ -58,6 +58,11 @@ pub fn StartLine(
                 aria-valuemax="100"
                 aria-label=format!("Starting {name}")
             ></div>
+        }
+    });
+    view! {
+        <div class="stack close">
+            {bar}
             <p class="small muted num">{move || expectation(expected, elapsed.get())}</p>
         </div>
     }
@@ -138,7 +143,7 @@ mod tests {
 
     #[test]
     fn the_bar_grows_and_is_never_full() {
-        let at = |elapsed| percent(Some(10_000), elapsed);
+        let at = |elapsed| percent(10_000, elapsed);
         assert_eq!([at(0), at(5_000), at(10_000)], [0, 45, 90]);
         let later: Vec<i64> = [11_000, 20_000, 100_000, 10_000_000].into_iter().map(at).collect();
         assert!(later.is_sorted() && later.iter().all(|percent| (90..=99).contains(percent)), "{later:?}");

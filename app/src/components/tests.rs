@@ -50,7 +50,13 @@ fn a_meter_has_two_parts_and_a_tone() {
 fn a_problem_says_what_to_do_and_its_id() {
     let told = Problem { id: "01JD8Q7F4M".to_owned(), ..Problem::new(Code::Conflict, "It runs <already>.").remedy("Stop it first.") };
     let html = html(|| notice::problem(&told));
-    for part in [r#"role="alert""#, r#"data-code="CONFLICT""#, "It runs &lt;already&gt;.", "Stop it first.", "problem 01JD8Q7F4M"] {
+    for part in [
+        r#"role="alert""#,
+        r#"data-code="CONFLICT""#,
+        "It runs &lt;already&gt;.",
+        "Stop it first.",
+        r#"<span class="mono">01JD8Q7F4M</span>"#,
+    ] {
         assert!(html.contains(part), "{part} is not in {html}");
     }
 }
@@ -62,6 +68,14 @@ fn a_start_says_how_long_it_takes() {
     for part in [r#"aria-valuenow="45""#, "--v:45%", "Usually ready in 10 s on this machine. 5 s so far.", "Starting research"] {
         assert!(html.contains(part), "{part} is not in {html}");
     }
+}
+
+#[test]
+fn a_first_start_shows_no_bar() {
+    let progress = Progress { began_at: datetime!(2026-11-22 08:12 UTC), elapsed_ms: 5_000, expected_ms: None, steps: vec![] };
+    let html = html(|| view! { <StartLine name="research".to_owned() progress=progress /> }.into_any());
+    assert!(html.contains("no expected time yet. 5 s so far."), "{html}");
+    assert!(!html.contains("progressbar"), "{html}");
 }
 
 #[test]

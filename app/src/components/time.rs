@@ -7,7 +7,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 /// A moment.
 pub fn time(at: OffsetDateTime) -> AnyView {
     let clock = use_context::<Clock>();
-    let zone = use_context::<Me>().map_or_else(|| "UTC".to_owned(), |me| me.0.time_zone);
+    let zone = use_context::<Me>().map_or_else(|| "UTC".to_owned(), Me::time_zone);
     let minute = clock.map(Clock::minute);
     let ms = at.unix_timestamp() as f64 * 1000.0;
     let local = StoredValue::new(zone);
@@ -30,7 +30,7 @@ pub fn time_or(at: Option<OffsetDateTime>, none: &'static str) -> AnyView {
 /// A moment with its day and its minute, not relative; in UTC until the page is alive.
 pub fn exact(at: OffsetDateTime) -> AnyView {
     let alive = use_context::<Clock>().map(Clock::alive);
-    let zone = StoredValue::new(use_context::<Me>().map_or_else(|| "UTC".to_owned(), |me| me.0.time_zone));
+    let zone = StoredValue::new(use_context::<Me>().map_or_else(|| "UTC".to_owned(), Me::time_zone));
     let ms = at.unix_timestamp() as f64 * 1000.0;
     let text = move || match alive {
         Some(alive) if alive.get() => zone.with_value(|zone| browser::local_time(ms, zone)),

@@ -1,61 +1,63 @@
 //! Home: is it running, can I open it, what have I left; then what happened.
 
-use super::runtimes::new_runtime;
+use super::runtimes::{another, new_runtime};
 use crate::{
+    ask::ask,
     components::{
         answer::{answer, aside, card_skeleton, list_skeleton, page_skeleton},
-        chart::{self, legend},
-        form::{Field, form_problem, opener, submit, wrong, wrongs},
+        chart,
+        form::{Field, Form, form_problem, submit, wrong, wrongs},
         frame::{Me, MyRuntimes, top},
         icon::{icon, mark},
         limit, notice,
         runtime_card::{Verbs, card},
         time,
     },
+    deed::Deed,
     live::Live,
     server_fns::{
-        accounts::lately,
+        accounts::Lately,
         runtimes::CreateRuntime,
-        usage::{my_limits, my_usage},
+        usage::{MyLimits, MyUsage},
     },
 };
 use contract::{AuditEntry, RuntimeView};
-use leptos::{form::ActionForm, prelude::*};
+use leptos::prelude::*;
 
 /// The days that home's chart shows.
 const DAYS: u16 = 14;
 
 /// The home page.
 pub fn page() -> AnyView {
-    let (Some(Me(caller)), Some(MyRuntimes(runtimes))) = (use_context::<Me>(), use_context::<MyRuntimes>()) else {
+    let (Some(me), Some(MyRuntimes(runtimes))) = (use_context::<Me>(), use_context::<MyRuntimes>()) else {
         return ().into_any();
     };
     let live = Live::here();
-    let create = ServerAction::<CreateRuntime>::new();
+    let create = Deed::of::<CreateRuntime>();
     let verbs = Verbs::new();
     verbs.refresh(MyRuntimes(runtimes));
-    let limits = Resource::new(move || live.usage.get(), |_| my_limits());
-    let usage = Resource::new(move || live.usage.get(), |_| my_usage(DAYS));
-    let log = Resource::new(move || (live.runtimes.get(), live.keys.get()), |_| lately());
-    let first_name = caller.name.split_whitespace().next().unwrap_or(&caller.name).to_owned();
+    let limits = ask(move || {
+        live.usage.track();
+        MyLimits {}
+    });
+    let usage = ask(move || {
+        live.usage.track();
+        MyUsage { days: DAYS }
+    });
+    let log = ask(move || {
+        live.runtimes.track();
+        live.keys.track();
+        Lately {}
+    });
+    let name = me.caller().name;
+    let first_name = name.split_whitespace().next().unwrap_or(&name).to_owned();
     view! {
-        {top(format!("Welcome, {first_name}"), (), opener("new-runtime", "btn", Some("plus"), "New runtime"))}
+        {top(format!("Welcome, {first_name}"), (), another(MyRuntimes(runtimes), "btn"))}
         <div class="split">
             <div class="stack">
                 {form_problem(wrongs([wrong(create), verbs.wrong()]), &[])}
                 {answer(runtimes, page_skeleton, move |runtimes| your_runtimes(&runtimes, verbs, create))}
-                {aside(usage, card_skeleton, |usage| {
-                    if usage.by_day.is_empty() {
-                        return ().into_any();
-                    }
-                    view! {
-                        <section class="card">
-                            <header><h2>{chart::title(&usage)}</h2><span class="grow"></span>{legend(&usage)}</header>
-                            <div class="body">{chart::by_day(&usage, 640.0)}</div>
-                        </section>
-                    }
-                    .into_any()
-                })}
+                {aside(usage, card_skeleton, |usage| chart::card(&usage, 640.0))}
             </div>
             <div class="stack">
                 {aside(limits, card_skeleton, |limits| limit::cards(&limits))}
@@ -70,7 +72,7 @@ pub fn page() -> AnyView {
     .into_any()
 }
 
-fn your_runtimes(runtimes: &[RuntimeView], verbs: Verbs, create: ServerAction<CreateRuntime>) -> AnyView {
+fn your_runtimes(runtimes: &[RuntimeView], verbs: Verbs, create: Deed) -> AnyView {
     if runtimes.is_empty() {
         return first(create);
     }
@@ -78,17 +80,17 @@ fn your_runtimes(runtimes: &[RuntimeView], verbs: Verbs, create: ServerAction<Cr
 }
 
 /// The empty home: one form, one press.
-fn first(create: ServerAction<CreateRuntime>) -> AnyView {
+fn first(create: Deed) -> AnyView {
     view! {
         <section class="card hero">
             <div class="body">
                 {mark(52)}
                 <h2>"Your own OpenClaw"</h2>
                 <p class="muted">"It runs in a private container with your files and conversations. Models are included; your team pays within your limit."</p>
-                <ActionForm action=create attr:class="row" attr:aria-label="Start your OpenClaw">
+                <Form deed=create class="row" label="Start your OpenClaw">
                     <Field label="Name" name="name" id="first-runtime-name".to_owned() value="my-agent" />
                     {submit("Start", "btn primary tall", create.pending())}
-                </ActionForm>
+                </Form>
             </div>
         </section>
     }

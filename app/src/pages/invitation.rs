@@ -1,29 +1,32 @@
 //! The one-use invitation link: a new person.
 
-use super::door;
+use super::{closed, door};
 use crate::{
+    ask::ask,
     components::{
-        answer::{answer, card_skeleton},
-        form::{Field, form_problem, submit, wrong},
+        answer::{answer_or, card_skeleton},
+        form::{Field, Form, form_problem, submit, wrong},
         time,
     },
-    server_fns::accounts::{AcceptInvitation, invitation},
+    deed::Deed,
+    server_fns::accounts::{AcceptInvitation, Invitation},
 };
-use leptos::{form::ActionForm, prelude::*};
+use contract::Welcome;
+use leptos::prelude::*;
 use leptos_router::hooks::use_params_map;
 
 /// The page of an invitation.
 pub fn page() -> AnyView {
     let token = use_params_map().with_untracked(|params| params.get("token").unwrap_or_default());
     let token = StoredValue::new(token);
-    let action = ServerAction::<AcceptInvitation>::new();
+    let action = Deed::of::<AcceptInvitation>();
     let wrong = wrong(action);
-    let asked = Resource::new(|| (), move |()| invitation(token.get_value()));
-    let form = answer(asked, card_skeleton, move |welcome| {
+    let asked = ask(move || Invitation { token: token.get_value() });
+    let draw = move |welcome: Welcome| {
         let email = welcome.email.clone().unwrap_or_default();
         let by = welcome.invited_by.clone().map(|by| format!("{by} invited you. ")).unwrap_or_default();
-        view! {
-            <ActionForm action=action attr:class="card" attr:aria-label="Accept the invitation">
+        let form = view! {
+            <Form deed=action class="card" label="Accept the invitation">
                 <div class="body stack">
                     {form_problem(wrong, &["name", "password"])}
                     <input r#type="hidden" name="token" value=token.get_value() />
@@ -33,9 +36,9 @@ pub fn page() -> AnyView {
                     <Field label="Choose a password" name="password" kind="password" autocomplete="new-password" hint="Several words are best." wrong=wrong />
                     {submit("Accept and sign in", "btn primary block tall", action.pending())}
                 </div>
-            </ActionForm>
-        }
-        .into_any()
-    });
-    door("Welcome to ClawLoops", "Your team has an OpenClaw of your own for you.", form)
+            </Form>
+        };
+        door("Welcome to ClawLoops", "Your team has an OpenClaw of your own for you.", form.into_any())
+    };
+    answer_or(asked, card_skeleton, draw, closed)
 }

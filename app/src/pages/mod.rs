@@ -12,7 +12,11 @@ pub mod setup;
 pub mod sign_in;
 pub mod usage;
 
-use crate::{components::icon::mark, routes};
+use crate::{
+    components::{icon::mark, notice},
+    routes,
+};
+use contract::Problem;
 use leptos::prelude::*;
 use leptos_meta::Title;
 
@@ -24,6 +28,18 @@ pub fn not_found() -> AnyView {
         "There is no such page",
         "The address may be mistyped, or what it named is gone.",
         view! { <a class="btn primary block" href=routes::HOME>"Go home"</a> }.into_any(),
+    )
+}
+
+/// The page of a one-use link that does not work: what happened to it, and the way in for whoever has an account.
+fn closed(problem: &Problem) -> AnyView {
+    #[cfg(feature = "ssr")]
+    crate::request::set_page_status(problem.code.status());
+    let way = view! { <a class="btn primary block tall" href=routes::SIGN_IN>"Sign in"</a> };
+    door(
+        "This link does not open",
+        "An account that is made already is signed in to with its password.",
+        view! { {notice::problem(problem)}{way} }.into_any(),
     )
 }
 

@@ -1,32 +1,41 @@
 //! The catalog, one's keys, and how to use both from anywhere.
 
 use crate::{
+    ask::ask,
     components::{
-        answer::{answer, list_skeleton, no_skeleton},
+        answer::{answer, card_skeleton, list_skeleton, no_skeleton},
         code::{copy_line, secret},
         face::badge,
-        form::{Field, Press, cancel, close_when_done, dialog, form_problem, opener, press, submit, wrong, wrongs},
+        form::{Field, Form, Press, Sure, cancel, close_when_done, dialog, form_problem, opener, submit, sure, wrong, wrongs},
         frame::top,
         notice, time,
     },
+    deed::Deed,
     live::Live,
-    server_fns::models::{MakeKey, RevokeKey, catalog, keys, model_address, shown},
+    server_fns::models::{Catalog, Keys, MakeKey, ModelAddress, RevokeKey, Shown},
     words,
 };
-use contract::{KeyView, Micros, ModelView};
-use leptos::{form::ActionForm, prelude::*};
+use contract::{KeyView, Micros, ModelView, NewKey};
+use leptos::prelude::*;
 
 /// The page of models and keys.
 pub fn page() -> AnyView {
     let live = Live::here();
-    let make = ServerAction::<MakeKey>::new();
-    let revoke = ServerAction::<RevokeKey>::new();
+    let make = Deed::of::<MakeKey>();
+    let revoke = Deed::of::<RevokeKey>();
     close_when_done(make);
     close_when_done(revoke);
-    let mine = Resource::new(move || (live.keys.get(), make.version().get(), revoke.version().get()), |_| keys());
-    let offered = Resource::new(move || live.catalog.get(), |_| catalog());
-    let address = Resource::new(|| (), |()| model_address());
-    let both = Resource::new(move || live.catalog.get(), |_| async move { Ok((model_address().await?, catalog().await?)) });
+    let mine = ask(move || {
+        live.keys.track();
+        make.done();
+        revoke.done();
+        Keys {}
+    });
+    let offered = ask(move || {
+        live.catalog.track();
+        Catalog {}
+    });
+    let address = ask(|| ModelAddress {});
     view! {
         {top("Models & keys", (), ())}
         <div class="stack">
@@ -38,13 +47,9 @@ pub fn page() -> AnyView {
                         <header><h2>"Your keys"</h2><span class="grow"></span>{opener("new-key", "btn", Some("plus"), "New key")}</header>
                         <div class="body scroll" tabindex="0" role="region" aria-label="Your keys">{answer(mine, list_skeleton, move |keys| key_table(&keys, revoke))}</div>
                     </section>
-                    <section class="card">
-                        <header><h2>"Use it from anywhere"</h2></header>
-                        <div class="body stack">
-                            {answer(both, list_skeleton, |(address, models)| examples(&address, models.first().map_or("demo", |model| &model.name)))}
-                            {answer(address, no_skeleton, |address| copy_line("address", address))}
-                        </div>
-                    </section>
+                    {answer(address, card_skeleton, move |address| {
+                        answer(offered, card_skeleton, move |models| use_anywhere(&address, models.first().map_or("demo", |model| &model.name)))
+                    })}
                 </div>
                 <section class="card flush">
                     <header><h2>"Models you may use"</h2></header>
@@ -58,21 +63,20 @@ pub fn page() -> AnyView {
 }
 
 /// The key that was just made: from the action with script, from the redirect without.
-fn fresh_key(make: ServerAction<MakeKey>) -> AnyView {
+fn fresh_key(make: Deed) -> AnyView {
     const TOLD: &str = "This is the whole key, shown once: it is stored only as a hash. Copy it now.";
-    let kept = Resource::new(|| (), |()| shown());
-    let value = make.value();
+    let kept = ask(|| Shown {});
     view! {
-        {move || value.get().and_then(Result::ok).map(|made| secret("key", made.secret, TOLD))}
+        {move || make.made().map(|made: NewKey| secret("key", made.secret, TOLD))}
         {answer(kept, no_skeleton, |kept| kept.filter(|text| text.starts_with("cl_")).map(|text| secret("key", text, TOLD)).into_any())}
     }
     .into_any()
 }
 
-fn new_key(make: ServerAction<MakeKey>) -> AnyView {
+fn new_key(make: Deed) -> AnyView {
     let wrong = wrong(make);
     let body = view! {
-        <ActionForm action=make>
+        <Form deed=make>
             <div class="body stack">
                 {form_problem(wrong, &["name"])}
                 <Field label="Name" name="name" id="new-key-name".to_owned() placeholder="laptop" hint="Where you will use it, so that you know which one to revoke." wrong=wrong />
@@ -87,12 +91,12 @@ fn new_key(make: ServerAction<MakeKey>) -> AnyView {
                 </div>
                 <div class="row end">{cancel("new-key")}{submit("Make the key", "btn primary", make.pending())}</div>
             </div>
-        </ActionForm>
+        </Form>
     };
     dialog("new-key", "New key", body.into_any())
 }
 
-fn key_table(keys: &[KeyView], revoke: ServerAction<RevokeKey>) -> AnyView {
+fn key_table(keys: &[KeyView], revoke: Deed) -> AnyView {
     if keys.is_empty() {
         return notice::empty("You have no key yet. A key lets your own programs use the models, within your limit.");
     }
@@ -111,7 +115,7 @@ fn key_table(keys: &[KeyView], revoke: ServerAction<RevokeKey>) -> AnyView {
                 <td class="muted">{time::time(key.created_at)}</td>
                 <td class="muted">{time::time_or(key.last_used_at, "Not yet")}</td>
                 <td class="muted">{ends}</td>
-                <td class="right">{may_revoke.then(|| sure(key, revoke))}</td>
+                <td class="right">{may_revoke.then(|| revoker(key, revoke))}</td>
             </tr>
         }
     });
@@ -124,20 +128,17 @@ fn key_table(keys: &[KeyView], revoke: ServerAction<RevokeKey>) -> AnyView {
     .into_any()
 }
 
-/// Revoking wants a second press: what is lost is said first.
-fn sure(key: &KeyView, revoke: ServerAction<RevokeKey>) -> AnyView {
-    let fields = vec![("key_id", key.key_id.to_string())];
+/// Revoking wants a second press.
+fn revoker(key: &KeyView, revoke: Deed) -> AnyView {
+    let ask = Sure {
+        opener: "Revoke".into_any(),
+        class: "btn quiet",
+        name: Some(format!("Revoke {}", key.name)),
+        lost: "Programs that use this key stop working at once.",
+    };
     let name = Some(format!("Revoke {} now", key.name));
-    view! {
-        <details class="sure">
-            <summary class="btn quiet" aria-label=format!("Revoke {}", key.name)>"Revoke"</summary>
-            <div class="card"><div class="body stack close">
-                <p class="small">"Programs that use this key stop working at once."</p>
-                {press(revoke, Press { fields, label: "Revoke now", name, icon: None, class: "btn danger block" })}
-            </div></div>
-        </details>
-    }
-    .into_any()
+    let fields = vec![("key_id", key.key_id.to_string())];
+    sure(revoke, ask, Press { fields, label: "Revoke now", name, icon: None, class: "btn danger block" })
 }
 
 fn model_list(models: &[ModelView]) -> AnyView {
@@ -175,8 +176,8 @@ fn price(model: &ModelView) -> String {
     }
 }
 
-/// The same call in three languages. Radio buttons switch between them, without script too.
-fn examples(address: &str, model: &str) -> AnyView {
+/// The same call in three languages, and the address. Radio buttons switch between the languages, without script too.
+fn use_anywhere(address: &str, model: &str) -> AnyView {
     let python = format!(
         "from openai import OpenAI\n\nclient = OpenAI(base_url=\"{address}\", api_key=\"cl_live_…\")\nanswer = client.chat.completions.create(\n    model=\"{model}\",\n    messages=[{{\"role\": \"user\", \"content\": \"Hello\"}}],\n)\nprint(answer.choices[0].message.content)"
     );
@@ -191,10 +192,17 @@ fn examples(address: &str, model: &str) -> AnyView {
         view! { <label><input class="visually-hidden" r#type="radio" name="example" value=*id checked=place == 0 />{*name}</label> }
     });
     view! {
-        <div class="tabbed">
-            <div class="tabs" role="group" aria-label="Language">{buttons.collect_view()}</div>
-            {tabs.iter().map(|(id, name, text)| view! { <pre class="log" data-tab=*id tabindex="0" aria-label=*name>{text.clone()}</pre> }).collect_view()}
-        </div>
+        <section class="card tabbed">
+            <header>
+                <h2>"Use it from anywhere"</h2>
+                <span class="grow"></span>
+                <div class="tabs" role="group" aria-label="Language">{buttons.collect_view()}</div>
+            </header>
+            <div class="body stack close">
+                {tabs.iter().map(|(id, name, text)| view! { <pre class="log" data-tab=*id tabindex="0" aria-label=*name>{text.clone()}</pre> }).collect_view()}
+                {copy_line("address", address.to_owned())}
+            </div>
+        </section>
     }
     .into_any()
 }

@@ -2,6 +2,7 @@
 
 use super::runtime::{named, watched};
 use crate::{
+    browser,
     components::{
         answer::{answer, page_skeleton, reload_without_script},
         form::form_problem,
@@ -23,6 +24,7 @@ pub fn page() -> AnyView {
     let verbs = Verbs::new();
     let found = watched(named(), verbs);
     let wide = RwSignal::new(false);
+    browser::on_narrowed(move || wide.set(false));
     view! {
         <main class="bar-frame" class:filled=move || wide.get()>
             {form_problem(verbs.wrong(), &[])}
@@ -33,7 +35,10 @@ pub fn page() -> AnyView {
 }
 
 fn bar(runtime: &RuntimeView, wide: RwSignal<bool>) -> AnyView {
-    let fill = move |_| wide.update(|wide| *wide = !*wide);
+    let fill = move |_| {
+        wide.update(|wide| *wide = !*wide);
+        browser::fill_screen(wide.get_untracked());
+    };
     view! {
         <Title text=runtime.name.clone() />
         <header>

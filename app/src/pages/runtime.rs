@@ -1,25 +1,27 @@
 //! One runtime: its start, its state, its log, and every verb.
 
 use crate::{
+    ask::{Asked, ask},
     browser,
     components::{
         answer::{answer, aside, list_skeleton, no_skeleton, page_skeleton, reload_without_script},
-        form::{cancel, dialog, form_problem, opener, submit, wrong, wrongs},
+        form::{Form, cancel, dialog, form_problem, opener, submit, wrong, wrongs},
         frame::top,
         icon::icon,
         notice,
-        runtime_card::{Verbs, cores},
+        runtime_card::{Verbs, cores, host},
         start_steps::{StartLine, StartSteps, image},
         state::state,
         time,
     },
+    deed::Deed,
     live::Live,
     routes,
-    server_fns::runtimes::{DeleteRuntime, runtime, runtime_logs, runtime_stats},
+    server_fns::runtimes::{AskRuntimeStats, DeleteRuntime, Runtime, RuntimeLogs},
     words,
 };
 use contract::{Phase, RuntimeId, RuntimeView};
-use leptos::{form::ActionForm, prelude::*};
+use leptos::prelude::*;
 use leptos_router::hooks::use_params_map;
 use std::time::Duration;
 
@@ -30,13 +32,16 @@ pub fn named() -> Memo<RuntimeId> {
 }
 
 /// A runtime, fetched anew on each change, and every two seconds while it moves.
-pub fn watched(id: Memo<RuntimeId>, verbs: Verbs) -> Resource<crate::api::Answered<RuntimeView>> {
+pub fn watched(id: Memo<RuntimeId>, verbs: Verbs) -> Asked<RuntimeView> {
     let live = Live::here();
-    let found = Resource::new(move || (id.get(), live.runtimes.get(), verbs.done()), |(id, ..)| runtime(id));
+    let found = ask(move || {
+        live.runtimes.track();
+        verbs.done();
+        Runtime { runtime_id: id.get() }
+    });
     Effect::new(move |_| {
-        let moving = found.with(|found| matches!(found, Some(Ok(runtime)) if runtime.phase.is_moving()));
-        if moving {
-            browser::every(Duration::from_secs(2), move || found.refetch());
+        if found.now().is_some_and(|runtime| runtime.phase.is_moving()) {
+            browser::every(Duration::from_secs(2), move || found.again());
         }
     });
     found
@@ -46,16 +51,22 @@ pub fn watched(id: Memo<RuntimeId>, verbs: Verbs) -> Resource<crate::api::Answer
 pub fn page() -> AnyView {
     let id = named();
     let verbs = Verbs::new();
-    let delete = ServerAction::<DeleteRuntime>::new();
+    let delete = Deed::of::<DeleteRuntime>();
     let found = watched(id, verbs);
-    let logs = Resource::new(move || (id.get(), Live::here().runtimes.get()), |(id, _)| runtime_logs(id));
-    let stats = Resource::new(move || (id.get(), Live::here().runtimes.get()), |(id, _)| runtime_stats(id));
+    let live = Live::here();
+    let logs = ask(move || {
+        live.runtimes.track();
+        RuntimeLogs { runtime_id: id.get() }
+    });
+    let stats = ask(move || {
+        live.runtimes.track();
+        AskRuntimeStats { runtime_id: id.get() }
+    });
     Effect::new(move |_| {
-        let runs = found.with(|found| matches!(found, Some(Ok(runtime)) if !matches!(runtime.phase, Phase::Stopped | Phase::Deleted)));
-        if runs {
+        if found.now().is_some_and(|runtime| !matches!(runtime.phase, Phase::Stopped | Phase::Deleted)) {
             browser::every(Duration::from_secs(4), move || {
-                logs.refetch();
-                stats.refetch();
+                logs.again();
+                stats.again();
             });
         }
     });
@@ -67,14 +78,14 @@ pub fn page() -> AnyView {
     .into_any()
 }
 
-type Logs = Resource<crate::api::Answered<Vec<String>>>;
-type Stats = Resource<crate::api::Answered<Option<contract::RuntimeStats>>>;
+type Logs = Asked<Vec<String>>;
+type Stats = Asked<Option<contract::RuntimeStats>>;
 
-fn whole(runtime: &RuntimeView, verbs: Verbs, delete: ServerAction<DeleteRuntime>, logs: Logs, stats: Stats) -> AnyView {
+fn whole(runtime: &RuntimeView, verbs: Verbs, delete: Deed, logs: Logs, stats: Stats) -> AnyView {
     let moving = runtime.phase.is_moving();
-    let title = if runtime.progress.is_some() { format!("Starting {}", runtime.name) } else { runtime.name.clone() };
+    let below = view! { <p class="muted small mono">{host(runtime)}</p> };
     view! {
-        {top(title, (), view! { <a href=routes::RUNTIMES class="btn quiet">{icon("back")}"All runtimes"</a> })}
+        {top(runtime.name.clone(), below, view! { <a href=routes::RUNTIMES class="btn quiet">{icon("back")}"All runtimes"</a> })}
         {reload_without_script(moving)}
         <div class="split">
             <div class="stack">
@@ -105,7 +116,7 @@ fn hero(runtime: &RuntimeView, verbs: Verbs, stats: Stats) -> AnyView {
         <section class="card runtime" aria-label=runtime.name.clone() data-phase=format!("{:?}", runtime.phase).to_lowercase()>
             <div class="body stack">
                 <div class="row">
-                    <div class="row tight"><h2>{runtime.name.clone()}</h2>{state(runtime.phase)}</div>
+                    {state(runtime.phase)}
                     <span class="grow"></span>
                     <div class="row">{verbs.next(runtime)}</div>
                 </div>
@@ -139,13 +150,19 @@ fn usage_now(stats: Stats) -> AnyView {
 
 fn log_card(logs: Logs, phase: Phase) -> AnyView {
     let title = if phase == Phase::Failed { "Last lines before it ended" } else { "What it is doing" };
+    let none = match phase {
+        Phase::Stopped | Phase::Failed | Phase::Stopping | Phase::Deleting | Phase::Deleted => "There is no log: nothing runs.",
+        Phase::Pending | Phase::Queued | Phase::Creating | Phase::Starting | Phase::Waiting | Phase::Retrying | Phase::Ready => {
+            "Its first lines come once the container runs."
+        }
+    };
     view! {
         <section class="card">
             <header><h2>{title}</h2></header>
             <div class="body">
-                {aside(logs, list_skeleton, |lines| {
+                {aside(logs, list_skeleton, move |lines| {
                     if lines.is_empty() {
-                        return view! { <p class="small muted">"There is no log: nothing runs."</p> }.into_any();
+                        return view! { <p class="small muted">{none}</p> }.into_any();
                     }
                     view! { <pre class="log tall" tabindex="0" aria-label="Log">{lines.join("\n")}</pre> }.into_any()
                 })}
@@ -156,13 +173,11 @@ fn log_card(logs: Logs, phase: Phase) -> AnyView {
 }
 
 fn facts(runtime: &RuntimeView) -> AnyView {
-    let host = runtime.origin.split_once("://").map_or(runtime.origin.as_str(), |(_, host)| host).to_owned();
     view! {
         <section class="card">
             <header><h2>"About it"</h2></header>
             <div class="body">
                 <dl class="facts">
-                    <dt>"Address"</dt><dd class="mono">{host}</dd>
                     <dt>"Owner"</dt><dd>{runtime.owner.clone()}</dd>
                     <dt>"Memory"</dt><dd class="num">"up to "{words::bytes(runtime.memory_bytes)}</dd>
                     <dt>"Processor"</dt><dd class="num">"up to "{cores(runtime.cpu_millis)}</dd>
@@ -176,10 +191,10 @@ fn facts(runtime: &RuntimeView) -> AnyView {
     .into_any()
 }
 
-fn danger(runtime: &RuntimeView, verbs: Verbs, delete: ServerAction<DeleteRuntime>) -> AnyView {
+fn danger(runtime: &RuntimeView, verbs: Verbs, delete: Deed) -> AnyView {
     let id = runtime.runtime_id.to_string();
     let body = view! {
-        <ActionForm action=delete>
+        <Form deed=delete>
             <div class="body stack">
                 <input r#type="hidden" name="runtime_id" value=id />
                 <fieldset class="stack close">
@@ -191,7 +206,7 @@ fn danger(runtime: &RuntimeView, verbs: Verbs, delete: ServerAction<DeleteRuntim
                 </fieldset>
                 <div class="row end">{cancel("delete-runtime")}{submit("Delete", "btn danger", delete.pending())}</div>
             </div>
-        </ActionForm>
+        </Form>
     };
     let restart = (runtime.phase == Phase::Ready).then(|| verbs.restart(runtime, "btn block"));
     view! {

@@ -2,19 +2,20 @@
 
 use crate::{
     components::{
-        answer::{answer, page_skeleton},
-        form::{Field, cancel, dialog, form_problem, opener, submit, wrong, wrongs},
+        answer::{answer, aside, no_skeleton, page_skeleton},
+        form::{Field, Form, cancel, dialog, form_problem, opener, submit, wrong, wrongs},
         frame::{MyRuntimes, top},
         notice,
         runtime_card::{Verbs, card},
     },
+    deed::Deed,
     server_fns::runtimes::CreateRuntime,
 };
-use leptos::{form::ActionForm, prelude::*};
+use leptos::prelude::*;
 
 /// The page of one's runtimes.
 pub fn page() -> AnyView {
-    let create = ServerAction::<CreateRuntime>::new();
+    let create = Deed::of::<CreateRuntime>();
     let verbs = Verbs::new();
     let Some(MyRuntimes(runtimes)) = use_context::<MyRuntimes>() else {
         return ().into_any();
@@ -22,12 +23,13 @@ pub fn page() -> AnyView {
     verbs.refresh(MyRuntimes(runtimes));
     let list = answer(runtimes, page_skeleton, move |runtimes| {
         if runtimes.is_empty() {
-            return view! { <section class="card">{notice::empty("You have no runtime yet. A runtime is an OpenClaw of your own, in a private container.")}</section> }.into_any();
+            let told = "You have no runtime yet. A runtime is an OpenClaw of your own, in a private container.";
+            return view! { <section class="card">{notice::empty_with(told, maker("btn primary"))}</section> }.into_any();
         }
         view! { <div class="stack">{runtimes.iter().map(|runtime| card(runtime, verbs)).collect_view()}</div> }.into_any()
     });
     view! {
-        {top("Runtimes", (), opener("new-runtime", "btn primary", Some("plus"), "New runtime"))}
+        {top("Runtimes", (), another(MyRuntimes(runtimes), "btn primary"))}
         {form_problem(wrongs([wrong(create), verbs.wrong()]), &[])}
         {list}
         {new_runtime(create)}
@@ -35,17 +37,26 @@ pub fn page() -> AnyView {
     .into_any()
 }
 
+/// The button for one more runtime: where there is none yet, the page itself asks for the first.
+pub fn another(MyRuntimes(runtimes): MyRuntimes, class: &'static str) -> AnyView {
+    aside(runtimes, no_skeleton, move |all| (!all.is_empty()).then(|| maker(class)).into_any())
+}
+
+fn maker(class: &'static str) -> AnyView {
+    opener("new-runtime", class, Some("plus"), "New runtime")
+}
+
 /// The dialog for a new runtime.
-pub fn new_runtime(create: ServerAction<CreateRuntime>) -> AnyView {
+pub fn new_runtime(create: Deed) -> AnyView {
     let wrong = wrong(create);
     let body = view! {
-        <ActionForm action=create>
+        <Form deed=create>
             <div class="body stack">
                 {form_problem(wrong, &["name"])}
                 <Field wrong=wrong label="Name" name="name" id="new-runtime-name".to_owned() placeholder="research" hint="Small letters, digits and dashes. It becomes part of its address." />
                 <div class="row end">{cancel("new-runtime")}{submit("Start", "btn primary", create.pending())}</div>
             </div>
-        </ActionForm>
+        </Form>
     };
     dialog("new-runtime", "New runtime", body.into_any())
 }

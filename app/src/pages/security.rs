@@ -1,28 +1,35 @@
 //! Profile, password, and where one is signed in.
 
 use crate::{
+    ask::ask,
     browser,
     components::{
         answer::{answer, list_skeleton},
-        form::{Field, Press, form_problem, press, submit, wrong},
+        form::{Field, Form, Press, form_problem, press, submit, wrong},
         frame::{Me, top},
         time,
     },
-    server_fns::accounts::{ChangePassword, ChangeProfile, EndOtherSessions, EndSession, sessions},
+    deed::Deed,
+    server_fns::accounts::{ChangePassword, ChangeProfile, EndOtherSessions, EndSession, Sessions},
     words,
 };
 use contract::{Caller, SessionView};
-use leptos::{form::ActionForm, prelude::*};
+use leptos::prelude::*;
 
 /// The security page.
 pub fn page() -> AnyView {
-    let Some(Me(caller)) = use_context::<Me>() else {
+    let Some(me) = use_context::<Me>() else {
         return ().into_any();
     };
-    let end = ServerAction::<EndSession>::new();
-    let end_others = ServerAction::<EndOtherSessions>::new();
-    let password = ServerAction::<ChangePassword>::new();
-    let open = Resource::new(move || (end.version().get(), end_others.version().get(), password.version().get()), |_| sessions());
+    let end = Deed::of::<EndSession>();
+    let end_others = Deed::of::<EndOtherSessions>();
+    let password = Deed::of::<ChangePassword>();
+    let open = ask(move || {
+        end.done();
+        end_others.done();
+        password.done();
+        Sessions {}
+    });
     let others =
         press(end_others, Press { fields: vec![], label: "Sign out everywhere else", name: None, icon: None, class: "btn danger" });
     view! {
@@ -37,13 +44,13 @@ pub fn page() -> AnyView {
                 }.into_any())}</div>
             </section>
             {change_password(password)}
-            {profile(&caller)}
+            {profile(me)}
         </div>
     }
     .into_any()
 }
 
-fn line(session: &SessionView, end: ServerAction<EndSession>) -> AnyView {
+fn line(session: &SessionView, end: Deed) -> AnyView {
     let agent = words::agent(&session.agent);
     let verb = if session.current {
         view! { <span class="chip">"this one"</span> }.into_any()
@@ -60,34 +67,36 @@ fn line(session: &SessionView, end: ServerAction<EndSession>) -> AnyView {
     .into_any()
 }
 
-fn change_password(action: ServerAction<ChangePassword>) -> AnyView {
+fn change_password(action: Deed) -> AnyView {
     let wrong = wrong(action);
-    let value = action.value();
     let done = move || {
-        value
-            .with(|value| matches!(value, Some(Ok(()))))
-            .then(|| view! { <p class="small ok" role="status">"The password is changed. Your other sessions ended."</p> })
+        action.succeeded().then(|| view! { <p class="small ok" role="status">"The password is changed. Your other sessions ended."</p> })
     };
     view! {
         <section class="card">
             <header><h2>"Password"</h2></header>
-            <ActionForm action=action attr:class="body stack" attr:aria-label="Change the password">
+            <Form deed=action class="body stack" label="Change the password">
                 {form_problem(wrong, &["current", "new"])}
                 <Field label="Present password" name="current" kind="password" autocomplete="current-password" wrong=wrong />
                 <Field label="New password" name="new" kind="password" autocomplete="new-password" hint="Several words are best. Your other sessions end." wrong=wrong />
                 <div class="row">{submit("Change the password", "btn", action.pending())}{done}</div>
-            </ActionForm>
+            </Form>
         </section>
     }
     .into_any()
 }
 
-fn profile(caller: &Caller) -> AnyView {
-    let action = ServerAction::<ChangeProfile>::new();
-    let (email, name, zone) = (caller.email.clone(), caller.name.clone(), caller.time_zone.clone());
+fn profile(me: Me) -> AnyView {
+    let caller = me.caller();
+    let action = Deed::of::<ChangeProfile>();
+    let (email, name, zone) = (caller.email, caller.name, caller.time_zone);
+    Effect::new(move |_| {
+        if let Some(saved) = action.made::<Caller>() {
+            me.becomes(saved);
+        }
+    });
     let wrong = wrong(action);
-    let value = action.value();
-    let done = move || value.with(|value| matches!(value, Some(Ok(())))).then(|| view! { <p class="small ok" role="status">"Saved."</p> });
+    let done = move || action.succeeded().then(|| view! { <p class="small ok" role="status">"Saved."</p> });
     // The browser knows its zone; a press writes it into the form.
     let here = move |_| {
         if let (Some(zone), Some(input)) = (browser::time_zone(), document().get_element_by_id("field-time_zone")) {
@@ -98,7 +107,7 @@ fn profile(caller: &Caller) -> AnyView {
     view! {
         <section class="card">
             <header><h2>"Profile"</h2></header>
-            <ActionForm action=action attr:class="body stack" attr:aria-label="Change the profile">
+            <Form deed=action class="body stack" label="Change the profile">
                 {form_problem(wrong, &["name", "time_zone"])}
                 <dl class="facts left"><dt>"E-mail"</dt><dd>{email}</dd></dl>
                 <Field label="Name" name="name" value=name autocomplete="name" wrong=wrong />
@@ -108,7 +117,7 @@ fn profile(caller: &Caller) -> AnyView {
                     <button class="btn quiet needs-script" r#type="button" on:click=here>"Use this browser's zone"</button>
                     {done}
                 </div>
-            </ActionForm>
+            </Form>
         </section>
     }
     .into_any()

@@ -1,26 +1,29 @@
 //! The one-use set-up link: the first administrator.
 
-use super::door;
+use super::{closed, door};
 use crate::{
+    ask::ask,
     components::{
-        answer::{answer, card_skeleton},
-        form::{Field, form_problem, submit, wrong},
+        answer::{answer_or, card_skeleton},
+        form::{Field, Form, form_problem, submit, wrong},
     },
-    server_fns::accounts::{AcceptSetup, setup},
+    deed::Deed,
+    server_fns::accounts::{AcceptSetup, Setup},
 };
-use leptos::{form::ActionForm, prelude::*};
+use contract::Welcome;
+use leptos::prelude::*;
 use leptos_router::hooks::use_params_map;
 
 /// The set-up page.
 pub fn page() -> AnyView {
     let token = use_params_map().with_untracked(|params| params.get("token").unwrap_or_default());
     let token = StoredValue::new(token);
-    let action = ServerAction::<AcceptSetup>::new();
+    let action = Deed::of::<AcceptSetup>();
     let wrong = wrong(action);
-    let asked = Resource::new(|| (), move |()| setup(token.get_value()));
-    let form = answer(asked, card_skeleton, move |_| {
-        view! {
-            <ActionForm action=action attr:class="card" attr:aria-label="Set up ClawLoops">
+    let asked = ask(move || Setup { token: token.get_value() });
+    let draw = move |_: Welcome| {
+        let form = view! {
+            <Form deed=action class="card" label="Set up ClawLoops">
                 <div class="body stack">
                     {form_problem(wrong, &["email", "name", "password"])}
                     <input r#type="hidden" name="token" value=token.get_value() />
@@ -29,9 +32,9 @@ pub fn page() -> AnyView {
                     <Field label="Password" name="password" kind="password" autocomplete="new-password" hint="Several words are best." wrong=wrong />
                     {submit("Create the administrator", "btn primary block tall", action.pending())}
                 </div>
-            </ActionForm>
-        }
-        .into_any()
-    });
-    door("Set up ClawLoops", "You become its first administrator. This link works once.", form)
+            </Form>
+        };
+        door("Set up ClawLoops", "You become its first administrator. This link works once.", form.into_any())
+    };
+    answer_or(asked, card_skeleton, draw, closed)
 }

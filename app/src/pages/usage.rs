@@ -1,26 +1,36 @@
 //! One's usage: cost, calls and tokens, by day and by model.
 
 use crate::{
+    ask::ask,
     components::{
         answer::{answer, page_skeleton},
-        chart::{self, legend},
+        chart,
         frame::{Me, top},
         limit, notice,
     },
     live::Live,
-    server_fns::usage::{my_limits, my_usage},
+    server_fns::usage::{MyLimits, MyUsage},
     words,
 };
 use contract::{Micros, UsageLine, UsageReport};
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 
+/// How wide the chart of a page of usage is, in pixels.
+pub const CHART: f64 = 1010.0;
+
 /// The page of one's usage.
 pub fn page() -> AnyView {
     let live = Live::here();
     let days = days();
-    let asked = Resource::new(move || (days.get(), live.usage.get()), |(days, _)| my_usage(days));
-    let limits = Resource::new(move || live.usage.get(), |_| my_limits());
+    let asked = ask(move || {
+        live.usage.track();
+        MyUsage { days: days.get() }
+    });
+    let limits = ask(move || {
+        live.usage.track();
+        MyLimits {}
+    });
     view! {
         {top("Usage", zone(), spans("/usage", days))}
         <div class="stack">
@@ -41,7 +51,7 @@ pub fn days() -> Memo<u16> {
 
 /// In whose days the numbers are.
 pub fn zone() -> AnyView {
-    let zone = use_context::<Me>().map(|me| me.0.time_zone).unwrap_or_default();
+    let zone = use_context::<Me>().map(Me::time_zone).unwrap_or_default();
     view! { <p class="muted small">"Days in "{zone}</p> }.into_any()
 }
 
@@ -57,7 +67,7 @@ fn whole(report: &UsageReport) -> AnyView {
     if report.totals.calls == 0 && report.totals.refused == 0 {
         return view! { <section class="card">{notice::empty("No model was called in this time.")}</section> }.into_any();
     }
-    view! { {figures(report)}{columns(report)}{by_model(report)} }.into_any()
+    view! { {figures(report)}{chart::card(report, CHART)}{by_model(report)} }.into_any()
 }
 
 /// The big numbers.
@@ -73,17 +83,6 @@ pub fn figures(report: &UsageReport) -> AnyView {
             {figure("Tokens in", words::tokens(totals.input_tokens), "sent to models".to_owned())}
             {figure("Tokens out", words::tokens(totals.output_tokens), "answered by models".to_owned())}
         </div>
-    }
-    .into_any()
-}
-
-/// The chart.
-pub fn columns(report: &UsageReport) -> AnyView {
-    view! {
-        <section class="card">
-            <header><h2>{chart::title(report)}</h2><span class="grow"></span>{legend(report)}</header>
-            <div class="body">{chart::by_day(report, 1010.0)}</div>
-        </section>
     }
     .into_any()
 }

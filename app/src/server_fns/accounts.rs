@@ -88,10 +88,12 @@ pub async fn change_password(current: String, new: String) -> Answered<()> {
     Ok(request::ports()?.accounts.change_password(&request::caller()?, &current, &new).await?)
 }
 
-/// Changes the caller's name and time zone.
+/// Changes the caller's name and time zone; the answer is who they are now.
 #[server(prefix = "/api/ui", endpoint = "change-profile")]
-pub async fn change_profile(name: String, time_zone: String) -> Answered<()> {
-    Ok(request::ports()?.accounts.change_profile(&request::caller()?, &name, &time_zone).await?)
+pub async fn change_profile(name: String, time_zone: String) -> Answered<Caller> {
+    let caller = request::caller()?;
+    request::ports()?.accounts.change_profile(&caller, &name, &time_zone).await?;
+    Ok(Caller { name: name.trim().to_owned(), time_zone: time_zone.trim().to_owned(), ..caller })
 }
 
 /// What happened to the caller lately.

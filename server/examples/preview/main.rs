@@ -36,13 +36,10 @@ async fn main() -> anyhow::Result<()> {
         provide_context(ports(&fake));
         provide_context(caller());
     };
-    let shell = {
-        let options = options.clone();
-        move || app::shell(options.clone())
-    };
+    let shell = || app::shell("");
     let files = {
-        let (options, contexts, root) = (options.clone(), contexts.clone(), root.clone());
-        move |request: Request<Body>| file_or_page(request, options.clone(), contexts.clone(), root.clone())
+        let (contexts, root) = (contexts.clone(), root.clone());
+        move |request: Request<Body>| file_or_page(request, contexts.clone(), root.clone())
     };
     let router = Router::new()
         .route("/events", get(events))
@@ -92,12 +89,7 @@ async fn style(root: PathBuf) -> Response {
 }
 
 /// Files of `public` and of the script's build; the app's own page for everything else.
-async fn file_or_page(
-    request: Request<Body>,
-    options: LeptosOptions,
-    contexts: impl Fn() + Clone + Send + Sync + 'static,
-    root: PathBuf,
-) -> Response {
+async fn file_or_page(request: Request<Body>, contexts: impl Fn() + Clone + Send + Sync + 'static, root: PathBuf) -> Response {
     let (parts, body) = request.into_parts();
     for folder in ["public", "target/site"] {
         let asked = Request::from_parts(parts.clone(), Body::empty());
@@ -107,8 +99,7 @@ async fn file_or_page(
             return found.into_response();
         }
     }
-    let options_of_shell = options.clone();
-    let render = leptos_axum::render_app_async_with_context(contexts, move || app::shell(options_of_shell.clone()));
+    let render = leptos_axum::render_app_async_with_context(contexts, || app::shell(""));
     render(Request::from_parts(parts, body)).await.into_response()
 }
 

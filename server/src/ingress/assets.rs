@@ -2,6 +2,7 @@
 
 use axum::{body::Body, response::Response};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use sha2::{Digest, Sha256};
 use std::{
     path::{Path, PathBuf},
     time::UNIX_EPOCH,
@@ -10,7 +11,11 @@ use std::{
 /// The folder that they lie in.
 pub struct Assets {
     root: PathBuf,
+    version: String,
 }
+
+/// The files whose addresses carry the version.
+const BUILT: [&str; 3] = ["pkg/clawloops.css", "pkg/clawloops.js", "pkg/clawloops_bg.wasm"];
 
 /// A year: the address changes with the file.
 const FOREVER: &str = "public, max-age=31536000, immutable";
@@ -21,7 +26,14 @@ impl Assets {
     /// Serves what lies below `root`.
     #[must_use]
     pub fn at(root: PathBuf) -> Self {
-        Self { root }
+        let version = version(&root);
+        Self { root, version }
+    }
+
+    /// What stands behind the addresses of the built files, as `?v=`: a digest of them all. Empty when nothing is built.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        &self.version
     }
 
     /// The file at this address; none when there is no such file: then it is a page's address.
@@ -38,7 +50,9 @@ impl Assets {
         let tag = format!("W/\"{:x}-{modified:x}\"", metadata.len());
 
         let mut headers = HeaderMap::new();
-        let versioned = uri.query().is_some_and(|query| query.split('&').any(|pair| pair.starts_with("v=") && pair.len() > 2));
+        let asked = uri.query().and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("v=")));
+        // Of another version is asked by a page that was rendered before the last build: what it gets must not be kept under that name.
+        let versioned = !self.version.is_empty() && asked == Some(self.version.as_str());
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(if versioned { FOREVER } else { ASK }));
         headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
         headers.insert(header::ETAG, HeaderValue::from_str(&tag).ok()?);
@@ -77,6 +91,16 @@ impl Assets {
         }
         Some((plain.to_owned(), None))
     }
+}
+
+/// A digest of the built files.
+fn version(root: &Path) -> String {
+    let mut digest = Sha256::new();
+    for file in BUILT {
+        let Ok(bytes) = std::fs::read(root.join(file)) else { return String::new() };
+        digest.update(bytes);
+    }
+    digest.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// When the file was written, to the second: a packer that copies the time of its source keeps no more.
@@ -156,9 +180,8 @@ mod tests {
         assert_eq!(plain.headers()["content-type"], "text/javascript; charset=utf-8");
         assert!(!plain.headers().contains_key("content-encoding"));
 
-        let packed = get(&assets, "/pkg/app.js?v=1", &[("accept-encoding", "gzip, br")]).await.unwrap();
+        let packed = get(&assets, "/pkg/app.js", &[("accept-encoding", "gzip, br")]).await.unwrap();
         assert_eq!(packed.headers()["content-encoding"], "br");
-        assert_eq!(packed.headers()["cache-control"], FOREVER);
 
         // Packed from an earlier file: not served in its place.
         written("pkg/app.js.br", std::time::Duration::from_secs(1_600_000_000));
@@ -166,6 +189,29 @@ mod tests {
 
         let tag = plain.headers()["etag"].to_str().unwrap();
         assert_eq!(get(&assets, "/pkg/app.js", &[("if-none-match", tag)]).await.unwrap().status(), StatusCode::NOT_MODIFIED);
+    }
+
+    #[tokio::test]
+    async fn a_built_file_is_kept_for_good_under_its_version_and_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("pkg")).unwrap();
+        assert_eq!(Assets::at(folder.path().to_owned()).version(), "");
+        let built = |text: &str| {
+            for file in BUILT {
+                std::fs::write(folder.path().join(file), format!("{file} {text}")).unwrap();
+            }
+            Assets::at(folder.path().to_owned())
+        };
+        let (before, now) = (built("one").version().to_owned(), built("two"));
+        assert_ne!(before, now.version());
+        for (address, kept) in [
+            (format!("/pkg/clawloops.js?v={}", now.version()), FOREVER),
+            (format!("/pkg/clawloops.js?v={before}"), ASK),
+            ("/pkg/clawloops.js?v=".to_owned(), ASK),
+            ("/pkg/clawloops.js".to_owned(), ASK),
+        ] {
+            assert_eq!(get(&now, &address, &[]).await.unwrap().headers()["cache-control"], kept, "{address}");
+        }
     }
 
     #[tokio::test]

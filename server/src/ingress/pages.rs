@@ -35,8 +35,8 @@ pub fn routes(entry: &Arc<Entry>, site_dir: &Path) -> Router {
     let contexts = contexts(entry.ports.clone(), entry.origins.any_runtime());
     let (list, _) = generate_route_list_with_exclusions_and_ssg_and_context(app::App, None, contexts.clone());
     let shell = {
-        let options = options.clone();
-        move || app::shell(options.clone())
+        let version = entry.assets.version().to_owned();
+        move || app::shell(&version)
     };
     let unknown = leptos_axum::render_app_async_with_context(contexts.clone(), shell.clone());
     Router::new()

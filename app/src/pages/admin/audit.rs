@@ -1,8 +1,9 @@
 //! The audit log.
 
 use crate::{
+    ask::ask,
     components::{
-        answer::{answer, list_skeleton},
+        answer::{answer, aside, list_skeleton},
         face::face,
         frame::top,
         notice, time,
@@ -10,9 +11,9 @@ use crate::{
     live::Live,
     pages::home::verb,
     routes,
-    server_fns::admin::audit,
+    server_fns::admin::{Audit, People},
 };
-use contract::{AuditEntry, AuditEntryId};
+use contract::{AuditEntry, AuditEntryId, PersonView};
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 
@@ -24,23 +25,30 @@ pub fn page() -> AnyView {
     let query = use_query_map();
     let before = Memo::new(move |_| query.with(|query| query.get("before").and_then(|id| id.parse::<AuditEntryId>().ok())));
     let live = Live::here();
-    let entries = Resource::new(move || (before.get(), live.people.get()), |(before, _)| audit(before));
+    let entries = ask(move || {
+        live.people.track();
+        Audit { before: before.get() }
+    });
+    let people = ask(|| People {});
+    // An entry knows addresses; a face belongs to the name.
+    let drawn = move |entries: Vec<AuditEntry>| aside(people, list_skeleton, move |people| table(&entries, &people));
     view! {
         {top("Audit", view! { <p class="muted small">"Who did what, to whom or what. Nothing is ever taken out."</p> }, ())}
-        <section class="card flush"><div class="body scroll" tabindex="0" role="region" aria-label="Entries">{answer(entries, list_skeleton, |entries| table(&entries))}</div></section>
+        <section class="card flush"><div class="body scroll" tabindex="0" role="region" aria-label="Entries">{answer(entries, list_skeleton, drawn)}</div></section>
     }
     .into_any()
 }
 
-fn table(entries: &[AuditEntry]) -> AnyView {
+fn table(entries: &[AuditEntry], people: &[PersonView]) -> AnyView {
     if entries.is_empty() {
         return notice::empty("Nothing further back.");
     }
     let rows = entries.iter().map(|entry| {
+        let name = people.iter().find(|person| person.email == entry.actor).map_or(&entry.actor, |person| &person.name);
         view! {
             <tr>
                 <td class="muted nowrap">{time::exact(entry.at)}</td>
-                <td><span class="person small-face">{face(&entry.actor)}<span><b>{entry.actor.clone()}</b></span></span></td>
+                <td><span class="person small-face" title=entry.actor.clone()>{face(name)}<span><b>{name.clone()}</b></span></span></td>
                 <td>{verb(&entry.action)}</td>
                 <td>{entry.subject.clone()}" "<span class="muted">{entry.detail.clone()}</span></td>
             </tr>

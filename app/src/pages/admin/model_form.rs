@@ -2,15 +2,16 @@
 
 use super::models::Deeds;
 use crate::{
+    ask::ask,
     components::{
         answer::{aside, list_skeleton},
-        form::{Field, cancel, dialog_of, form_problem, opener, submit, wrong},
+        form::{Field, Form, cancel, dialog_of, form_problem, opener, submit, wrong},
     },
-    server_fns::providers::upstream_models,
+    server_fns::providers::UpstreamModels,
     words,
 };
 use contract::{Micros, ModelView, Price, ProviderView};
-use leptos::{form::ActionForm, prelude::*};
+use leptos::prelude::*;
 
 /// The button and the dialog that add one of a provider's models. The provider is asked for its models when the dialog is first opened.
 pub fn adder(provider: &ProviderView, deeds: Deeds) -> AnyView {
@@ -21,7 +22,7 @@ pub fn adder(provider: &ProviderView, deeds: Deeds) -> AnyView {
     let names = move || {
         let list = list.clone();
         listed.get().then(|| {
-            let asked = Resource::new(|| (), move |()| upstream_models(id));
+            let asked = ask(move || UpstreamModels { provider_id: id });
             aside(asked, list_skeleton, move |names| {
                 let told = format!("It answers, and has {}. Choose one below.", words::plural(names.len() as i64, "model"));
                 let options = names.into_iter().map(|name| view! { <option value=name></option> }).collect_view();
@@ -33,7 +34,7 @@ pub fn adder(provider: &ProviderView, deeds: Deeds) -> AnyView {
     let fields = fields(&dialog, None);
     let cancel = cancel(dialog.clone());
     let body = view! {
-        <ActionForm action=deeds.add_model>
+        <Form deed=deeds.add_model>
             <div class="body stack">
                 <input r#type="hidden" name="provider_id" value=id.to_string() />
                 <div><button class="btn needs-script" r#type="button" on:click=move |_| listed.set(true)>"List its models"</button></div>
@@ -42,7 +43,7 @@ pub fn adder(provider: &ProviderView, deeds: Deeds) -> AnyView {
                 {fields}
                 <div class="row end">{cancel}{submit("Add the model", "btn primary", deeds.add_model.pending())}</div>
             </div>
-        </ActionForm>
+        </Form>
     };
     let title = format!("Add a model of {}", provider.name);
     view! { {opener(dialog.clone(), "btn", Some("plus"), "Add a model")}{dialog_of(dialog, title, body.into_any())} }.into_any()
@@ -56,14 +57,14 @@ pub fn editor(model: &ModelView, deeds: Deeds) -> AnyView {
     let fields = fields(&dialog, Some(model));
     let cancel = cancel(dialog.clone());
     let body = view! {
-        <ActionForm action=deeds.change_model>
+        <Form deed=deeds.change_model>
             <div class="body stack">
                 <input r#type="hidden" name="model_id" value=id />
                 {wrong}
                 {fields}
                 <div class="row end">{cancel}{submit("Save", "btn primary", deeds.change_model.pending())}</div>
             </div>
-        </ActionForm>
+        </Form>
     };
     let label = if model.price.is_none() { "Set a price" } else { "Change" };
     let title = format!("Change {}", model.name);

@@ -2,64 +2,64 @@
 
 use super::model_form;
 use crate::{
+    ask::ask,
     components::{
         answer::{answer, aside, list_skeleton, no_skeleton},
         face::badge,
-        form::{Field, Press, cancel, close_when_done, dialog, form_problem, opener, press, submit, wrong, wrongs},
+        form::{Field, Form, Press, Sure, cancel, close_when_done, dialog, form_problem, opener, press, submit, sure, wrong, wrongs},
         frame::top,
         icon::icon,
         notice,
         state::labelled,
         time,
     },
+    deed::Deed,
     live::Live,
     server_fns::providers::{
-        AddModel, AddProvider, ChangeModel, DefaultModel, PublishModel, RemoveModel, RemoveProvider, all_models, offered_providers,
-        providers,
+        AddModel, AddProvider, AllModels, ChangeModel, DefaultModel, OfferedProviders, Providers, PublishModel, RemoveModel, RemoveProvider,
     },
     words,
 };
 use contract::{Micros, ModelView, OfferedProvider, ProviderKind, ProviderView};
-use leptos::{form::ActionForm, prelude::*};
+use leptos::prelude::*;
 
-/// The actions on the catalog, made outside of what is drawn anew.
+/// The verbs on the catalog, made outside of what is drawn anew.
 #[derive(Clone, Copy)]
 pub struct Deeds {
-    add_provider: ServerAction<AddProvider>,
-    remove_provider: ServerAction<RemoveProvider>,
+    add_provider: Deed,
+    remove_provider: Deed,
     /// Adds a model.
-    pub add_model: ServerAction<AddModel>,
+    pub add_model: Deed,
     /// Changes a model.
-    pub change_model: ServerAction<ChangeModel>,
-    publish: ServerAction<PublishModel>,
-    make_default: ServerAction<DefaultModel>,
-    remove_model: ServerAction<RemoveModel>,
+    pub change_model: Deed,
+    publish: Deed,
+    make_default: Deed,
+    remove_model: Deed,
 }
 
 impl Deeds {
     fn new() -> Self {
         Self {
-            add_provider: ServerAction::new(),
-            remove_provider: ServerAction::new(),
-            add_model: ServerAction::new(),
-            change_model: ServerAction::new(),
-            publish: ServerAction::new(),
-            make_default: ServerAction::new(),
-            remove_model: ServerAction::new(),
+            add_provider: Deed::of::<AddProvider>(),
+            remove_provider: Deed::of::<RemoveProvider>(),
+            add_model: Deed::of::<AddModel>(),
+            change_model: Deed::of::<ChangeModel>(),
+            publish: Deed::of::<PublishModel>(),
+            make_default: Deed::of::<DefaultModel>(),
+            remove_model: Deed::of::<RemoveModel>(),
         }
     }
 
-    fn done(self) -> usize {
-        let versions = [
-            self.add_provider.version(),
-            self.remove_provider.version(),
-            self.add_model.version(),
-            self.change_model.version(),
-            self.publish.version(),
-            self.make_default.version(),
-            self.remove_model.version(),
-        ];
-        versions.into_iter().map(|version| version.get()).sum()
+    fn all(self) -> [Deed; 7] {
+        [self.add_provider, self.remove_provider, self.add_model, self.change_model, self.publish, self.make_default, self.remove_model]
+    }
+
+    /// Read in a question: it is asked anew after each deed, and when the catalog changed elsewhere.
+    fn track(self, live: Live) {
+        live.catalog.track();
+        self.all().into_iter().for_each(|deed| {
+            deed.done();
+        });
     }
 }
 
@@ -71,18 +71,19 @@ pub fn page() -> AnyView {
     close_when_done(deeds.remove_provider);
     close_when_done(deeds.add_model);
     close_when_done(deeds.change_model);
-    let sources = Resource::new(move || (live.catalog.get(), deeds.done()), |_| providers());
-    let offered = Resource::new(move || (live.catalog.get(), deeds.done()), |_| offered_providers());
-    let catalog = Resource::new(move || (live.catalog.get(), deeds.done()), |_| all_models());
-    let wrong = wrongs([
-        wrong(deeds.add_provider),
-        wrong(deeds.remove_provider),
-        wrong(deeds.add_model),
-        wrong(deeds.change_model),
-        wrong(deeds.publish),
-        wrong(deeds.make_default),
-        wrong(deeds.remove_model),
-    ]);
+    let sources = ask(move || {
+        deeds.track(live);
+        Providers {}
+    });
+    let offered = ask(move || {
+        deeds.track(live);
+        OfferedProviders {}
+    });
+    let catalog = ask(move || {
+        deeds.track(live);
+        AllModels {}
+    });
+    let wrong = wrongs(deeds.all().map(wrong));
     view! {
         {top("Models & providers", (), ())}
         <div class="stack">
@@ -117,17 +118,14 @@ fn provider_line(provider: &ProviderView, deeds: Deeds) -> AnyView {
     let built_in = matches!(provider.kind, ProviderKind::Demo | ProviderKind::Local);
     let fields = vec![("provider_id", provider.provider_id.to_string())];
     let name = Some(format!("Remove {} now", provider.name));
-    let verbs = (!built_in).then(|| {
-        view! {
-            <details class="sure">
-                <summary class="btn quiet icon" aria-label=format!("Remove {}", provider.name)>{icon("bin")}</summary>
-                <div class="card"><div class="body stack close">
-                    <p class="small">"Its models leave the catalog and stop answering. Usage records stay."</p>
-                    {press(deeds.remove_provider, Press { fields, label: "Remove now", name, icon: None, class: "btn danger block" })}
-                </div></div>
-            </details>
-        }
-    });
+    let ask = Sure {
+        opener: icon("bin"),
+        class: "btn quiet icon",
+        name: Some(format!("Remove {}", provider.name)),
+        lost: "Its models leave the catalog and stop answering. Usage records stay.",
+    };
+    let remove = Press { fields, label: "Remove now", name, icon: None, class: "btn danger block" };
+    let verbs = (!built_in).then(|| sure(deeds.remove_provider, ask, remove));
     let add = (provider.kind != ProviderKind::Demo).then(|| model_form::adder(provider, deeds));
     view! {
         <li>
@@ -171,11 +169,11 @@ const fn kind_word(kind: ProviderKind) -> &'static str {
     }
 }
 
-fn provider_dialog(add: ServerAction<AddProvider>) -> AnyView {
+fn provider_dialog(add: Deed) -> AnyView {
     let wrong = wrong(add);
     let kinds = ProviderKind::ADDABLE.iter().map(|kind| view! { <option value=kind_word(*kind)>{kind.label()}</option> }).collect_view();
     let body = view! {
-        <ActionForm action=add>
+        <Form deed=add>
             <div class="body stack">
                 {form_problem(wrong, &["name", "base_url", "secret"])}
                 <div class="field">
@@ -187,7 +185,7 @@ fn provider_dialog(add: ServerAction<AddProvider>) -> AnyView {
                 <Field label="Address" name="base_url" id="provider-url".to_owned() kind="url" optional=true placeholder="http://10.0.4.12:8000/v1" hint="For Ollama and OpenAI-compatible servers." wrong=wrong />
                 <div class="row end">{cancel("add-provider")}{submit("Add the provider", "btn primary", add.pending())}</div>
             </div>
-        </ActionForm>
+        </Form>
     };
     dialog("add-provider", "Add a provider", body.into_any())
 }

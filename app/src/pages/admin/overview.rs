@@ -1,16 +1,17 @@
 //! The platform at a glance: what to do first, what runs, what it costs, and whether each part is well.
 
 use crate::{
+    ask::ask,
     components::{
         answer::{answer, aside, card_skeleton, page_skeleton},
-        chart::{self, legend},
+        chart,
         frame::top,
         icon::icon,
         notice,
     },
     live::Live,
     routes,
-    server_fns::{admin::overview, usage::everyones_usage},
+    server_fns::{admin::AskOverview, usage::EveryonesUsage},
     words,
 };
 use contract::{Overview, PartHealth};
@@ -19,8 +20,16 @@ use leptos::prelude::*;
 /// The overview.
 pub fn page() -> AnyView {
     let live = Live::here();
-    let asked = Resource::new(move || (live.runtimes.get(), live.people.get(), live.catalog.get()), |_| overview());
-    let usage = Resource::new(move || live.usage.get(), |_| everyones_usage(30));
+    let asked = ask(move || {
+        live.runtimes.track();
+        live.people.track();
+        live.catalog.track();
+        AskOverview {}
+    });
+    let usage = ask(move || {
+        live.usage.track();
+        EveryonesUsage { days: 30 }
+    });
     view! {
         {top("Overview", (), ())}
         <div class="stack">
@@ -29,18 +38,7 @@ pub fn page() -> AnyView {
                 <div class="split">
                     <div class="stack">
                         {first_steps(&overview)}
-                        {aside(usage, card_skeleton, |usage| {
-                            if usage.by_day.is_empty() {
-                                return ().into_any();
-                            }
-                            view! {
-                                <section class="card">
-                                    <header><h2>{chart::title(&usage)}</h2><span class="grow"></span>{legend(&usage)}</header>
-                                    <div class="body">{chart::by_day(&usage, 640.0)}</div>
-                                </section>
-                            }
-                            .into_any()
-                        })}
+                        {aside(usage, card_skeleton, |usage| chart::card(&usage, 640.0))}
                     </div>
                     {health(&overview.parts)}
                 </div>

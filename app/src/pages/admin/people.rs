@@ -1,25 +1,27 @@
 //! People and invitations.
 
 use crate::{
+    ask::ask,
     components::{
         answer::{answer, list_skeleton, no_skeleton},
         code::secret,
         face,
-        form::{Field, Press, cancel, close_when_done, dialog, form_problem, opener, press, submit, wrong, wrongs},
+        form::{Field, Form, Press, cancel, close_when_done, dialog, form_problem, opener, press, submit, wrong, wrongs},
         frame::top,
         notice,
         state::{labelled, person_state},
         time,
     },
+    deed::Deed,
     live::Live,
     routes,
     server_fns::{
-        admin::{Invite, RenewInvitation, RevokeInvitation, invitations, people},
-        models::shown,
+        admin::{Invitations, Invite, People, RenewInvitation, RevokeInvitation},
+        models::Shown,
     },
 };
-use contract::{InvitationStatus, InvitationView, PersonView, Role};
-use leptos::{form::ActionForm, prelude::*};
+use contract::{InvitationStatus, InvitationView, NewInvitation, PersonView, Role};
+use leptos::prelude::*;
 
 /// What was just made is told with the link.
 const TOLD: &str = "This is the one-use link, shown once. Send it to the person.";
@@ -27,20 +29,25 @@ const TOLD: &str = "This is the one-use link, shown once. Send it to the person.
 /// The page of people.
 pub fn page() -> AnyView {
     let live = Live::here();
-    let invite = ServerAction::<Invite>::new();
-    let renew = ServerAction::<RenewInvitation>::new();
-    let revoke = ServerAction::<RevokeInvitation>::new();
+    let invite = Deed::of::<Invite>();
+    let renew = Deed::of::<RenewInvitation>();
+    let revoke = Deed::of::<RevokeInvitation>();
     close_when_done(invite);
-    let everyone = Resource::new(move || live.people.get(), |_| people());
-    let waiting = Resource::new(
-        move || (live.people.get(), invite.version().get(), renew.version().get(), revoke.version().get()),
-        |_| invitations(),
-    );
-    let kept = Resource::new(|| (), |()| shown());
-    let (invited, renewed) = (invite.value(), renew.value());
+    let everyone = ask(move || {
+        live.people.track();
+        People {}
+    });
+    let waiting = ask(move || {
+        live.people.track();
+        invite.done();
+        renew.done();
+        revoke.done();
+        Invitations {}
+    });
+    let kept = ask(|| Shown {});
     let link = move || {
-        let made = renewed.get().and_then(Result::ok).or_else(|| invited.get().and_then(Result::ok));
-        made.map(|made| secret("invitation link", made.link, TOLD))
+        let made = renew.made().or_else(|| invite.made());
+        made.map(|made: NewInvitation| secret("invitation link", made.link, TOLD))
     };
     view! {
         {top("People", (), opener("invite", "btn primary", Some("plus"), "Invite"))}
@@ -56,10 +63,10 @@ pub fn page() -> AnyView {
     .into_any()
 }
 
-fn invite_dialog(invite: ServerAction<Invite>) -> AnyView {
+fn invite_dialog(invite: Deed) -> AnyView {
     let wrong = wrong(invite);
     let body = view! {
-        <ActionForm action=invite>
+        <Form deed=invite>
             <div class="body stack">
                 {form_problem(wrong, &["email"])}
                 <Field label="E-mail" name="email" kind="email" id="invite-email".to_owned() placeholder="ada@acme.example" wrong=wrong />
@@ -80,16 +87,12 @@ fn invite_dialog(invite: ServerAction<Invite>) -> AnyView {
                 </div>
                 <div class="row end">{cancel("invite")}{submit("Make the link", "btn primary", invite.pending())}</div>
             </div>
-        </ActionForm>
+        </Form>
     };
     dialog("invite", "Invite a person", body.into_any())
 }
 
-fn invitation_card(
-    invitations: &[InvitationView],
-    renew: ServerAction<RenewInvitation>,
-    revoke: ServerAction<RevokeInvitation>,
-) -> AnyView {
+fn invitation_card(invitations: &[InvitationView], renew: Deed, revoke: Deed) -> AnyView {
     let open: Vec<&InvitationView> =
         invitations.iter().filter(|one| matches!(one.status, InvitationStatus::Pending | InvitationStatus::Expired)).collect();
     if open.is_empty() {

@@ -1,10 +1,11 @@
 //! One person: limits, runtimes, sign-in, what happened.
 
 use crate::{
+    ask::ask,
     components::{
         answer::{answer, card_skeleton, list_skeleton, page_skeleton},
         face::face,
-        form::{Field, Press, cancel, close_when_done, dialog, form_problem, opener, press, submit, wrong, wrongs},
+        form::{Field, Form, Press, Sure, cancel, close_when_done, dialog, form_problem, opener, press, submit, sure, wrong, wrongs},
         frame::top,
         icon::icon,
         limit, notice,
@@ -12,18 +13,19 @@ use crate::{
         state::{person_state, state},
         time,
     },
+    deed::Deed,
     live::Live,
     pages::home::happened,
     routes,
     server_fns::{
-        admin::{SetStatus, SignOutEverywhere, history, person},
-        runtimes::runtimes_of,
-        usage::{SetLimit, limits_of},
+        admin::{History, Person, SetStatus, SignOutEverywhere},
+        runtimes::RuntimesOf,
+        usage::{LimitsOf, SetLimit},
     },
     words,
 };
 use contract::{BudgetView, PersonId, PersonStatus, PersonView, Role, RuntimeView, Unit, Window};
-use leptos::{form::ActionForm, prelude::*};
+use leptos::prelude::*;
 use leptos_router::hooks::use_params_map;
 
 /// The page of one person.
@@ -32,17 +34,35 @@ pub fn page() -> AnyView {
     let id =
         Memo::new(move |_| params.with(|params| params.get("id").and_then(|id| id.parse().ok())).unwrap_or(PersonId(Default::default())));
     let live = Live::here();
-    let status = ServerAction::<SetStatus>::new();
-    let sign_out = ServerAction::<SignOutEverywhere>::new();
-    let set_limit = ServerAction::<SetLimit>::new();
+    let status = Deed::of::<SetStatus>();
+    let sign_out = Deed::of::<SignOutEverywhere>();
+    let set_limit = Deed::of::<SetLimit>();
     let verbs = Verbs::new();
     close_when_done(set_limit);
     close_when_done(status);
-    let changed = move || (id.get(), status.version().get() + sign_out.version().get());
-    let found = Resource::new(move || (changed(), live.people.get()), |((id, _), _)| person(id));
-    let runtimes = Resource::new(move || (changed(), live.runtimes.get(), verbs.done()), |((id, _), ..)| runtimes_of(id));
-    let limits = Resource::new(move || (id.get(), live.usage.get(), set_limit.version().get()), |(id, ..)| limits_of(id));
-    let log = Resource::new(move || (changed(), set_limit.version().get()), |((id, _), _)| history(id));
+    // Read, and the question is asked anew after each verb on the person.
+    let changed = move || (status.done(), sign_out.done());
+    let found = ask(move || {
+        changed();
+        live.people.track();
+        Person { person_id: id.get() }
+    });
+    let runtimes = ask(move || {
+        changed();
+        live.runtimes.track();
+        verbs.done();
+        RuntimesOf { person_id: id.get() }
+    });
+    let limits = ask(move || {
+        live.usage.track();
+        set_limit.done();
+        LimitsOf { person_id: id.get() }
+    });
+    let log = ask(move || {
+        changed();
+        set_limit.done();
+        History { person_id: id.get() }
+    });
     view! {
         {form_problem(wrongs([wrong(status), wrong(sign_out), wrong(set_limit), verbs.wrong()]), &[])}
         {answer(found, page_skeleton, move |person| view! {
@@ -76,22 +96,19 @@ pub fn page() -> AnyView {
     .into_any()
 }
 
-fn head(person: &PersonView, status: ServerAction<SetStatus>, sign_out: ServerAction<SignOutEverywhere>) -> AnyView {
+fn head(person: &PersonView, status: Deed, sign_out: Deed) -> AnyView {
     let id = || ("person_id", person.person_id.to_string());
     let leave = press(sign_out, Press { fields: vec![id()], label: "Sign out everywhere", name: None, icon: None, class: "btn" });
     let verb = match person.status {
         PersonStatus::Active => {
             let fields = vec![id(), ("status", "disabled".to_owned())];
-            view! {
-                <details class="sure">
-                    <summary class="btn danger">"Disable"</summary>
-                    <div class="card"><div class="body stack close">
-                        <p class="small">"Pages, runtimes and keys close at once. Nothing is deleted; it can be enabled again."</p>
-                        {press(status, Press { fields, label: "Disable now", name: None, icon: None, class: "btn danger block" })}
-                    </div></div>
-                </details>
-            }
-            .into_any()
+            let ask = Sure {
+                opener: "Disable".into_any(),
+                class: "btn danger",
+                name: None,
+                lost: "Pages, runtimes and keys close at once. Nothing is deleted; it can be enabled again.",
+            };
+            sure(status, ask, Press { fields, label: "Disable now", name: None, icon: None, class: "btn danger block" })
         }
         PersonStatus::Disabled => press(
             status,
@@ -117,19 +134,18 @@ fn runtime_list(runtimes: &[RuntimeView], verbs: Verbs) -> AnyView {
     }
     let lines = runtimes.iter().map(|runtime| {
         let told = runtime.problem.as_ref().map(|problem| problem.message.clone()).unwrap_or_else(|| words::bytes(runtime.memory_bytes));
-        let stop = (!matches!(runtime.phase, contract::Phase::Stopped | contract::Phase::Deleted)).then(|| verbs.stop(runtime, "btn"));
         view! {
             <li>
                 {state(runtime.phase)}
                 <div><b><a href=routes::runtime(runtime.runtime_id)>{runtime.name.clone()}</a></b><div class="tiny faint">{told}</div></div>
-                <span class="aside">{stop}</span>
+                <span class="aside">{verbs.stop_if_running(runtime, "btn")}</span>
             </li>
         }
     });
     view! { <ul class="list">{lines.collect_view()}</ul> }.into_any()
 }
 
-fn limit_list(limits: &[BudgetView], person_id: PersonId, set: ServerAction<SetLimit>) -> AnyView {
+fn limit_list(limits: &[BudgetView], person_id: PersonId, set: Deed) -> AnyView {
     if limits.is_empty() {
         return view! { <p class="small muted">"No limit is set: what this person uses is paid without end."</p> }.into_any();
     }
@@ -153,17 +169,17 @@ fn limit_list(limits: &[BudgetView], person_id: PersonId, set: ServerAction<SetL
     parts.collect_view().into_any()
 }
 
-fn limit_dialog(person_id: PersonId, set: ServerAction<SetLimit>) -> AnyView {
+fn limit_dialog(person_id: PersonId, set: Deed) -> AnyView {
     let wrong = wrong(set);
     let body = view! {
-        <ActionForm action=set>
+        <Form deed=set>
             <div class="body stack">
                 <input r#type="hidden" name="person_id" value=person_id.to_string() />
                 {form_problem(wrong, &["amount"])}
                 {limit_fields(wrong)}
                 <div class="row end">{cancel("set-limit")}{submit("Set the limit", "btn primary", set.pending())}</div>
             </div>
-        </ActionForm>
+        </Form>
     };
     dialog("set-limit", "Set a limit", body.into_any())
 }

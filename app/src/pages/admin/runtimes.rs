@@ -1,6 +1,7 @@
 //! Everyone's runtimes.
 
 use crate::{
+    ask::ask,
     components::{
         answer::{answer, list_skeleton},
         form::form_problem,
@@ -12,17 +13,21 @@ use crate::{
     },
     live::Live,
     routes,
-    server_fns::runtimes::all_runtimes,
+    server_fns::runtimes::AllRuntimes,
     words,
 };
-use contract::{Phase, RuntimeView};
+use contract::RuntimeView;
 use leptos::prelude::*;
 
 /// The page of everyone's runtimes.
 pub fn page() -> AnyView {
     let live = Live::here();
     let verbs = Verbs::new();
-    let all = Resource::new(move || (live.runtimes.get(), verbs.done()), |_| all_runtimes());
+    let all = ask(move || {
+        live.runtimes.track();
+        verbs.done();
+        AllRuntimes {}
+    });
     view! {
         {top("All runtimes", (), ())}
         <div class="stack">
@@ -39,7 +44,6 @@ fn table(runtimes: &[RuntimeView], verbs: Verbs) -> AnyView {
     }
     let rows = runtimes.iter().map(|runtime| {
         let told = runtime.problem.as_ref().map(|problem| view! { <div class="tiny wrong">{problem.message.clone()}</div> });
-        let stop = (!matches!(runtime.phase, Phase::Stopped | Phase::Deleted | Phase::Stopping | Phase::Deleting)).then(|| verbs.stop(runtime, "btn quiet"));
         view! {
             <tr>
                 <td><b><a href=routes::runtime(runtime.runtime_id)>{runtime.name.clone()}</a></b><br /><a class="tiny faint plain" href=routes::person(runtime.person_id)>{runtime.owner.clone()}</a></td>
@@ -47,7 +51,7 @@ fn table(runtimes: &[RuntimeView], verbs: Verbs) -> AnyView {
                 <td class="right">{words::bytes(runtime.memory_bytes)}</td>
                 <td class="right">{cores(runtime.cpu_millis)}</td>
                 <td class="muted">{time::time(runtime.phase_since)}</td>
-                <td class="right">{stop}</td>
+                <td class="right">{verbs.stop_if_running(runtime, "btn quiet")}</td>
             </tr>
         }
     });

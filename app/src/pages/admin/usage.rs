@@ -2,33 +2,34 @@
 
 use super::person::limit_fields;
 use crate::{
+    ask::ask,
     components::{
         answer::{answer, page_skeleton},
-        form::{cancel, close_when_done, dialog, form_problem, opener, submit, wrong},
+        chart,
+        form::{Form, cancel, close_when_done, dialog, form_problem, opener, submit, wrong},
         frame::top,
         notice,
     },
+    deed::Deed,
     live::Live,
-    pages::usage::{by_model, columns, days, figures, linked, row, spans, table, zone},
+    pages::usage::{CHART, by_model, days, figures, linked, row, spans, table, zone},
     routes,
-    server_fns::usage::{SetLimit, everyones_usage},
+    server_fns::usage::{EveryonesUsage, SetLimit},
 };
 use contract::UsageReport;
-use leptos::{form::ActionForm, prelude::*};
+use leptos::prelude::*;
 
 /// The page of everyone's usage.
 pub fn page() -> AnyView {
     let live = Live::here();
     let days = days();
-    let set = ServerAction::<SetLimit>::new();
+    let set = Deed::of::<SetLimit>();
     close_when_done(set);
-    let asked = Resource::new(move || (days.get(), live.usage.get()), |(days, _)| everyones_usage(days));
-    let value = set.value();
-    let done = move || {
-        value
-            .with(|value| matches!(value, Some(Ok(()))))
-            .then(|| notice::info("Everyone's limit is set. A limit set for one person goes before it."))
-    };
+    let asked = ask(move || {
+        live.usage.track();
+        EveryonesUsage { days: days.get() }
+    });
+    let done = move || set.succeeded().then(|| notice::info("Everyone's limit is set. A limit set for one person goes before it."));
     let verbs = view! { {opener("everyones-limit", "btn", Some("money"), "Everyone's limit")}{spans("/admin/usage", days)} };
     view! {
         {top("Everyone's usage", zone(), verbs)}
@@ -50,21 +51,21 @@ fn whole(report: &UsageReport) -> AnyView {
         let name = line.person_id.map_or_else(|| line.name.clone().into_any(), |id| linked(&line.name, routes::person(id)));
         row(name, line)
     });
-    view! { {figures(report)}{columns(report)}{table("By person", "Person", people.collect_view().into_any())}{by_model(report)} }
+    view! { {figures(report)}{chart::card(report, CHART)}{table("By person", "Person", people.collect_view().into_any())}{by_model(report)} }
         .into_any()
 }
 
-fn limit_dialog(set: ServerAction<SetLimit>) -> AnyView {
+fn limit_dialog(set: Deed) -> AnyView {
     let wrong = wrong(set);
     let body = view! {
-        <ActionForm action=set>
+        <Form deed=set>
             <div class="body stack">
                 <p class="small muted">"What each person may use before they ask, unless a limit is set for them."</p>
                 {form_problem(wrong, &["amount"])}
                 {limit_fields(wrong)}
                 <div class="row end">{cancel("everyones-limit")}{submit("Set the limit", "btn primary", set.pending())}</div>
             </div>
-        </ActionForm>
+        </Form>
     };
     dialog("everyones-limit", "Everyone's limit", body.into_any())
 }
