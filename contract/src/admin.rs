@@ -48,7 +48,7 @@ pub struct AuditEntry {
     /// Which.
     pub audit_entry_id: AuditEntryId,
     /// When.
-    #[serde(with = "time::serde::rfc3339")]
+    #[serde(with = "crate::moment")]
     pub at: OffsetDateTime,
     /// Who did it: a person's address, or `ClawLoops`.
     pub actor: String,

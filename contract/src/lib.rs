@@ -6,6 +6,7 @@
 pub mod admin;
 pub mod ids;
 pub mod model;
+pub mod moment;
 pub mod money;
 pub mod person;
 pub mod problem;

@@ -104,7 +104,7 @@ pub struct ProviderView {
     /// The last characters of its secret.
     pub secret_hint: Option<String>,
     /// When it was added.
-    #[serde(with = "time::serde::rfc3339")]
+    #[serde(with = "crate::moment")]
     pub created_at: OffsetDateTime,
     /// How many of its models are in the catalog.
     pub models: i64,
@@ -167,16 +167,16 @@ pub struct KeyView {
     /// Its recognisable part, `cl_live_7Qd2…`.
     pub hint: String,
     /// When it was made.
-    #[serde(with = "time::serde::rfc3339")]
+    #[serde(with = "crate::moment")]
     pub created_at: OffsetDateTime,
     /// When it was last used.
-    #[serde(with = "time::serde::rfc3339::option")]
+    #[serde(with = "crate::moment::option")]
     pub last_used_at: Option<OffsetDateTime>,
     /// When it ends.
-    #[serde(with = "time::serde::rfc3339::option")]
+    #[serde(with = "crate::moment::option")]
     pub expires_at: Option<OffsetDateTime>,
     /// When it was revoked.
-    #[serde(with = "time::serde::rfc3339::option")]
+    #[serde(with = "crate::moment::option")]
     pub revoked_at: Option<OffsetDateTime>,
 }
 

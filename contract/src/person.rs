@@ -74,10 +74,10 @@ pub struct PersonView {
     /// Whether they may sign in.
     pub status: PersonStatus,
     /// Since when they are here.
-    #[serde(with = "time::serde::rfc3339")]
+    #[serde(with = "crate::moment")]
     pub created_at: OffsetDateTime,
     /// When they were last seen.
-    #[serde(with = "time::serde::rfc3339::option")]
+    #[serde(with = "crate::moment::option")]
     pub last_seen_at: Option<OffsetDateTime>,
     /// How many sessions are open.
     pub sessions: i64,
@@ -111,10 +111,10 @@ pub struct InvitationView {
     /// Who invited.
     pub invited_by: String,
     /// When it was made.
-    #[serde(with = "time::serde::rfc3339")]
+    #[serde(with = "crate::moment")]
     pub created_at: OffsetDateTime,
     /// When it ends.
-    #[serde(with = "time::serde::rfc3339")]
+    #[serde(with = "crate::moment")]
     pub expires_at: OffsetDateTime,
 }
 
@@ -137,7 +137,7 @@ pub struct Welcome {
     /// Who invited, where somebody did.
     pub invited_by: Option<String>,
     /// When the link ends.
-    #[serde(with = "time::serde::rfc3339")]
+    #[serde(with = "crate::moment")]
     pub expires_at: OffsetDateTime,
 }
 
@@ -149,10 +149,10 @@ pub struct SessionView {
     /// The browser, as it named itself.
     pub agent: String,
     /// When it signed in.
-    #[serde(with = "time::serde::rfc3339")]
+    #[serde(with = "crate::moment")]
     pub created_at: OffsetDateTime,
     /// When it was last seen.
-    #[serde(with = "time::serde::rfc3339")]
+    #[serde(with = "crate::moment")]
     pub last_seen_at: OffsetDateTime,
     /// Whether it is the one that asks.
     pub current: bool,

@@ -122,7 +122,7 @@ pub struct StepView {
     /// Which.
     pub step: StartStep,
     /// When it began; none while it waits its turn.
-    #[serde(with = "time::serde::rfc3339::option")]
+    #[serde(with = "crate::moment::option")]
     pub began_at: Option<OffsetDateTime>,
     /// How long it took, in milliseconds; none until it is done.
     pub took_ms: Option<i64>,
@@ -132,7 +132,7 @@ pub struct StepView {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
     /// When the person asked.
-    #[serde(with = "time::serde::rfc3339")]
+    #[serde(with = "crate::moment")]
     pub began_at: OffsetDateTime,
     /// How long it took so far by the server's clock, in milliseconds.
     pub elapsed_ms: i64,
@@ -160,7 +160,7 @@ pub struct RuntimeView {
     /// Where it stands.
     pub phase: Phase,
     /// Since when it stands there.
-    #[serde(with = "time::serde::rfc3339")]
+    #[serde(with = "crate::moment")]
     pub phase_since: OffsetDateTime,
     /// What went wrong, in the phases `Retrying` and `Failed`.
     pub problem: Option<Problem>,
@@ -175,7 +175,7 @@ pub struct RuntimeView {
     /// Its model of choice, where it has one.
     pub model: Option<String>,
     /// When it was made.
-    #[serde(with = "time::serde::rfc3339")]
+    #[serde(with = "crate::moment")]
     pub created_at: OffsetDateTime,
 }
 

@@ -108,9 +108,9 @@ pub struct TaskView {
     /// What became of it, in words; empty while it runs.
     pub message: String,
     /// When it was asked.
-    #[serde(with = "time::serde::rfc3339")]
+    #[serde(with = "crate::moment")]
     pub created_at: OffsetDateTime,
     /// When it ended.
-    #[serde(with = "time::serde::rfc3339::option")]
+    #[serde(with = "crate::moment::option")]
     pub ended_at: Option<OffsetDateTime>,
 }

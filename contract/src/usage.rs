@@ -7,8 +7,6 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use time::{Date, OffsetDateTime};
 
-time::serde::format_description!(day, Date, "[year]-[month]-[day]");
-
 /// Whose usage is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -40,7 +38,7 @@ pub struct Totals {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UsageDay {
     /// The day.
-    #[serde(with = "day")]
+    #[serde(with = "crate::moment::day")]
     pub day: Date,
     /// The model's name.
     pub model: String,
@@ -63,10 +61,10 @@ pub struct UsageLine {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UsageReport {
     /// The first day.
-    #[serde(with = "day")]
+    #[serde(with = "crate::moment::day")]
     pub from: Date,
     /// The last day: today.
-    #[serde(with = "day")]
+    #[serde(with = "crate::moment::day")]
     pub to: Date,
     /// All of it.
     pub totals: Totals,
@@ -120,7 +118,7 @@ pub struct BudgetView {
     /// Held by calls in progress.
     pub reserved: i64,
     /// When the window ends; none for `Total`.
-    #[serde(with = "time::serde::rfc3339::option")]
+    #[serde(with = "crate::moment::option")]
     pub resets_at: Option<OffsetDateTime>,
 }
 
