@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 import urllib.parse
 
@@ -25,7 +26,7 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def wait_for(port, path, seconds=90, host="127.0.0.1"):
+def wait_for(port, path, seconds=90, host=None):
     """Waits until GET answers below 500."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -44,10 +45,14 @@ class Answer:
         self.status, self.headers, self.body = response.status, response.headers, response.read()
 
 
-def ask(method, port, path, body=None, headers=None, host="127.0.0.1"):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+def docker(*words):
+    return subprocess.run(["docker", *words], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def ask(method, port, path, body=None, headers=None, host=None, at="127.0.0.1", patience=60):
+    connection = http.client.HTTPConnection(at, port, timeout=patience)
     try:
-        connection.request(method, path, body, {"host": host, **(headers or {})})
+        connection.request(method, path, body, {"host": host or at, **(headers or {})})
         return Answer(connection.getresponse())
     finally:
         connection.close()
@@ -67,8 +72,10 @@ class Child:
             self.process.send_signal(signal.SIGTERM)
             try:
                 self.process.wait(30)
+                return
             except subprocess.TimeoutExpired:
                 os.killpg(self.process.pid, signal.SIGKILL)
+                self.process.wait(30)
 
 
 def nginx(folder, upstream_port, peer_port, peer_target):
@@ -118,8 +125,11 @@ class ClawLoops:
         self.instance = self.env["CLAWLOOPS_INSTANCE"]
         self.binary = binary
         self.child = Child([binary, "serve"], os.path.join(folder, "clawloops.log"), self.env)
+
+    def begin(self):
+        """Waits until it answers, and signs in."""
         wait_for(self.port, "/healthz", host=self.host)
-        subprocess.run([binary, "admin", "create", "--email", EMAIL, "--password-stdin"], input=PASSWORD, text=True, check=True,
+        subprocess.run([self.binary, "admin", "create", "--email", EMAIL, "--password-stdin"], input=PASSWORD, text=True, check=True,
                        env={**os.environ, **self.env}, stdout=subprocess.DEVNULL)
         answer = self.call("sign-in", email=EMAIL, password=PASSWORD)
         self.cookie = answer.headers["set-cookie"].split(";")[0]
@@ -138,5 +148,28 @@ class ClawLoops:
         with open(f"/proc/{self.child.process.pid}/status") as status:
             return int(re.search(r"VmRSS:\s+(\d+)", status.read())[1])
 
+    def held(self):
+        """What the engine has of this instance: containers, volumes, networks, each with the command that removes it."""
+        mine = ["-q", "--filter", f"label=org.clawloops.instance={self.instance}"]
+        return ([["rm", "-f", "-v", found] for found in docker("ps", "-a", *mine).split()]
+                + [["volume", "rm", "-f", found] for found in docker("volume", "ls", *mine).split()]
+                + [["network", "rm", found] for found in docker("network", "ls", *mine).split()])
+
+    def wait_for_none(self, seconds=60):
+        end = time.monotonic() + seconds
+        while self.held() and time.monotonic() < end:
+            time.sleep(0.1)
+
     def stop(self):
+        """Ends the server with nothing left of it, however the run ended."""
+        try:
+            if self.child.process.poll() is None and hasattr(self, "cookie"):
+                for runtime in self.call("my-runtimes"):
+                    self.call("delete-runtime", runtime_id=runtime["runtime_id"], retention="wipe_workspace")
+                self.wait_for_none()
+        except (OSError, SystemExit, ValueError) as problem:
+            print(f"bench: {problem}", file=sys.stderr)
+        # Without runtimes the server takes its firewall rules with it.
         self.child.stop()
+        for words in self.held():
+            subprocess.run(["docker", *words], capture_output=True)
