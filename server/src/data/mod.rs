@@ -13,6 +13,7 @@ pub mod provider;
 pub mod runtime;
 pub mod session;
 pub mod setting;
+pub mod settlement;
 pub mod setup_link;
 pub mod start_history;
 pub mod task;

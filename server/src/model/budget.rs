@@ -1,6 +1,6 @@
 //! Reserve, call, settle: what a call may cost is held before it is sent, and settled however it ends.
 
-use super::Service;
+use super::{Service, ledger::Ledger};
 use crate::{
     Result,
     data::{
@@ -47,6 +47,8 @@ pub struct Books {
     news: Mutex<HashSet<PersonId>>,
     /// Tokens a byte, seen lately, by model.
     appetites: Mutex<HashMap<String, f64>>,
+    /// Calls that end, to be settled together.
+    ledger: Ledger,
 }
 
 fn open<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -173,6 +175,9 @@ impl Hold {
     }
 
     async fn settle_once(&self, used: &Used) -> Result<()> {
+        if self.service.books.ledger.settle(&self.service.pool, self.wanted.id, *used).await {
+            return Ok(());
+        }
         let mut connection = self.service.pool.acquire().await?;
         if data::budget::settle(&mut connection, self.wanted.id, used).await? {
             return Ok(());

@@ -5,6 +5,7 @@ pub mod catalog;
 mod child;
 pub mod door;
 pub mod keys;
+mod ledger;
 pub mod litellm;
 mod local;
 mod meter;

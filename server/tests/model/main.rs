@@ -6,5 +6,6 @@ mod calls;
 mod keys;
 mod ollama;
 mod real;
+mod settling;
 mod support;
 mod windows;
