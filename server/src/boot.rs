@@ -4,6 +4,8 @@
 //! those parts are tried again until they answer. Down, in order: listeners (with a grace for requests in progress), the orchestrator's loop, LiteLLM
 //! and the local model, the database. Runtimes keep running and are found again by the next start.
 
+pub mod manager;
+
 use crate::{
     backend::Backend,
     clock::{Clock, SystemClock},
@@ -11,7 +13,7 @@ use crate::{
     data::{self, Pool, cluster::Cluster, listen::Changes},
     error::chain,
     ingress::{self, internal::InternalDoors, listener},
-    manager::{Engine, docker::DockerEngine, docker_address},
+    manager::{self as engines, Engine, docker_address},
     model::{self, door::Side},
     orchestrator::Orchestrator,
     platform::{master_key::MasterKey, passwords::Passwords, setup, throttle::Throttle},
@@ -65,7 +67,9 @@ fn signals(stop: CancellationToken) -> anyhow::Result<CancellationToken> {
 
 async fn up_and_down(config: Arc<Config>, stop: CancellationToken) -> anyhow::Result<()> {
     let mut steps = Steps::begin();
-    docker_address::local(config.runtimes.docker_host.as_deref())?;
+    if config.runtimes.runtime_manager.is_none() {
+        docker_address::local(config.runtimes.docker_host.as_deref())?;
+    }
     let (pool, cluster) = database(&config, &mut steps).await?;
     let keeping = CancellationToken::new();
     let keeper = cluster.map(|cluster| tokio::spawn(keep(cluster, Arc::clone(&config), keeping.clone())));
@@ -137,7 +141,7 @@ async fn serve_on(config: &Arc<Config>, pool: &Pool, stop: CancellationToken, st
     let master_key = MasterKey::load(config).context("loading the master key")?;
     master_key.check(pool).await.context("checking the master key against the database")?;
 
-    let engine: Arc<dyn Engine> = Arc::new(DockerEngine::new(config).context("configuring the container engine")?);
+    let engine: Arc<dyn Engine> = engines::engine(config).context("configuring the container engine")?;
     let models = model::Service::new(pool.clone(), Arc::clone(&clock), Arc::clone(config), master_key.derive("vault"), changes.clone())
         .context("preparing the model service")?;
     let doors =

@@ -96,6 +96,12 @@ pub struct Runtimes {
     /// Address of this machine's Docker Engine, `unix:///…` or `tcp://127.0.0.1:…`; the local socket without it. One of another machine is refused.
     #[arg(long, env = "DOCKER_HOST")]
     pub docker_host: Option<String>,
+    /// The socket of a runtime manager (`clawloops runtime-manager`), which then alone speaks to Docker. Without it, this process does.
+    #[arg(long, env = "CLAWLOOPS_RUNTIME_MANAGER")]
+    pub runtime_manager: Option<PathBuf>,
+    /// The file with the runtime manager's token; beside its socket without it, with `.token` at its end.
+    #[arg(long, env = "CLAWLOOPS_RUNTIME_MANAGER_TOKEN")]
+    pub runtime_manager_token: Option<PathBuf>,
     /// Tells installations on one engine apart: in names and labels. Containers of another one are never touched.
     #[arg(long, env = "CLAWLOOPS_INSTANCE", default_value = "clawloops")]
     pub instance: String,
@@ -120,6 +126,47 @@ pub struct Runtimes {
     /// How many runtimes a person may have.
     #[arg(long, env = "CLAWLOOPS_RUNTIMES_PER_PERSON", default_value_t = 3)]
     pub runtimes_per_person: i64,
+}
+
+/// All settings of `clawloops runtime-manager`. What a server may have done is said here, and not by the server.
+#[derive(Args, Clone, Debug)]
+pub struct Manager {
+    /// The socket to open, for a server that has the same setting. Its folder is for this purpose and closed to others.
+    #[arg(long, env = "CLAWLOOPS_RUNTIME_MANAGER", default_value = "/run/clawloops/manager.sock")]
+    pub runtime_manager: PathBuf,
+    /// The file with the token, made on first use; beside the socket without it, with `.token` at its end.
+    #[arg(long, env = "CLAWLOOPS_RUNTIME_MANAGER_TOKEN")]
+    pub runtime_manager_token: Option<PathBuf>,
+    /// The account that the server runs under, by name or number. The manager's own may always ask.
+    #[arg(long, env = "CLAWLOOPS_MANAGER_USER")]
+    pub user: Option<String>,
+    /// Runtimes' configuration files. Nobody but the manager's account may write there, or in a folder above.
+    #[arg(long, env = "CLAWLOOPS_MANAGER_DATA_DIR", default_value = "/var/lib/clawloops-manager")]
+    pub data_dir: PathBuf,
+    /// Address of this machine's Docker Engine, as for the server.
+    #[arg(long, env = "DOCKER_HOST")]
+    pub docker_host: Option<String>,
+    /// The installation, as for the server.
+    #[arg(long, env = "CLAWLOOPS_INSTANCE", default_value = "clawloops")]
+    pub instance: String,
+    /// Port of the internal listener, as for the server: the one of this machine that runtimes are let through to.
+    #[arg(long, env = "CLAWLOOPS_INTERNAL_PORT", default_value_t = 3100)]
+    pub internal_port: u16,
+    /// The runtime image, as for the server.
+    #[arg(long, env = "CLAWLOOPS_RUNTIME_IMAGE", default_value = "ghcr.io/openclaw/openclaw:2026.9.6")]
+    pub runtime_image: String,
+    /// Further images that may run, separated by commas.
+    #[arg(long, env = "CLAWLOOPS_MANAGER_IMAGES", value_delimiter = ',')]
+    pub images: Vec<String>,
+    /// The most memory of one runtime, in MiB.
+    #[arg(long, env = "CLAWLOOPS_MANAGER_MEMORY_MIB", default_value_t = 16_384)]
+    pub memory_mib: i64,
+    /// The most processor time of one runtime, in thousandths of a core.
+    #[arg(long, env = "CLAWLOOPS_MANAGER_CPU_MILLIS", default_value_t = 16_000)]
+    pub cpu_millis: i64,
+    /// The most processes of one runtime.
+    #[arg(long, env = "CLAWLOOPS_MANAGER_PIDS", default_value_t = 4096)]
+    pub pids: i64,
 }
 
 /// Models.

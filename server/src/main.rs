@@ -6,7 +6,7 @@ use secrecy::ExposeSecret as _;
 use server::{
     boot,
     clock::SystemClock,
-    config::{Config, LogForm, Logs},
+    config::{Config, LogForm, Logs, Manager},
     data::{self, cluster::Cluster},
     doctor,
     platform::{passwords::Passwords, people},
@@ -30,6 +30,8 @@ struct Cli {
 enum Command {
     /// Serve the dashboard, the model API and the runtimes, until Ctrl-C.
     Serve(Box<Config>),
+    /// Hold the Docker socket for a server that does not, until Ctrl-C.
+    RuntimeManager(Manager),
     /// Bring the database to this version's schema.
     Migrate(Box<Config>),
     /// Administer from the command line, also beside a running server.
@@ -71,6 +73,7 @@ async fn main() -> ExitCode {
     telemetry(&cli.logs);
     let done = match cli.command {
         Command::Serve(config) => boot::serve(*config).await.map(|()| ExitCode::SUCCESS),
+        Command::RuntimeManager(config) => boot::manager::serve(&config).await.map(|()| ExitCode::SUCCESS),
         Command::Migrate(config) => migrate(&config).await.map(|()| ExitCode::SUCCESS),
         Command::Admin(Admin { command: AdminCommand::Create(create) }) => create_administrator(create).await.map(|()| ExitCode::SUCCESS),
         Command::Doctor(config) => examine(*config).await,

@@ -8,7 +8,7 @@ use crate::{
     config::Config,
     data::{self, Pool, cluster::Cluster, listen::Changes},
     error::chain,
-    manager::{Engine, docker::DockerEngine},
+    manager::{self, Engine},
     model,
 };
 use contract::{Code, PartHealth, Problem};
@@ -36,7 +36,7 @@ pub async fn from_outside(config: Config) -> Result<Vec<PartHealth>> {
     let url = config.data.database_url.as_ref().map(|url| url.expose_secret().to_owned()).or_else(|| cluster.as_ref().map(Cluster::url));
     // Connects when it is first asked: a database that is down is a finding, not an error.
     let pool = url.as_deref().map(data::connect_lazily).transpose()?;
-    let engine = DockerEngine::new(&config)?;
+    let engine = manager::engine(&config)?;
     let litellm = match &pool {
         Some(pool) => {
             // Only looks: no secret is opened, so the vault's key is not needed.
@@ -45,7 +45,7 @@ pub async fn from_outside(config: Config) -> Result<Vec<PartHealth>> {
         }
         None => wrong("LiteLLM", "", "Not known while no server runs, which brings it.", "Start clawloops serve."),
     };
-    Ok(examine(&config, pool.as_ref(), &engine, litellm).await)
+    Ok(examine(&config, pool.as_ref(), &*engine, litellm).await)
 }
 
 /// One part in one line, with what to do in a second.
@@ -86,8 +86,12 @@ async fn docker(config: &Config, engine: &dyn Engine) -> (PartHealth, PartHealth
     let version = match ask(engine.health()).await {
         Ok(version) => version,
         Err(error) => {
-            let remedy = "Install Docker (Debian: apt-get install docker.io), start it, and let this user reach its socket. \
-                          For another socket set DOCKER_HOST.";
+            let remedy = match &config.runtimes.runtime_manager {
+                Some(socket) => format!("Start clawloops runtime-manager, which opens {}, and let it know this account.", socket.display()),
+                None => "Install Docker (Debian: apt-get install docker.io), start it, and let this user reach its socket. \
+                         For another socket set DOCKER_HOST."
+                    .to_owned(),
+            };
             let unknown = |name: &str| wrong(name, "", "Not known while Docker does not answer.", "Start Docker first.");
             let engine = match error {
                 Error::Problem(problem) => PartHealth { name: DOCKER.to_owned(), detail: String::new(), problem: Some(*problem) },

@@ -51,17 +51,45 @@ pub struct DockerEngine {
     counters: Mutex<HashMap<RuntimeId, (u64, u64)>>,
 }
 
+/// Which engine, for which installation, from which folder.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    /// The engine's address; the local socket without it.
+    pub docker_host: Option<&'a str>,
+    /// The installation.
+    pub instance: &'a str,
+    /// Port of the internal listener: the one of the host that runtimes reach.
+    pub internal_port: u16,
+    /// Configuration files lie in `runtimes` within it.
+    pub data_dir: &'a Path,
+}
+
 impl DockerEngine {
     /// Names the engine; it is not called before it is needed, and may come later.
+    ///
+    /// # Errors
+    /// When the data directory cannot be named.
     pub fn new(config: &Config) -> Result<Self> {
-        let folder = std::path::absolute(&config.data.data_dir)
-            .map_err(|error| Error::internal("finding the data directory", error))?
-            .join("runtimes");
-        let names = Names::new(&config.runtimes.instance);
+        Self::at(Place {
+            docker_host: config.runtimes.docker_host.as_deref(),
+            instance: &config.runtimes.instance,
+            internal_port: config.entry.internal_port,
+            data_dir: &config.data.data_dir,
+        })
+    }
+
+    /// As [`DockerEngine::new`], for whoever has other settings than a server's.
+    ///
+    /// # Errors
+    /// When the data directory cannot be named.
+    pub fn at(place: Place<'_>) -> Result<Self> {
+        let folder =
+            std::path::absolute(place.data_dir).map_err(|error| Error::internal("finding the data directory", error))?.join("runtimes");
+        let names = Names::new(place.instance);
         Ok(Self {
-            address: config.runtimes.docker_host.clone(),
+            address: place.docker_host.map(str::to_owned),
             connection: OnceCell::new(),
-            firewall: Firewall::new(&names, config.entry.internal_port),
+            firewall: Firewall::new(&names, place.internal_port),
             names,
             door: Door::new(),
             folder,

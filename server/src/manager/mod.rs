@@ -3,6 +3,7 @@
 //! Every method looks first, takes "already there" and "already gone" for success, and touches nothing that does not bear this installation's labels.
 //! An engine that does not answer is [`crate::Error::Engine`]; one that answers no, with a reason for people, is [`crate::Error::Problem`].
 
+pub mod allowance;
 pub mod bounded;
 pub mod docker;
 pub mod docker_address;
@@ -13,23 +14,29 @@ pub mod fake;
 pub mod firewall;
 pub mod names;
 pub mod plan;
+pub mod remote;
+pub mod warden;
+mod wire;
 
 use crate::{
     Result,
+    config::Config,
     runtime::spec::{Isolation, RuntimeSpec},
 };
 use async_trait::async_trait;
 use contract::{RuntimeId, RuntimeStats};
 use futures::stream::BoxStream;
+use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
+    sync::Arc,
     time::Duration,
 };
 use time::OffsetDateTime;
 
 /// What there is of one runtime.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seen {
     /// Its container.
     pub container: Option<SeenContainer>,
@@ -40,7 +47,7 @@ pub struct Seen {
 }
 
 /// A container, as the engine tells.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SeenContainer {
     /// The revision it was made for.
     pub revision: i64,
@@ -51,13 +58,14 @@ pub struct SeenContainer {
 }
 
 /// Where a container stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ContainerState {
     /// Made, never started.
     Created,
     /// Runs (frozen counts too).
     Running {
         /// Since when.
+        #[serde(with = "time::serde::rfc3339")]
         since: OffsetDateTime,
         /// Where OpenClaw listens.
         address: Option<SocketAddr>,
@@ -75,19 +83,30 @@ pub enum ContainerState {
 pub type World = BTreeMap<RuntimeId, Seen>;
 
 /// Something happened to a container of this installation: look again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EngineEvent {
     /// Whose container.
     pub runtime_id: RuntimeId,
 }
 
 /// What a machine has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Capacity {
     /// Memory, in bytes.
     pub memory_bytes: i64,
     /// Cores.
     pub cores: i64,
+}
+
+/// The engine that the settings name: a runtime manager's, or Docker in this process.
+///
+/// # Errors
+/// When the data directory cannot be named.
+pub fn engine(config: &Config) -> Result<Arc<dyn Engine>> {
+    Ok(match &config.runtimes.runtime_manager {
+        Some(socket) => Arc::new(remote::Remote::new(socket, config.runtimes.runtime_manager_token.as_deref())),
+        None => Arc::new(docker::DockerEngine::new(config)?),
+    })
 }
 
 /// Runs runtimes.

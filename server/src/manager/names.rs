@@ -47,6 +47,13 @@ impl Names {
         format!("{}-workspace-{}", self.instance, runtime_id.0.simple())
     }
 
+    /// Whether a name is one that [`Names::workspace`] gives to some runtime of this installation.
+    #[must_use]
+    pub fn is_workspace(&self, name: &str) -> bool {
+        let id = name.rsplit('-').next().and_then(|id| uuid::Uuid::try_parse(id).ok());
+        id.is_some_and(|id| self.workspace(RuntimeId(id)) == name)
+    }
+
     /// What the names of all bridges of this installation begin with: one firewall rule holds them all.
     #[must_use]
     pub fn bridge_prefix(&self) -> String {
@@ -80,5 +87,17 @@ mod tests {
         assert_ne!(ours.bridge_prefix(), theirs.bridge_prefix());
         assert_ne!(ours.runtime(id), theirs.runtime(id));
         assert!(ours.chain().len() < 29);
+        assert!(ours.is_workspace(&ours.workspace(id)));
+        let workspace = ours.workspace(id);
+        for other in [
+            theirs.workspace(id),
+            ours.runtime(id),
+            workspace.to_uppercase(),
+            format!("{workspace}/.."),
+            format!("/{workspace}"),
+            String::new(),
+        ] {
+            assert!(!ours.is_workspace(&other), "{other}");
+        }
     }
 }

@@ -3,6 +3,7 @@
 use super::token::hex;
 use contract::RuntimeId;
 use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::net::IpAddr;
 
@@ -19,8 +20,9 @@ pub const USER: &str = "1000:1000";
 /// Bytes of `/tmp`, in memory.
 pub const TMP_BYTES: i64 = 256 * 1024 * 1024;
 
-/// A runtime to be made: everything that the engine needs, nothing that it decides.
-#[derive(Clone)]
+/// A runtime to be made: everything that the engine needs, nothing that it decides. Written out it bears its key, so only towards an engine.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct RuntimeSpec {
     /// Which.
     pub runtime_id: RuntimeId,
@@ -37,6 +39,7 @@ pub struct RuntimeSpec {
     /// Processes and threads.
     pub pids: i64,
     /// The key it calls models with.
+    #[serde(with = "key")]
     pub model_key: SecretString,
 }
 
@@ -55,8 +58,22 @@ impl RuntimeSpec {
 }
 
 /// The walls around a runtime: its own network, from which it reaches the internal listener and nothing else.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Isolation {
     /// The host's address inside: where the internal listener stands.
     pub gateway: IpAddr,
+}
+
+/// The key, written out in the one place where it must be.
+mod key {
+    use secrecy::{ExposeSecret as _, SecretString};
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(key: &SecretString, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(key.expose_secret())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SecretString, D::Error> {
+        String::deserialize(deserializer).map(SecretString::from)
+    }
 }

@@ -69,17 +69,7 @@ pub fn config(litellm_url: Option<String>) -> Config {
             internal_port: 0,
         },
         data: Data { data_dir: "data".into(), database_url: None, postgres_bin: None, master_key: None },
-        runtimes: Runtimes {
-            docker_host: None,
-            instance: "test".to_owned(),
-            runtime_image: String::new(),
-            runtime_memory_mib: 2048,
-            runtime_cpu_millis: 2000,
-            runtime_pids: 512,
-            runtimes_per_person: 3,
-            memory_budget_mib: None,
-            starts_at_once: None,
-        },
+        runtimes: Runtimes { instance: "test".to_owned(), runtime_image: String::new(), ..Config::for_tests().runtimes },
         models: Models {
             litellm_url: litellm_url.as_deref().map(parse),
             litellm_master_key: Some("sk-master".to_owned().into()),

@@ -1,0 +1,88 @@
+//! What a runtime manager does for a server, whatever the server asks: judged by the manager's own settings, since the server may be in other hands.
+
+use super::names::Names;
+use crate::{Result, runtime::spec::RuntimeSpec};
+use contract::{Code, Problem};
+use secrecy::ExposeSecret as _;
+use std::{collections::BTreeSet, time::Duration};
+
+/// The longest configuration, in bytes. One with a thousand models has about a fifth.
+const LONGEST_CONFIGURATION: usize = 1024 * 1024;
+/// The longest that a container is waited for until it is killed.
+const LONGEST_GRACE: Duration = Duration::from_secs(120);
+/// The most lines of a log in one answer.
+const MOST_LINES: usize = 10_000;
+/// The longest model key, in bytes.
+const LONGEST_KEY: usize = 256;
+
+/// The bounds of one installation. How hard the walls of a runtime are is no part of it: the engine makes all of them alike, and nobody may ask for less.
+pub struct Allowance {
+    /// The installation, whose workspaces these are.
+    pub names: Names,
+    /// The images that may run.
+    pub images: BTreeSet<String>,
+    /// The most memory of a runtime, in bytes.
+    pub memory_bytes: i64,
+    /// The most processor time of a runtime, in thousandths of a core.
+    pub cpu_millis: i64,
+    /// The most processes of a runtime.
+    pub pids: i64,
+}
+
+impl Allowance {
+    pub(super) fn workspace(&self, workspace: &str) -> Result<()> {
+        check(self.names.is_workspace(workspace), "a workspace of another name than this installation gives")
+    }
+
+    pub(super) fn image(&self, image: &str) -> Result<()> {
+        if self.images.contains(image) {
+            return Ok(());
+        }
+        Err(Problem::new(Code::RuntimeStartFailed, format!("The runtime manager of this machine does not run the image {image}."))
+            .remedy("An administrator allows it with CLAWLOOPS_MANAGER_IMAGES there.")
+            .into())
+    }
+
+    pub(super) fn configuration(configuration: &str) -> Result<()> {
+        check(configuration.len() <= LONGEST_CONFIGURATION, "a configuration of more than 1 MiB")
+    }
+
+    pub(super) fn grace(grace: Duration) -> Result<()> {
+        check(grace <= LONGEST_GRACE, "a wait of more than 120 s for an end")
+    }
+
+    pub(super) fn lines(lines: usize) -> Result<()> {
+        check(lines <= MOST_LINES, "more than 10 000 lines of a log")
+    }
+
+    /// Judges every value: one that is added to a runtime is judged here, or this does not compile. Zero and less would be no limit at all to Docker.
+    pub(super) fn spec(&self, spec: &RuntimeSpec) -> Result<()> {
+        let RuntimeSpec { runtime_id: _, revision: _, image, workspace, memory_bytes, cpu_millis, pids, model_key } = spec;
+        self.image(image)?;
+        self.workspace(workspace)?;
+        let key = model_key.expose_secret();
+        check(key.len() <= LONGEST_KEY && key.bytes().all(|byte| byte.is_ascii_graphic()), "a model key of another form")?;
+        for (value, most, what) in [
+            (*memory_bytes, self.memory_bytes, "memory (CLAWLOOPS_MANAGER_MEMORY_MIB)"),
+            (*cpu_millis, self.cpu_millis, "processor time (CLAWLOOPS_MANAGER_CPU_MILLIS)"),
+            (*pids, self.pids, "processes (CLAWLOOPS_MANAGER_PIDS)"),
+        ] {
+            if !(1..=most).contains(&value) {
+                return Err(Problem::new(
+                    Code::QuotaExceeded,
+                    format!("The runtime manager of this machine gives a runtime 1 to {most} of {what}, not {value}."),
+                )
+                .remedy("An administrator raises the limit there, or gives the runtime less.")
+                .into());
+            }
+        }
+        Ok(())
+    }
+}
+
+fn check(good: bool, what: &str) -> Result<()> {
+    if good {
+        return Ok(());
+    }
+    Err(Problem::new(Code::AccessDenied, format!("The runtime manager refuses {what}.")).into())
+}
