@@ -19,17 +19,23 @@ use server::{
     clock::SystemClock,
     config::Config,
     data::{self, Pool, listen::Changes},
-    manager::{docker::DockerEngine, names},
+    manager::{Engine, docker::DockerEngine, names},
     orchestrator::{Doors, Orchestrator},
 };
 use std::{
     collections::HashMap,
     net::{IpAddr, SocketAddr},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 use tokio::{io::AsyncWriteExt as _, net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
+
+#[path = "docker/split.rs"]
+mod split;
 
 /// The internal listener, standing in for the entry layer's: says hello to whoever reaches it.
 struct Hello {
@@ -78,10 +84,13 @@ struct World {
     _folder: tempfile::TempDir,
 }
 
+static WORLDS: AtomicUsize = AtomicUsize::new(0);
+
 impl World {
     async fn new(pool: Pool) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let instance = format!("cltest{}", std::process::id());
+        // Each test sweeps what bears its own name.
+        let instance = format!("cltest{}x{}", std::process::id(), WORLDS.fetch_add(1, Ordering::Relaxed));
         let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
         let mut config = Config::for_tests();
         config.runtimes.instance = instance;
@@ -112,11 +121,15 @@ impl World {
     }
 
     fn live(&self) -> Life {
+        self.live_over(Arc::new(DockerEngine::new(&self.config).unwrap()))
+    }
+
+    fn live_over(&self, engine: Arc<dyn Engine>) -> Life {
         let changes = Changes::new();
         let orchestrator = Arc::new(Orchestrator::new(
             self.pool.clone(),
             Arc::new(SystemClock),
-            Arc::new(DockerEngine::new(&self.config).unwrap()),
+            engine,
             Arc::clone(&self.config),
             [7; 32],
             Arc::clone(&self.doors) as Arc<dyn Doors>,
