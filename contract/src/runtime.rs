@@ -172,6 +172,9 @@ pub struct RuntimeView {
     pub cpu_millis: i64,
     /// The image it runs, or will run.
     pub image: String,
+    /// What only a restart brings, in words; none when nothing waits for one.
+    #[serde(default)]
+    pub restart_brings: Option<String>,
     /// Its model of choice, where it has one.
     pub model: Option<String>,
     /// When it was made.

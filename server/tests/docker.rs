@@ -34,6 +34,8 @@ use std::{
 use tokio::{io::AsyncWriteExt as _, net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
+#[path = "docker/drift.rs"]
+mod drift;
 #[path = "docker/split.rs"]
 mod split;
 
@@ -291,6 +293,9 @@ async fn whole_life(world: &World) {
         assert!(told.elapsed() < Duration::from_secs(3), "the configuration inside is the old one");
     }
     world.inside(id, "echo kept > /home/claw/.openclaw/note").await;
+
+    drift::changed_by_hand(world, &life, id).await;
+    let first = world.inspect(id).await;
 
     // A new server finds it and leaves it alone.
     drop(life);

@@ -14,7 +14,7 @@ use server::{
         remote::{Remote, token_beside},
         warden::Warden,
     },
-    runtime::spec::RuntimeSpec,
+    runtime::spec::{Limits, RuntimeSpec},
 };
 use std::{
     collections::BTreeSet,
@@ -135,6 +135,7 @@ async fn life(engine: &dyn Engine) -> Vec<(&'static str, String)> {
     ask!(is_ready, id);
     ask!(look, id);
     ask!(survey);
+    ask!(update, id, &spec(id).limits());
     ask!(stats, id);
     ask!(logs, id, 2);
     ask!(stop, id, Duration::from_millis(1500));
@@ -286,6 +287,19 @@ async fn what_is_not_allowed_is_refused_and_not_done() {
     remote.configure(id, &huge[1..]).await.unwrap();
     remote.create(&RuntimeSpec { memory_bytes: 4096 * MIB, cpu_millis: 4000, pids: 1024, ..spec(id) }).await.unwrap();
     assert_eq!(managed.engine.count().containers, 1);
+    let right = spec(id).limits();
+    for limits in [
+        Limits { memory_bytes: 4096 * MIB + 1, ..right },
+        Limits { memory_bytes: 0, ..right },
+        Limits { cpu_millis: 0, ..right },
+        Limits { pids: 0, ..right },
+        Limits { swap_bytes: -1, ..right },
+        Limits { restarts: true, ..right },
+    ] {
+        let (code, message) = refusal(remote.update(id, &limits).await);
+        assert!(matches!(code, Code::AccessDenied | Code::QuotaExceeded), "{limits:?}: {message}");
+    }
+    assert_eq!(managed.engine.limits(id).unwrap().memory_bytes, 4096 * MIB);
     // The walls stay as long as there is a container behind them, running or not.
     assert_eq!(refusal(remote.lift_walls().await).0, Code::Conflict);
     assert!(managed.engine.has_walls());

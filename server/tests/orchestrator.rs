@@ -21,6 +21,8 @@ use std::{
 };
 use tokio_util::sync::CancellationToken;
 
+#[path = "orchestrator/drift.rs"]
+mod drift;
 #[path = "orchestrator/queue.rs"]
 mod queue;
 #[path = "orchestrator/refusals.rs"]
@@ -501,4 +503,13 @@ async fn until(world: &World, id: RuntimeId, wanted: Phase, patience: Duration) 
     if waited.await.is_err() {
         panic!("not {wanted:?} after {patience:?}: {:?}", world.row(id).await);
     }
+}
+
+/// A server comes, leads and stops in order.
+async fn serve_for_a_moment(world: &World) {
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(world.server().run(stop.clone()));
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    stop.cancel();
+    running.await.unwrap();
 }

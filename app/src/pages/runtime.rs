@@ -121,6 +121,7 @@ fn hero(runtime: &RuntimeView, verbs: Verbs, stats: Stats) -> AnyView {
                     <div class="row">{verbs.next(runtime)}</div>
                 </div>
                 {runtime.problem.as_ref().map(notice::problem)}
+                {runtime.restart_brings.as_ref().map(|what| view! { <p class="muted small">"A restart brings "{what.clone()}"."</p> })}
                 {below}
             </div>
         </section>

@@ -88,6 +88,7 @@ pub fn runtime(number: u128, owner: u128, name: &str, phase: Phase) -> RuntimeVi
         memory_bytes: 2 * GIB,
         cpu_millis: 2000,
         image: "registry.example/clawloops/openclaw:2026.9.6@sha256:0f3c".to_owned(),
+        restart_brings: (name == "research").then(|| "a newer build of the image clawloops/openclaw:2026.9.6".to_owned()),
         model: Some("claude-sonnet".to_owned()),
         created_at: ago(60_000),
     }

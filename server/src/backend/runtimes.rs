@@ -126,6 +126,7 @@ impl Backend {
                 memory_bytes: row.memory_bytes,
                 cpu_millis: row.cpu_millis,
                 image: row.image,
+                restart_brings: row.restart_brings,
                 model: model.clone(),
                 created_at: row.created_at,
             }

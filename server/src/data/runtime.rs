@@ -56,6 +56,10 @@ pub struct Row {
     pub queued_at: Option<OffsetDateTime>,
     /// Since when its memory is held for it.
     pub admitted_at: Option<OffsetDateTime>,
+    /// What was changed by hand and is being put right, in words.
+    pub changed: Option<String>,
+    /// What only its next start brings, in words.
+    pub restart_brings: Option<String>,
     /// When the last wish was made.
     pub wished_at: OffsetDateTime,
     /// When it was made.
@@ -69,7 +73,8 @@ macro_rules! rows {
             r#"select runtime_id as "runtime_id: RuntimeId", person_id as "person_id: PersonId", person.email as person_email, person.name as owner,
                       runtime.name, host_label, desired_state as "desired_state: DesiredState", retention as "retention: Retention",
                       generation, revision, phase as "phase: Phase", phase_since, problem as "problem: Json<Problem>", attempts, retry_at,
-                      memory_bytes, cpu_millis, pids, image, volume, queued_at, admitted_at, wished_at, runtime.created_at
+                      memory_bytes, cpu_millis, pids, image, volume, queued_at, admitted_at, changed, restart_brings, wished_at,
+                      runtime.created_at
                  from runtime join person using (person_id)
                 where deleted_at is null "# + $tail
             $(, $argument)*
@@ -186,7 +191,7 @@ pub async fn wish(connection: &mut Connection, runtime_id: RuntimeId, generation
     let person_id = sqlx::query_scalar!(
         r#"update runtime
               set desired_state = $2, retention = $3, generation = generation + 1, revision = revision + $4, phase = $5, phase_since = $6,
-                  problem = null, attempts = 0, retry_at = null, queued_at = null, wished_at = $6
+                  problem = null, attempts = 0, retry_at = null, queued_at = null, changed = null, restart_brings = null, wished_at = $6
             where runtime_id = $1 and generation = $7 and deleted_at is null
         returning person_id as "person_id: PersonId""#,
         runtime_id.0,
@@ -210,7 +215,7 @@ pub async fn stop_all_of(connection: &mut Connection, person_id: PersonId, now: 
     let stopped = sqlx::query_scalar!(
         r#"update runtime
               set desired_state = 'stopped', generation = generation + 1, phase = 'stopping', phase_since = $2,
-                  problem = null, attempts = 0, retry_at = null, queued_at = null, wished_at = $2
+                  problem = null, attempts = 0, retry_at = null, queued_at = null, changed = null, restart_brings = null, wished_at = $2
             where person_id = $1 and deleted_at is null and desired_state = 'running'
         returning runtime_id as "runtime_id: RuntimeId""#,
         person_id.0,
@@ -342,6 +347,30 @@ pub async fn note(
         Some(person_id) => notify(connection, Change::Runtime { runtime_id, person_id }).await,
         None => Ok(()),
     }
+}
+
+/// Writes what was found beside the wish, if it was found under the present one. Answers what was known to be changed before; `None` when another
+/// wish came in between.
+pub async fn compare(
+    connection: &mut Connection,
+    runtime_id: RuntimeId,
+    generation: i64,
+    changed: Option<&str>,
+    restart_brings: Option<&str>,
+) -> Result<Option<Option<String>>> {
+    let before = sqlx::query!(
+        r#"update runtime set changed = $3, restart_brings = $4
+             from (select runtime_id, changed from runtime where runtime_id = $1 and generation = $2 and deleted_at is null for update) before
+            where runtime.runtime_id = before.runtime_id
+        returning before.changed as "before?", person_id as "person_id: PersonId""#,
+        runtime_id.0,
+        generation,
+        changed,
+        restart_brings
+    );
+    let Some(found) = before.fetch_optional(&mut *connection).await? else { return Ok(None) };
+    notify(connection, Change::Runtime { runtime_id, person_id: found.person_id }).await?;
+    Ok(Some(found.before))
 }
 
 /// The runtime is gone, if that is still wished.

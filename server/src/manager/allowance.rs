@@ -1,7 +1,10 @@
 //! What a runtime manager does for a server, whatever the server asks: judged by the manager's own settings, since the server may be in other hands.
 
 use super::names::Names;
-use crate::{Result, runtime::spec::RuntimeSpec};
+use crate::{
+    Result,
+    runtime::spec::{Limits, RuntimeSpec},
+};
 use contract::{Code, Problem};
 use secrecy::ExposeSecret as _;
 use std::{collections::BTreeSet, time::Duration};
@@ -62,10 +65,21 @@ impl Allowance {
         self.workspace(workspace)?;
         let key = model_key.expose_secret();
         check(key.len() <= LONGEST_KEY && key.bytes().all(|byte| byte.is_ascii_graphic()), "a model key of another form")?;
+        self.bounds(*memory_bytes, *cpu_millis, *pids)
+    }
+
+    /// Limits that are put back may be no wider than those that are given.
+    pub(super) fn limits(&self, limits: &Limits) -> Result<()> {
+        let Limits { memory_bytes, swap_bytes, cpu_millis, pids, restarts } = limits;
+        check(*swap_bytes == 0 && !*restarts, "swap, or an engine that starts a runtime by itself")?;
+        self.bounds(*memory_bytes, *cpu_millis, *pids)
+    }
+
+    fn bounds(&self, memory_bytes: i64, cpu_millis: i64, pids: i64) -> Result<()> {
         for (value, most, what) in [
-            (*memory_bytes, self.memory_bytes, "memory (CLAWLOOPS_MANAGER_MEMORY_MIB)"),
-            (*cpu_millis, self.cpu_millis, "processor time (CLAWLOOPS_MANAGER_CPU_MILLIS)"),
-            (*pids, self.pids, "processes (CLAWLOOPS_MANAGER_PIDS)"),
+            (memory_bytes, self.memory_bytes, "memory (CLAWLOOPS_MANAGER_MEMORY_MIB)"),
+            (cpu_millis, self.cpu_millis, "processor time (CLAWLOOPS_MANAGER_CPU_MILLIS)"),
+            (pids, self.pids, "processes (CLAWLOOPS_MANAGER_PIDS)"),
         ] {
             if !(1..=most).contains(&value) {
                 return Err(Problem::new(

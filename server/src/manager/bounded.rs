@@ -3,7 +3,7 @@
 use super::{Capacity, Engine, EngineEvent, Seen, World};
 use crate::{
     Error, Result,
-    runtime::spec::{Isolation, RuntimeSpec},
+    runtime::spec::{Isolation, Limits, RuntimeSpec},
 };
 use async_trait::async_trait;
 use contract::{RuntimeId, RuntimeStats};
@@ -94,6 +94,10 @@ impl Engine for Bounded {
 
     async fn stop(&self, runtime_id: RuntimeId, grace: Duration) -> Result<()> {
         within(grace + DEED, "stopping a container", self.0.stop(runtime_id, grace)).await
+    }
+
+    async fn update(&self, runtime_id: RuntimeId, limits: &Limits) -> Result<()> {
+        within(DEED, "putting a container's limits back", self.0.update(runtime_id, limits)).await
     }
 
     async fn remove(&self, runtime_id: RuntimeId) -> Result<()> {

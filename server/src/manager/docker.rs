@@ -1,7 +1,8 @@
 //! The Docker Engine behind [`Engine`]. Only files of this name know bollard.
 
 use super::{
-    Capacity, ContainerState, Engine, EngineEvent, Seen, SeenContainer, World, docker_address, docker_container, docker_network,
+    Capacity, ContainerState, Engine, EngineEvent, Made, Seen, SeenContainer, World, docker_address, docker_container, docker_network,
+    docker_walls::{self, Ought},
     door::Door,
     firewall::Firewall,
     names::{self, Names},
@@ -9,7 +10,7 @@ use super::{
 use crate::{
     Error, Result,
     config::Config,
-    runtime::spec::{Isolation, OPENCLAW_PORT, RuntimeSpec},
+    runtime::spec::{Isolation, Limits, OPENCLAW_PORT, RuntimeSpec},
 };
 use async_trait::async_trait;
 use bollard::{
@@ -204,8 +205,10 @@ impl Engine for DockerEngine {
         let containers = docker.list_containers(Some(options)).await.map_err(|error| failed("listing containers", error))?;
         let mut world = World::new();
         for container in containers {
-            let labels = container.labels.unwrap_or_default();
+            let labels = container.labels.clone().unwrap_or_default();
             let Some(runtime_id) = runtime_of(&labels) else { continue };
+            let (network, file) = (self.names.runtime(runtime_id), self.file(runtime_id));
+            let breaches = Ought { network: &network, configuration: &file }.of_listed(&container);
             let networks = container.network_settings.and_then(|settings| settings.networks);
             let since = container.created.and_then(|at| OffsetDateTime::from_unix_timestamp(at).ok()).unwrap_or(OffsetDateTime::UNIX_EPOCH);
             let state = match container.state {
@@ -215,10 +218,10 @@ impl Engine for DockerEngine {
                 }
                 _ => ContainerState::Ended { code: 0, out_of_memory: false },
             };
-            world.entry(runtime_id).or_default().container = Some(seen_container(&labels, state));
+            world.entry(runtime_id).or_default().container = Some(seen_container(&labels, state, breaches, None));
         }
-        for (runtime_id, isolation) in docker_network::list(docker, self.ours()).await? {
-            world.entry(runtime_id).or_default().isolation = Some(isolation);
+        for (runtime_id, isolation) in docker_network::list(docker, &self.names, self.ours()).await? {
+            world.entry(runtime_id).or_default().isolation = isolation;
         }
         // A configuration may be all that a crash left of a runtime.
         for runtime_id in self.configured().await {
@@ -231,11 +234,20 @@ impl Engine for DockerEngine {
         let isolation = match docker_network::find(self.docker().await?, &self.names.runtime(runtime_id)).await? {
             Some(network) => {
                 self.check_ours(network.labels.as_ref(), names::LABEL_RUNTIME, &runtime_id.to_string(), &self.names.runtime(runtime_id))?;
-                docker_network::isolation(network.ipam.as_ref())
+                docker_network::isolation(&network, &self.names.bridge(runtime_id))
             }
             None => None,
         };
-        let container = self.inspect(runtime_id).await?.map(|container| {
+        let inspected = self.inspect(runtime_id).await?;
+        let image = inspected.as_ref().and_then(|container| container.config.as_ref()?.image.clone());
+        let newest_id = match image {
+            Some(image) => absent(self.docker().await?.inspect_image(&image).await, "looking at the image")?.and_then(|image| image.id),
+            None => None,
+        };
+        let container = inspected.map(|container| {
+            let (network, file) = (self.names.runtime(runtime_id), self.file(runtime_id));
+            let breaches = Ought { network: &network, configuration: &file }.of_inspected(&container);
+            let made = docker_walls::made(&container, newest_id);
             let labels = container.config.and_then(|config| config.labels).unwrap_or_default();
             let networks = container.network_settings.and_then(|settings| settings.networks);
             let state = container.state.unwrap_or_default();
@@ -247,7 +259,7 @@ impl Engine for DockerEngine {
                 },
                 _ => ContainerState::Ended { code: state.exit_code.unwrap_or(-1), out_of_memory: state.oom_killed.unwrap_or(false) },
             };
-            seen_container(&labels, state)
+            seen_container(&labels, state, breaches, Some(made))
         });
         Ok(Seen { container, isolation, configuration: self.read_configuration(runtime_id).await })
     }
@@ -258,15 +270,14 @@ impl Engine for DockerEngine {
             return Ok(isolation);
         }
         let _one_at_a_time = self.planning.lock().await;
+        // One of this name that is not as it was made: nothing is in it by now.
+        self.remove_network(runtime_id).await?;
         let labels = self.labels(names::LABEL_RUNTIME, &runtime_id.to_string());
         docker_network::make(self.docker().await?, &self.names, runtime_id, labels).await
     }
 
     async fn release(&self, runtime_id: RuntimeId) -> Result<()> {
-        if self.look(runtime_id).await?.isolation.is_some() {
-            let removed = self.docker().await?.remove_network(&self.names.runtime(runtime_id)).await;
-            absent(removed, "removing a network")?;
-        }
+        self.remove_network(runtime_id).await?;
         match tokio::fs::remove_dir_all(self.folder.join(runtime_id.to_string())).await {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::internal("removing a runtime's configuration", error)),
             _ => Ok(()),
@@ -334,6 +345,14 @@ impl Engine for DockerEngine {
         absent(stopped, "stopping a container").map(drop)
     }
 
+    async fn update(&self, runtime_id: RuntimeId, limits: &Limits) -> Result<()> {
+        if self.inspect(runtime_id).await?.is_none() {
+            return Ok(());
+        }
+        let updated = self.docker().await?.update_container(&self.names.runtime(runtime_id), docker_walls::order(limits)).await;
+        absent(updated, "putting a container's limits back").map(drop)
+    }
+
     async fn remove(&self, runtime_id: RuntimeId) -> Result<()> {
         self.counters.lock().await.remove(&runtime_id);
         if self.inspect(runtime_id).await?.is_none() {
@@ -390,7 +409,7 @@ impl Engine for DockerEngine {
     async fn events(&self) -> Result<BoxStream<'static, EngineEvent>> {
         let mut filters = self.ours();
         filters.insert("type".to_owned(), vec!["container".to_owned()]);
-        filters.insert("event".to_owned(), ["start", "die", "oom", "destroy"].map(str::to_owned).to_vec());
+        filters.insert("event".to_owned(), ["start", "die", "oom", "destroy", "update", "rename"].map(str::to_owned).to_vec());
         let docker = self.docker().await?.clone();
         let events = docker.events(Some(EventsOptionsBuilder::default().filters(&filters).build()));
         Ok(events
@@ -404,6 +423,14 @@ impl Engine for DockerEngine {
 }
 
 impl DockerEngine {
+    async fn remove_network(&self, runtime_id: RuntimeId) -> Result<()> {
+        let name = self.names.runtime(runtime_id);
+        let docker = self.docker().await?;
+        let Some(network) = docker_network::find(docker, &name).await? else { return Ok(()) };
+        self.check_ours(network.labels.as_ref(), names::LABEL_RUNTIME, &runtime_id.to_string(), &name)?;
+        absent(docker.remove_network(&name).await, "removing a network").map(drop)
+    }
+
     fn address_in(&self, runtime_id: RuntimeId, networks: Option<&HashMap<String, EndpointSettings>>) -> Option<SocketAddr> {
         let endpoint = networks?.get(&self.names.runtime(runtime_id))?;
         Some(SocketAddr::new(endpoint.ip_address.as_ref()?.parse().ok()?, OPENCLAW_PORT))
@@ -414,11 +441,13 @@ fn runtime_of(labels: &HashMap<String, String>) -> Option<RuntimeId> {
     labels.get(names::LABEL_RUNTIME)?.parse().ok()
 }
 
-fn seen_container(labels: &HashMap<String, String>, state: ContainerState) -> SeenContainer {
+fn seen_container(labels: &HashMap<String, String>, state: ContainerState, breaches: Vec<String>, made: Option<Made>) -> SeenContainer {
     SeenContainer {
         revision: labels.get(names::LABEL_REVISION).and_then(|text| text.parse().ok()).unwrap_or(0),
         spec_hash: labels.get(names::LABEL_SPEC).cloned().unwrap_or_default(),
         state,
+        breaches,
+        made,
     }
 }
 

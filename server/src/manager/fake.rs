@@ -1,10 +1,10 @@
 //! An engine in memory, for tests: as well or as miserable as the test says, and strict about what it is asked.
 
-use super::{Capacity, ContainerState, Engine, EngineEvent, Seen, SeenContainer, World};
+use super::{Capacity, ContainerState, Engine, EngineEvent, Made, Seen, SeenContainer, World};
 use crate::{
     Error, Result,
     clock::Clock,
-    runtime::spec::{Isolation, OPENCLAW_PORT, RuntimeSpec},
+    runtime::spec::{Isolation, Limits, OPENCLAW_PORT, RuntimeSpec},
 };
 use async_trait::async_trait;
 use contract::{Code, Problem, RuntimeId, RuntimeStats};
@@ -58,6 +58,9 @@ pub struct FakeEngine {
 #[derive(Default)]
 struct State {
     containers: BTreeMap<RuntimeId, (RuntimeSpec, ContainerState)>,
+    /// What was done to a container by hand.
+    meddled: BTreeMap<RuntimeId, Meddled>,
+    newest_image: Option<String>,
     isolations: BTreeMap<RuntimeId, Isolation>,
     configurations: BTreeMap<RuntimeId, String>,
     workspaces: BTreeSet<String>,
@@ -66,6 +69,15 @@ struct State {
     capacity: Option<Capacity>,
     effects: u32,
     wrongs: Vec<String>,
+}
+
+/// What a hand at the engine did to a container.
+#[derive(Clone, Debug, Default)]
+pub struct Meddled {
+    /// Other limits.
+    pub limits: Option<Limits>,
+    /// Weaker walls.
+    pub breaches: Vec<String>,
 }
 
 /// What is there, in numbers.
@@ -111,6 +123,23 @@ impl FakeEngine {
             *container = ended(code);
         }
         drop(self.events.send(EngineEvent { runtime_id }));
+    }
+
+    /// Changes a container behind everybody's back.
+    pub fn meddle(&self, runtime_id: RuntimeId, meddled: Meddled) {
+        self.state().meddled.insert(runtime_id, meddled);
+        drop(self.events.send(EngineEvent { runtime_id }));
+    }
+
+    /// The image's name means this one from now on; containers that are there run the older one.
+    pub fn renew_image(&self, image_id: &str) {
+        self.state().newest_image = Some(image_id.to_owned());
+    }
+
+    /// The limits of a runtime's container.
+    #[must_use]
+    pub fn limits(&self, runtime_id: RuntimeId) -> Option<Limits> {
+        self.state().seen(runtime_id).container.and_then(|container| container.made).map(|made| made.limits)
     }
 
     /// Puts a network there that no row knows of.
@@ -204,10 +233,21 @@ fn ended(code: i64) -> ContainerState {
 impl State {
     fn seen(&self, runtime_id: RuntimeId) -> Seen {
         Seen {
-            container: self.containers.get(&runtime_id).map(|(spec, state)| SeenContainer {
-                revision: spec.revision,
-                spec_hash: spec.hash(),
-                state: state.clone(),
+            container: self.containers.get(&runtime_id).map(|(spec, state)| {
+                let meddled = self.meddled.get(&runtime_id).cloned().unwrap_or_default();
+                SeenContainer {
+                    revision: spec.revision,
+                    spec_hash: spec.hash(),
+                    state: state.clone(),
+                    breaches: meddled.breaches,
+                    made: Some(Made {
+                        image: spec.image.clone(),
+                        image_id: "first".to_owned(),
+                        newest_id: Some(self.newest_image.clone().unwrap_or_else(|| "first".to_owned())),
+                        workspace: Some(spec.workspace.clone()),
+                        limits: meddled.limits.unwrap_or_else(|| spec.limits()),
+                    }),
+                }
             }),
             isolation: self.isolations.get(&runtime_id).copied(),
             configuration: self.configurations.get(&runtime_id).cloned(),
@@ -351,9 +391,20 @@ impl Engine for FakeEngine {
         .await
     }
 
+    async fn update(&self, runtime_id: RuntimeId, limits: &Limits) -> Result<()> {
+        self.effect(|state| {
+            if let Some(meddled) = state.meddled.get_mut(&runtime_id) {
+                meddled.limits = Some(*limits);
+            }
+            Ok(())
+        })
+        .await
+    }
+
     async fn remove(&self, runtime_id: RuntimeId) -> Result<()> {
         self.effect(|state| {
             state.containers.remove(&runtime_id);
+            state.meddled.remove(&runtime_id);
             Ok(())
         })
         .await

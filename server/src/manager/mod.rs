@@ -9,6 +9,7 @@ pub mod docker;
 pub mod docker_address;
 mod docker_container;
 mod docker_network;
+mod docker_walls;
 pub mod door;
 pub mod fake;
 pub mod firewall;
@@ -21,7 +22,7 @@ mod wire;
 use crate::{
     Result,
     config::Config,
-    runtime::spec::{Isolation, RuntimeSpec},
+    runtime::spec::{Isolation, Limits, RuntimeSpec},
 };
 use async_trait::async_trait;
 use contract::{RuntimeId, RuntimeStats};
@@ -55,6 +56,25 @@ pub struct SeenContainer {
     pub spec_hash: String,
     /// Where it stands.
     pub state: ContainerState,
+    /// What weakens its walls, or takes it out of them, in words. From [`Engine::survey`] only what a list shows.
+    pub breaches: Vec<String>,
+    /// What it is made of; none from [`Engine::survey`].
+    pub made: Option<Made>,
+}
+
+/// What a container is really made of, whatever its labels say.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Made {
+    /// The image, as it was named.
+    pub image: String,
+    /// The image that it runs, by its content.
+    pub image_id: String,
+    /// What the name means now, by its content; none when the image is gone.
+    pub newest_id: Option<String>,
+    /// The workspace that is mounted.
+    pub workspace: Option<String>,
+    /// What it may use.
+    pub limits: Limits,
 }
 
 /// Where a container stands.
@@ -142,6 +162,8 @@ pub trait Engine: Send + Sync {
     async fn is_ready(&self, runtime_id: RuntimeId) -> Result<bool>;
     /// Asks the container to end and kills it after `grace`.
     async fn stop(&self, runtime_id: RuntimeId, grace: Duration) -> Result<()>;
+    /// Puts the container's limits back, while it runs.
+    async fn update(&self, runtime_id: RuntimeId, limits: &Limits) -> Result<()>;
     /// Removes the container; a running one is killed.
     async fn remove(&self, runtime_id: RuntimeId) -> Result<()>;
     /// What it uses now; none unless it runs.

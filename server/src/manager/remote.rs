@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     Error, Result,
-    runtime::spec::{Isolation, RuntimeSpec},
+    runtime::spec::{Isolation, Limits, RuntimeSpec},
 };
 use async_trait::async_trait;
 use contract::{RuntimeId, RuntimeStats};
@@ -145,6 +145,10 @@ impl Engine for Remote {
 
     async fn stop(&self, runtime_id: RuntimeId, grace: Duration) -> Result<()> {
         self.ask(Request::Stop { runtime_id, grace }).await
+    }
+
+    async fn update(&self, runtime_id: RuntimeId, limits: &Limits) -> Result<()> {
+        self.ask(Request::Update { runtime_id, limits: *limits }).await
     }
 
     async fn remove(&self, runtime_id: RuntimeId) -> Result<()> {

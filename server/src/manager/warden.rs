@@ -180,6 +180,10 @@ impl Warden {
                 Allowance::grace(grace)?;
                 once(engine.stop(runtime_id, grace).await)
             }
+            Request::Update { runtime_id, limits } => {
+                self.allowance.limits(&limits)?;
+                once(engine.update(runtime_id, &limits).await)
+            }
             Request::Remove { runtime_id } => once(engine.remove(runtime_id).await),
             Request::Stats { runtime_id } => once(engine.stats(runtime_id).await),
             Request::Logs { runtime_id, lines } => {

@@ -1,6 +1,10 @@
 //! The words between a server and its runtime manager: the engine's own, in JSON, each with its length before it. One connection bears one request.
 
-use crate::{Error, error::chain, runtime::spec::RuntimeSpec};
+use crate::{
+    Error,
+    error::chain,
+    runtime::spec::{Limits, RuntimeSpec},
+};
 use contract::{Problem, RuntimeId};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -42,6 +46,7 @@ pub(super) enum Request {
     Start { runtime_id: RuntimeId },
     IsReady { runtime_id: RuntimeId },
     Stop { runtime_id: RuntimeId, grace: Duration },
+    Update { runtime_id: RuntimeId, limits: Limits },
     Remove { runtime_id: RuntimeId },
     Stats { runtime_id: RuntimeId },
     Logs { runtime_id: RuntimeId, lines: usize },

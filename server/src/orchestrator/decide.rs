@@ -1,6 +1,9 @@
 //! What to do next: pure functions from a wish and what is seen to one action. No IO, no time of their own.
 
-use crate::manager::{ContainerState, SeenContainer};
+use crate::{
+    manager::{ContainerState, SeenContainer},
+    runtime::spec::RuntimeSpec,
+};
 use contract::{DesiredState, Phase, Retention};
 use time::{Duration, OffsetDateTime};
 
@@ -63,6 +66,10 @@ pub struct Facts<'a> {
     pub revision: i64,
     /// The hash of what it is to be made from.
     pub spec_hash: &'a str,
+    /// What it is to be made from.
+    pub spec: &'a RuntimeSpec,
+    /// Whether its limits were put back in this round already.
+    pub adjusted: bool,
     /// When the next try may begin.
     pub retry_at: Option<OffsetDateTime>,
     /// Whether its memory is held for it.
@@ -93,6 +100,11 @@ pub enum Cause {
         /// Whether for lack of memory.
         out_of_memory: bool,
     },
+    /// Something that holds it was changed by hand.
+    Changed {
+        /// What, in words.
+        what: String,
+    },
     /// OpenClaw did not become ready in time.
     Slow {
         /// How long it had.
@@ -119,6 +131,8 @@ pub enum Action {
     Welcome,
     /// Write the configuration anew; OpenClaw reads it by itself.
     Configure,
+    /// Put the limits back, while it runs, and go on.
+    Adjust,
     /// Look again after this long.
     Wait(Duration),
     /// Note a failed try.
@@ -167,12 +181,16 @@ fn run(facts: &Facts<'_>) -> Action {
         };
     };
     let asked_for = container.revision == facts.revision;
+    let weak = drift::weak(facts);
     match &container.state {
         // Of an earlier wish, or cut off: without its network nobody reaches it.
         ContainerState::Running { .. } if !asked_for || !facts.isolated => Action::Stop,
         ContainerState::Created | ContainerState::Ended { .. } if !asked_for => Action::Remove,
         // The start of it failed, and that is noted: made anew after the wait.
         ContainerState::Created if facts.phase == Phase::Retrying => Action::Remove,
+        // Its walls are not those that we built: nothing is started behind them, and what runs there is ended at once.
+        ContainerState::Running { .. } if weak.is_some() && matches!(facts.phase, Phase::Retrying | Phase::Stopping) => Action::Stop,
+        ContainerState::Created | ContainerState::Running { .. } if let Some(what) = weak => Action::Fail(Cause::Changed { what }),
         // Never started, so nothing is lost by making it anew from what is wished now.
         ContainerState::Created if container.spec_hash != facts.spec_hash || !facts.isolated => Action::Remove,
         ContainerState::Created if !facts.current => Action::Configure,
@@ -189,6 +207,7 @@ fn running(facts: &Facts<'_>, since: OffsetDateTime) -> Action {
     match (facts.phase, facts.ready) {
         // It was too slow, and that is noted.
         (Phase::Retrying, _) => Action::Stop,
+        (_, _) if !facts.adjusted && drift::loose(facts).is_some() => Action::Adjust,
         (_, _) if !facts.current => Action::Configure,
         (Phase::Ready, _) => Action::Rest(Phase::Ready),
         (_, None) => Action::Ask,
@@ -240,5 +259,6 @@ pub fn after_failure(attempts: i32, phase: Phase, phase_since: OffsetDateTime, n
     Verdict::Retry { attempts, at: now + Duration::seconds(1_i64 << attempts.clamp(1, 16)) }
 }
 
+pub mod drift;
 #[cfg(test)]
 mod tests;

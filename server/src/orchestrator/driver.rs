@@ -16,12 +16,16 @@ use std::{
 };
 use tokio::{
     sync::{Notify, broadcast::error::RecvError},
-    time::MissedTickBehavior,
+    time::{Instant, MissedTickBehavior},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// How often everything is looked at, woken or not: what catches lost events.
 const PERIOD: Duration = Duration::from_secs(5);
+/// How often a ready runtime is looked at closely.
+const ROUND: Duration = Duration::from_secs(30);
+/// How many are looked at closely in one pass, at most.
+const CLOSE_LOOKS: usize = 32;
 /// How often a server without the lead asks for it.
 const ASK_FOR_LEAD: Duration = Duration::from_secs(2);
 /// How long steps in progress may take to end at shutdown. Cut off, they are found half done by the next run.
@@ -71,6 +75,33 @@ impl Attended {
     }
 }
 
+/// What a pass found.
+struct Surveyed {
+    /// Not as they should be.
+    restless: Vec<RuntimeId>,
+    /// Ready, as far as a list shows.
+    ready: Vec<RuntimeId>,
+}
+
+/// When each ready runtime was looked at closely: a list shows neither limits nor capabilities, nor whether OpenClaw answers.
+#[derive(Default)]
+struct Rounds(HashMap<RuntimeId, Instant>);
+
+impl Rounds {
+    /// Whose turn it is: never more than a few at a time, so that a pass stays cheap however many there are.
+    fn due(&mut self, ready: &[RuntimeId]) -> Vec<RuntimeId> {
+        let now = Instant::now();
+        let present: BTreeSet<&RuntimeId> = ready.iter().collect();
+        self.0.retain(|runtime_id, _| present.contains(runtime_id));
+        let mut due: Vec<(Option<Instant>, RuntimeId)> =
+            ready.iter().map(|id| (self.0.get(id).copied(), *id)).filter(|(at, _)| at.is_none_or(|at| now - at >= ROUND)).collect();
+        due.sort_unstable();
+        due.truncate(CLOSE_LOOKS);
+        self.0.extend(due.iter().map(|(_, id)| (*id, now)));
+        due.into_iter().map(|(_, id)| id).collect()
+    }
+}
+
 /// Takes a runtime off the list also when its task is cut off or fails.
 struct Leave<'a>(&'a Attended, RuntimeId, Arc<Wake>);
 
@@ -104,6 +135,7 @@ impl Orchestrator {
         let mut changes = self.changes.subscribe();
         let mut events: BoxStream<'static, EngineEvent> = futures::stream::pending().boxed();
         let mut has_events = false;
+        let mut rounds = Rounds::default();
         let mut tick = tokio::time::interval(PERIOD);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -153,8 +185,11 @@ impl Orchestrator {
             tokio::select! {
                 biased;
                 () = ours.cancelled() => break,
-                passed = self.pass() => match passed {
-                    Ok(restless) => restless.into_iter().for_each(|runtime_id| self.attend(runtime_id, &tasks, &ours)),
+                passed = self.survey() => match passed {
+                    Ok(found) => {
+                        let due = rounds.due(&found.ready);
+                        found.restless.into_iter().chain(due).for_each(|runtime_id| self.attend(runtime_id, &tasks, &ours));
+                    }
                     Err(error) => tracing::warn!(error = %chain(&error), "a pass over all runtimes failed, the next comes by itself"),
                 },
             }
@@ -179,6 +214,10 @@ impl Orchestrator {
 
     /// Looks at everything once: tidies what has no row, holds walls and doors, and answers which runtimes are not as they should be.
     pub async fn pass(&self) -> Result<Vec<RuntimeId>> {
+        Ok(self.survey().await?.restless)
+    }
+
+    async fn survey(&self) -> Result<Surveyed> {
         // The engine first: whatever it shows then has a row, or had one.
         let world = match self.engine.survey().await {
             Ok(world) => world,
@@ -195,8 +234,10 @@ impl Orchestrator {
         }
         self.hold(&world).await;
         let nothing = Seen::default();
-        let restless = |row: &Row| !self.is_at_rest(row, world.get(&row.runtime_id).unwrap_or(&nothing), &models);
-        Ok(rows.into_iter().filter(restless).map(|row| row.runtime_id).collect())
+        let at_rest = |row: &Row| self.is_at_rest(row, world.get(&row.runtime_id).unwrap_or(&nothing), &models);
+        let (resting, restless): (Vec<Row>, Vec<Row>) = rows.into_iter().partition(at_rest);
+        let ready = resting.into_iter().filter(|row| row.phase == Phase::Ready).map(|row| row.runtime_id).collect();
+        Ok(Surveyed { restless: restless.into_iter().map(|row| row.runtime_id).collect(), ready })
     }
 
     fn is_at_rest(&self, row: &Row, seen: &Seen, models: &[ModelView]) -> bool {
@@ -205,6 +246,7 @@ impl Orchestrator {
                 (Some(container), Some(isolation)) => {
                     matches!(container.state, ContainerState::Running { .. })
                         && container.revision == row.revision
+                        && container.breaches.is_empty()
                         && seen.configuration.as_deref() == Some(&self.render(row, isolation.gateway, models))
                 }
                 (_, _) => false,

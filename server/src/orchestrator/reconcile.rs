@@ -80,10 +80,19 @@ impl Orchestrator {
         let spec = self.spec(row);
         let lesson = self.store.lesson(&row.image).await?;
         let hash = spec.hash();
-        let mut facts = facts(row, &seen, &hash, wanted.as_deref());
+        let mut facts = facts(row, &seen, &spec, &hash, wanted.as_deref());
         facts.deadline = decide::deadline(lesson.p95_ms, row.attempts);
         facts.now = self.clock.now();
+        let drift = decide::drift::compare(&facts);
+        if drift.changed != row.changed || drift.restart_brings != row.restart_brings {
+            self.store.compare(row, &drift, facts.now).await?;
+        }
         let mut action = (self.decide)(&facts);
+        if action == Action::Adjust {
+            self.put_limits_back(row, &spec).await?;
+            facts.adjusted = true;
+            action = (self.decide)(&facts);
+        }
         if action == Action::Ask {
             if row.phase != Phase::Waiting {
                 self.begin(row, StartStep::Wait, Phase::Waiting).await?;
@@ -105,8 +114,8 @@ impl Orchestrator {
                 return Ok(Next::Rest);
             }
             Action::Wait(time) => return Ok(Next::After(Duration::try_from(time).unwrap_or(Duration::ZERO).min(LONGEST_WAIT))),
-            // Just asked.
-            Action::Ask => return Ok(Next::After(ENGINE_AGAIN)),
+            // Just asked, or just done.
+            Action::Ask | Action::Adjust => return Ok(Next::After(ENGINE_AGAIN)),
             Action::Queue => return self.queue(row).await,
             Action::Place => {
                 self.begin(row, StartStep::Place, Phase::Creating).await?;
@@ -163,6 +172,17 @@ impl Orchestrator {
             }
         }
         Ok(Next::Again)
+    }
+
+    /// A container whose limits cannot be put back runs on; that it could not is looked at again with the next round.
+    async fn put_limits_back(&self, row: &Row, spec: &RuntimeSpec) -> Result<()> {
+        match self.engine.update(row.runtime_id, &spec.limits()).await {
+            Err(Error::Problem(problem)) => {
+                tracing::warn!(runtime = %row.runtime_id, "the limits of a runtime could not be put back: {}", problem.message);
+                Ok(())
+            }
+            done => done,
+        }
     }
 
     /// What the runtime's container is made from.
@@ -284,6 +304,11 @@ impl Orchestrator {
                 Problem::new(Code::RuntimeStartFailed, format!("OpenClaw ended by itself with exit code {code}.{words}"))
                     .remedy("Your workspace is safe. The log says more.")
             }
+            Cause::Changed { what } => Problem::new(
+                Code::RuntimeStartFailed,
+                format!("Somebody changed this runtime's container by hand: {what}. It was ended, and is made anew."),
+            )
+            .remedy("Your workspace is safe. If it happens again, ask whoever administers this machine."),
             Cause::Slow { deadline } => {
                 Problem::new(Code::RuntimeStartFailed, format!("OpenClaw was not ready after {} s.{words}", deadline.whole_seconds()))
                     .remedy("This machine may be busy. Your workspace is safe.")
@@ -313,13 +338,15 @@ pub(super) fn silent_engine() -> Problem {
 }
 
 /// The facts of a runtime without time: deadline and clock are the caller's to set.
-pub(super) fn facts<'a>(row: &Row, seen: &'a Seen, spec_hash: &'a str, wanted: Option<&str>) -> Facts<'a> {
+pub(super) fn facts<'a>(row: &Row, seen: &'a Seen, spec: &'a RuntimeSpec, spec_hash: &'a str, wanted: Option<&str>) -> Facts<'a> {
     Facts {
         desired: row.desired_state,
         retention: row.retention,
         phase: row.phase,
         revision: row.revision,
         spec_hash,
+        spec,
+        adjusted: false,
         retry_at: row.retry_at,
         admitted: row.admitted_at.is_some(),
         deadline: time::Duration::ZERO,

@@ -5,6 +5,7 @@
 
 pub mod postgres;
 
+use super::decide::drift::Drift;
 use crate::{
     Result,
     data::runtime::{Noted, Row},
@@ -136,6 +137,8 @@ pub trait Store: Send + Sync {
     async fn admit(&self, row: &Row, room: Room, now: OffsetDateTime) -> Result<Admission>;
     /// Writes what was seen. A task of this wish goes on or ends with it; where nothing is left of the container, its memory is given back.
     async fn note(&self, row: &Row, noted: &Noted<'_>, now: OffsetDateTime) -> Result<()>;
+    /// Writes what a look found beside the wish. What was changed by hand has its line in the audit log when it is first found.
+    async fn compare(&self, row: &Row, drift: &Drift, now: OffsetDateTime) -> Result<()>;
     /// As [`Store::note`], at the beginning of a step of a start.
     async fn begin_step(&self, row: &Row, step: StartStep, noted: &Noted<'_>, now: OffsetDateTime) -> Result<()>;
     /// As [`Store::note`], at the end of a start. `longest`: what took longer teaches nothing.

@@ -21,7 +21,7 @@ pub const USER: &str = "1000:1000";
 pub const TMP_BYTES: i64 = 256 * 1024 * 1024;
 
 /// A runtime to be made: everything that the engine needs, nothing that it decides. Written out it bears its key, so only towards an engine.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RuntimeSpec {
     /// Which.
@@ -43,7 +43,29 @@ pub struct RuntimeSpec {
     pub model_key: SecretString,
 }
 
+/// What a container may use: what can be changed while it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// Memory, in bytes.
+    pub memory_bytes: i64,
+    /// Swap on top of the memory, in bytes; negative where it is not bounded.
+    pub swap_bytes: i64,
+    /// Processor time, in thousandths of a core.
+    pub cpu_millis: i64,
+    /// Processes and threads; 0 where they are not bounded.
+    pub pids: i64,
+    /// Whether the engine starts it again by itself. Never, as made by us: the orchestrator alone knows the wish.
+    pub restarts: bool,
+}
+
 impl RuntimeSpec {
+    /// What the container may use.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        Limits { memory_bytes: self.memory_bytes, swap_bytes: 0, cpu_millis: self.cpu_millis, pids: self.pids, restarts: false }
+    }
+
     /// What the container was made from, without secrets: two containers of one hash are the same.
     #[must_use]
     pub fn hash(&self) -> String {

@@ -142,12 +142,3 @@ async fn walls_stand_as_long_as_a_runtime_does(pool: Pool) {
     serve_for_a_moment(&world).await;
     assert!(!world.engine.has_walls());
 }
-
-/// A server comes, leads and stops in order.
-async fn serve_for_a_moment(world: &World) {
-    let stop = CancellationToken::new();
-    let running = tokio::spawn(world.server().run(stop.clone()));
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    stop.cancel();
-    running.await.unwrap();
-}

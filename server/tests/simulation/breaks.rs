@@ -2,7 +2,7 @@
 
 use contract::{DesiredState, Phase};
 use server::{
-    manager::ContainerState,
+    manager::{ContainerState, SeenContainer},
     orchestrator::decide::{self, Action, Facts},
 };
 
@@ -39,10 +39,16 @@ pub enum Break {
     MemoryNotCounted,
     /// A person's runtimes are not counted.
     QuotaNotCounted,
+    /// Limits that a hand changed stay.
+    NeverAdjusts,
+    /// Walls that a hand weakened stay.
+    KeepsWeakWalls,
+    /// A runtime that is well is ended for our sake.
+    RestartsTheWell,
 }
 
 impl Break {
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 17] = [
         Self::AlwaysWipes,
         Self::NeverWipes,
         Self::NeverReleases,
@@ -57,6 +63,9 @@ impl Break {
         Self::TasksEndAgain,
         Self::MemoryNotCounted,
         Self::QuotaNotCounted,
+        Self::NeverAdjusts,
+        Self::KeepsWeakWalls,
+        Self::RestartsTheWell,
     ];
 
     /// How a server that is broken in this way decides.
@@ -89,6 +98,15 @@ impl Break {
             Self::StopWaits => |facts| match facts.desired {
                 DesiredState::Stopped if facts.container.is_none() && facts.configured => Action::Wait(time::Duration::seconds(1)),
                 _ => decide::next(facts),
+            },
+            Self::NeverAdjusts => |facts| decide::next(&Facts { adjusted: true, ..facts.clone() }),
+            Self::KeepsWeakWalls => |facts| {
+                let blind = facts.container.cloned().map(|container| SeenContainer { breaches: Vec::new(), ..container });
+                decide::next(&Facts { container: blind.as_ref(), ..facts.clone() })
+            },
+            Self::RestartsTheWell => |facts| match decide::next(facts) {
+                Action::Rest(Phase::Ready) if facts.now.second() % 10 == 0 => Action::Stop,
+                right => right,
             },
             _ => decide::next,
         }

@@ -7,13 +7,13 @@ use crate::{
     world::{Life, PERSON_MEMORY},
 };
 use async_trait::async_trait;
-use contract::{Code, DesiredState, Problem, Retention, RuntimeId, RuntimeStats};
+use contract::{Code, DesiredState, Phase, Problem, Retention, RuntimeId, RuntimeStats};
 use futures::{StreamExt as _, stream::BoxStream};
 use server::{
     Error, Result,
     clock::Clock,
-    manager::{Capacity, ContainerState, Engine, EngineEvent, Seen, SeenContainer, World},
-    runtime::spec::{Isolation, OPENCLAW_PORT, RuntimeSpec},
+    manager::{Capacity, ContainerState, Engine, EngineEvent, Made, Seen, SeenContainer, World},
+    runtime::spec::{Isolation, Limits, OPENCLAW_PORT, RuntimeSpec},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -29,6 +29,10 @@ use tokio::sync::broadcast;
 pub struct Container {
     pub spec: RuntimeSpec,
     pub state: ContainerState,
+    /// What it may use: a hand may have changed it.
+    pub limits: Limits,
+    /// What a hand did to its walls.
+    pub breaches: Vec<String>,
     /// When OpenClaw will be ready; never, in a bad container.
     ready_at: Option<OffsetDateTime>,
 }
@@ -55,11 +59,21 @@ pub struct Machine {
     pub broken: Break,
     events: broadcast::Sender<EngineEvent>,
     pub memory_bytes: i64,
+    /// Whether no two servers ever lead at once in this schedule: then nothing is excused by what the other one saw.
+    pub one_leader: bool,
 }
 
 impl Machine {
-    pub fn new(database: Arc<Database>, clock: Arc<dyn Clock>, dice: Arc<Dice>, broken: Break, memory_bytes: i64) -> Arc<Self> {
-        Arc::new(Self { held: Mutex::default(), database, clock, dice, broken, events: broadcast::channel(256).0, memory_bytes })
+    pub fn new(
+        database: Arc<Database>,
+        clock: Arc<dyn Clock>,
+        dice: Arc<Dice>,
+        broken: Break,
+        memory_bytes: i64,
+        one_leader: bool,
+    ) -> Arc<Self> {
+        let (held, events) = (Mutex::default(), broadcast::channel(256).0);
+        Arc::new(Self { held, database, clock, dice, broken, events, memory_bytes, one_leader })
     }
 
     pub fn held(&self) -> MutexGuard<'_, Held> {
@@ -96,7 +110,16 @@ impl Machine {
         let name = names[usize::try_from(dice.below(names.len() as u64)).unwrap_or_default()].clone();
         let Some(container) = held.containers.get_mut(&name) else { return };
         let runtime_id = container.spec.runtime_id;
-        match dice.below(4) {
+        match dice.below(6) {
+            4 => {
+                let limits = &mut container.limits;
+                match dice.below(3) {
+                    0 => limits.memory_bytes *= 2,
+                    1 => limits.pids = 0,
+                    _ => (limits.cpu_millis, limits.swap_bytes) = (0, -1),
+                }
+            }
+            5 => container.breaches.push("somebody's folder is mounted at /host".to_owned()),
             0 => drop(held.containers.remove(&name)),
             1 => container.state = ContainerState::Ended { code: 137, out_of_memory: true },
             2 => container.state = ContainerState::Ended { code: 1, out_of_memory: false },
@@ -104,6 +127,25 @@ impl Machine {
         }
         drop(held);
         self.tell(runtime_id);
+    }
+
+    /// Whether there is no reason to stop this container, but perhaps a wish.
+    fn is_well(&self, held: &Held, container: &Container) -> bool {
+        let tables = self.database.tables();
+        let wished = tables.rows.get(&container.spec.runtime_id).is_some_and(|kept| {
+            let row = &kept.row;
+            !kept.gone && row.desired_state == DesiredState::Running && row.phase == Phase::Ready && row.revision == container.spec.revision
+        });
+        wished
+            && matches!(container.state, ContainerState::Running { .. })
+            && container.breaches.is_empty()
+            && held.isolations.contains(&container.spec.runtime_id)
+    }
+
+    fn ended_by_us(&self, held: &mut Held, name: &str) {
+        if self.one_leader && held.containers.get(name).is_some_and(|container| self.is_well(held, container)) {
+            held.wrongs.push("a runtime that was well was ended without a wish".to_owned());
+        }
     }
 
     fn judge(&self, held: &mut Held) {
@@ -183,6 +225,14 @@ impl SimEngine {
                 revision: container.spec.revision,
                 spec_hash: container.spec.hash(),
                 state: container.state.clone(),
+                breaches: container.breaches.clone(),
+                made: Some(Made {
+                    image: container.spec.image.clone(),
+                    image_id: "1".to_owned(),
+                    newest_id: Some("1".to_owned()),
+                    workspace: Some(container.spec.workspace.clone()),
+                    limits: container.limits,
+                }),
             }),
             isolation: held.isolations.contains(&runtime_id).then(isolation),
             configuration: held.configurations.get(&runtime_id).cloned(),
@@ -306,7 +356,13 @@ impl Engine for SimEngine {
             if !held.isolations.contains(&spec.runtime_id) || !held.workspaces.contains(&spec.workspace) {
                 return Err(Problem::new(Code::RuntimeStartFailed, "Its place is not there.").into());
             }
-            let made = Container { spec: spec.clone(), state: ContainerState::Created, ready_at: None };
+            let made = Container {
+                spec: spec.clone(),
+                state: ContainerState::Created,
+                limits: spec.limits(),
+                breaches: Vec::new(),
+                ready_at: None,
+            };
             held.containers.entry(name).or_insert(made);
             Ok(())
         })
@@ -353,7 +409,9 @@ impl Engine for SimEngine {
 
     async fn stop(&self, runtime_id: RuntimeId, _grace: Duration) -> Result<()> {
         self.effect(Some(()), |held| {
-            if let Some(container) = self.find(held, runtime_id).and_then(|name| held.containers.get_mut(&name))
+            let Some(name) = self.find(held, runtime_id) else { return Ok(()) };
+            self.machine.ended_by_us(held, &name);
+            if let Some(container) = held.containers.get_mut(&name)
                 && matches!(container.state, ContainerState::Running { .. })
             {
                 container.state = ContainerState::Ended { code: 0, out_of_memory: false };
@@ -365,9 +423,22 @@ impl Engine for SimEngine {
         Ok(())
     }
 
+    async fn update(&self, runtime_id: RuntimeId, limits: &Limits) -> Result<()> {
+        self.effect(Some(()), |held| {
+            if let Some(container) = self.find(held, runtime_id).and_then(|name| held.containers.get_mut(&name)) {
+                container.limits = *limits;
+            }
+            Ok(())
+        })
+        .await?;
+        self.machine.tell(runtime_id);
+        Ok(())
+    }
+
     async fn remove(&self, runtime_id: RuntimeId) -> Result<()> {
         self.effect(Some(()), |held| {
             if let Some(name) = self.find(held, runtime_id) {
+                self.machine.ended_by_us(held, &name);
                 held.containers.remove(&name);
             }
             Ok(())

@@ -14,6 +14,7 @@ use server::{
         runtime::{Noted, Row},
         start_history::Lesson,
     },
+    orchestrator::decide::drift::Drift,
     orchestrator::store::{Admission, Creation, Lead, Room, RuntimeKey, Store, Wish, Written},
 };
 use sqlx::types::Json;
@@ -289,6 +290,8 @@ impl Store for SimStore {
                 volume: kept.unwrap_or_else(|| creation.volume.to_owned()),
                 queued_at: None,
                 admitted_at: None,
+                changed: None,
+                restart_brings: None,
                 wished_at: now,
                 created_at: now,
             };
@@ -311,6 +314,7 @@ impl Store for SimStore {
             row.generation += 1;
             row.revision += i64::from(wish.renew);
             (row.problem, row.attempts, row.retry_at, row.queued_at, row.wished_at) = (None, 0, None, None, now);
+            (row.changed, row.restart_brings) = (None, None);
             let generation = row.generation;
             tables.accept(wish.row.runtime_id, wish.kind, generation, broken);
             Ok(Written::Done)
@@ -355,6 +359,17 @@ impl Store for SimStore {
         .await
     }
 
+    async fn compare(&self, row: &Row, drift: &Drift, _now: OffsetDateTime) -> Result<()> {
+        let broken = self.database.broken;
+        self.call(|tables| {
+            if let Some(kept) = tables.under(row, broken) {
+                (kept.row.changed, kept.row.restart_brings) = (drift.changed.clone(), drift.restart_brings.clone());
+            }
+            Ok(())
+        })
+        .await
+    }
+
     async fn begin_step(&self, row: &Row, _step: StartStep, noted: &Noted<'_>, now: OffsetDateTime) -> Result<()> {
         self.note(row, noted, now).await
     }
@@ -393,6 +408,10 @@ impl Store for SimStore {
     }
 
     async fn wiped_workspaces(&self, present: &BTreeSet<String>) -> Result<BTreeSet<String>> {
+        // A server that never wipes does not find them later either.
+        if self.database.broken == Break::NeverWipes {
+            return Ok(BTreeSet::new());
+        }
         self.call(|tables| {
             let wiped =
                 |kept: &&Kept| kept.gone && kept.row.retention == Some(Retention::WipeWorkspace) && present.contains(&kept.row.volume);

@@ -128,7 +128,7 @@ impl World {
         let changed = Changed::default();
         let database = Database::new(Arc::clone(&dice), changed.clone(), broken);
         let room = PERSON_MEMORY * i64::try_from(1 + dice.below(4)).unwrap_or(1);
-        let machine = Machine::new(Arc::clone(&database), Arc::clone(&clock), Arc::clone(&dice), broken, room);
+        let machine = Machine::new(Arc::clone(&database), Arc::clone(&clock), Arc::clone(&dice), broken, room, dice.once_in(2));
         let mut config = Config::for_tests();
         config.runtimes.runtimes_per_person = MOST;
         config.runtimes.memory_budget_mib = Some(room / (1 << 20));
@@ -182,6 +182,7 @@ impl World {
     /// One thing that happens.
     async fn happen(&mut self) {
         match self.dice.below(16) {
+            0 | 2 | 3 if self.machine.one_leader => {}
             0 if self.servers.len() < 3 => self.begin_server(),
             1 => {
                 self.kill_server();
@@ -283,6 +284,12 @@ impl World {
                 let runs = containers.len() == 1
                     && containers[0].spec.revision == row.revision
                     && matches!(containers[0].state, ContainerState::Running { .. });
+                if runs && (containers[0].limits != containers[0].spec.limits() || !containers[0].breaches.is_empty()) {
+                    return fail("what was changed by hand stays changed".to_owned());
+                }
+                if row.changed.is_some() {
+                    return fail("a change by hand is said that is put right".to_owned());
+                }
                 if row.phase != Phase::Ready || !runs || !isolated || row.admitted_at.is_none() {
                     return fail(format!("not as desired: wants to run, {:?}, {} containers, runs {runs}", row.phase, containers.len()));
                 }

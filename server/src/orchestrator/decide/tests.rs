@@ -1,6 +1,7 @@
 //! From any state whatever, one action after the other leads to what was asked, and nothing is done that was not.
 
 use super::*;
+use crate::manager::Made;
 use proptest::prelude::*;
 
 /// A small world to act in: what the engine would do, at once and without fail.
@@ -21,6 +22,33 @@ struct Small {
 
 const REVISION: i64 = 3;
 
+fn spec() -> RuntimeSpec {
+    RuntimeSpec {
+        runtime_id: contract::RuntimeId(uuid::Uuid::nil()),
+        revision: REVISION,
+        image: "image".to_owned(),
+        workspace: "workspace".to_owned(),
+        memory_bytes: 2 << 30,
+        cpu_millis: 2000,
+        pids: 512,
+        model_key: String::new().into(),
+    }
+}
+
+/// A container as we make it.
+fn made(revision: i64, hash: &str, state: ContainerState) -> SeenContainer {
+    let spec = spec();
+    let image_id = "sha256:1".to_owned();
+    let made = Made {
+        image: spec.image.clone(),
+        newest_id: Some(image_id.clone()),
+        image_id,
+        limits: spec.limits(),
+        workspace: Some(spec.workspace),
+    };
+    SeenContainer { revision, spec_hash: hash.to_owned(), state, breaches: Vec::new(), made: Some(made) }
+}
+
 impl Small {
     fn next(&self, ready: Option<bool>) -> Action {
         next(&Facts {
@@ -29,6 +57,8 @@ impl Small {
             phase: self.phase,
             revision: REVISION,
             spec_hash: "now",
+            spec: &spec(),
+            adjusted: false,
             retry_at: self.retry_at,
             admitted: true,
             deadline: Duration::seconds(60),
@@ -52,7 +82,7 @@ impl Small {
             Action::Create => {
                 assert!(self.container.is_none() && self.isolated && self.configured && self.workspace);
                 self.phase = Phase::Creating;
-                self.container = Some(SeenContainer { revision: REVISION, spec_hash: "now".to_owned(), state: ContainerState::Created });
+                self.container = Some(made(REVISION, "now", ContainerState::Created));
             }
             Action::Start => {
                 assert!(self.isolated && self.current);
@@ -61,6 +91,11 @@ impl Small {
             }
             Action::Ask => self.phase = Phase::Waiting,
             Action::Welcome => self.phase = Phase::Ready,
+            Action::Adjust => {
+                if let Some(made) = self.container.as_mut().and_then(|container| container.made.as_mut()) {
+                    made.limits = spec().limits();
+                }
+            }
             Action::Configure => (self.configured, self.current) = (true, true),
             Action::Wait(time) => self.now += *time,
             Action::Fail(_) => (self.phase, self.retry_at) = (Phase::Retrying, Some(self.now + Duration::seconds(2))),
@@ -156,7 +191,7 @@ prop_compose! {
             retention: (desired == DesiredState::Deleted).then_some(retention),
             phase,
             retry_at: retry.map(|seconds| beginning() + Duration::seconds(seconds)),
-            container: container.map(|(revision, hash, state)| SeenContainer { revision, spec_hash: hash.to_owned(), state }),
+            container: container.map(|(revision, hash, state)| made(revision, hash, state)),
             isolated,
             configured,
             current,
@@ -211,7 +246,7 @@ proptest! {
             retention: None,
             phase: Phase::Ready,
             retry_at: None,
-            container: Some(SeenContainer { revision: REVISION, spec_hash: hash.to_owned(), state }),
+            container: Some(made(REVISION, hash, state)),
             isolated: true,
             configured: true,
             current,
@@ -238,11 +273,7 @@ fn who_is_never_ready_fails_by_its_deadline() {
         retention: None,
         phase: Phase::Waiting,
         retry_at: None,
-        container: Some(SeenContainer {
-            revision: REVISION,
-            spec_hash: "now".to_owned(),
-            state: ContainerState::Running { since: beginning(), address: None },
-        }),
+        container: Some(made(REVISION, "now", ContainerState::Running { since: beginning(), address: None })),
         isolated: true,
         configured: true,
         current: true,

@@ -10,6 +10,7 @@ use crate::{
         task::NewTask,
     },
     model::catalog,
+    orchestrator::decide::drift::Drift,
     platform::audit::{self, Actor},
 };
 use async_trait::async_trait;
@@ -123,6 +124,18 @@ impl Store for Postgres {
     async fn note(&self, row: &Row, noted: &Noted<'_>, now: OffsetDateTime) -> Result<()> {
         let mut transaction = data::begin(&self.0).await?;
         note(&mut transaction, row, noted, now).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    async fn compare(&self, row: &Row, drift: &Drift, _now: OffsetDateTime) -> Result<()> {
+        let (changed, restart_brings) = (drift.changed.as_deref(), drift.restart_brings.as_deref());
+        let mut transaction = data::begin(&self.0).await?;
+        let before = data::runtime::compare(&mut transaction, row.runtime_id, row.generation, changed, restart_brings).await?;
+        if let Some(what) = changed
+            && before.is_some_and(|before| before.as_deref() != Some(what))
+        {
+            audit::record(&mut transaction, Actor::ClawLoops, "runtime.repaired", Some(row.person_id), &row.name, what).await?;
+        }
         Ok(transaction.commit().await?)
     }
 
