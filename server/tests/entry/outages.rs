@@ -83,7 +83,13 @@ async fn a_postgresql_that_stopped_is_said_soon_and_found_again() {
     assert!(took < Duration::from_secs(6), "said after {took:?}");
 
     let cluster = Cluster::start(&config).await.unwrap();
-    assert_eq!(ask("/").send().await.unwrap().status(), 200, "the same session, the same pool");
+    // Each connection that died with it may cost one more answer; nobody does anything for the rest.
+    let found = async {
+        while ask("/").send().await.unwrap().status() != 200 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    assert!(tokio::time::timeout(Duration::from_secs(5), found).await.is_ok(), "the same session, the same pool");
     app.pool.close().await;
     cluster.stop().await.unwrap();
 }
