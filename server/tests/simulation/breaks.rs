@@ -27,8 +27,6 @@ pub enum Break {
     StopWaits,
     /// The container's name changes with every wish.
     NamesByRevision,
-    /// What was seen under an old wish is written under the new one.
-    NotesOfAnyWish,
     /// A wish is written whatever came in between.
     WishesOverwrite,
     /// Older tasks go on beside the new one.
@@ -48,7 +46,7 @@ pub enum Break {
 }
 
 impl Break {
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 16] = [
         Self::AlwaysWipes,
         Self::NeverWipes,
         Self::NeverReleases,
@@ -57,7 +55,6 @@ impl Break {
         Self::SkipsTheQueue,
         Self::StopWaits,
         Self::NamesByRevision,
-        Self::NotesOfAnyWish,
         Self::WishesOverwrite,
         Self::NothingSuperseded,
         Self::TasksEndAgain,
@@ -105,7 +102,7 @@ impl Break {
                 decide::next(&Facts { container: blind.as_ref(), ..facts.clone() })
             },
             Self::RestartsTheWell => |facts| match decide::next(facts) {
-                Action::Rest(Phase::Ready) if facts.now.second() % 10 == 0 => Action::Stop,
+                Action::Rest(Phase::Ready) => Action::Stop,
                 right => right,
             },
             _ => decide::next,

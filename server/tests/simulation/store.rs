@@ -135,9 +135,8 @@ impl Tables {
     }
 
     /// The row, while its wish is this one.
-    fn under(&mut self, row: &Row, broken: Break) -> Option<&mut Kept> {
-        let kept = self.rows.get_mut(&row.runtime_id).filter(|kept| !kept.gone)?;
-        (kept.row.generation == row.generation || broken == Break::NotesOfAnyWish).then_some(kept)
+    fn under(&mut self, row: &Row) -> Option<&mut Kept> {
+        self.rows.get_mut(&row.runtime_id).filter(|kept| !kept.gone && kept.row.generation == row.generation)
     }
 
     fn accept(&mut self, runtime_id: RuntimeId, kind: TaskKind, generation: i64, broken: Break) {
@@ -164,7 +163,7 @@ impl Tables {
     }
 
     fn note(&mut self, row: &Row, noted: &Noted<'_>, now: OffsetDateTime, broken: Break) {
-        if let Some(kept) = self.under(row, broken) {
+        if let Some(kept) = self.under(row) {
             let row = &mut kept.row;
             if row.phase != noted.phase {
                 row.phase_since = now;
@@ -328,7 +327,7 @@ impl Store for SimStore {
         }
         let broken = self.database.broken;
         self.call(|tables| {
-            let Some(kept) = tables.under(row, Break::None).filter(|kept| kept.row.desired_state == DesiredState::Running) else {
+            let Some(kept) = tables.under(row).filter(|kept| kept.row.desired_state == DesiredState::Running) else {
                 return Ok(Admission::Moved);
             };
             let queued_at = *kept.row.queued_at.get_or_insert(now);
@@ -342,7 +341,7 @@ impl Store for SimStore {
             if !first || !fits || boots as i64 >= room.starts {
                 return Ok(Admission::Queued);
             }
-            if let Some(kept) = tables.under(row, Break::None) {
+            if let Some(kept) = tables.under(row) {
                 (kept.row.admitted_at, kept.row.queued_at, kept.row.phase) = (Some(now), None, Phase::Creating);
             }
             Ok(Admission::Admitted)
@@ -360,9 +359,8 @@ impl Store for SimStore {
     }
 
     async fn compare(&self, row: &Row, drift: &Drift, _now: OffsetDateTime) -> Result<()> {
-        let broken = self.database.broken;
         self.call(|tables| {
-            if let Some(kept) = tables.under(row, broken) {
+            if let Some(kept) = tables.under(row) {
                 (kept.row.changed, kept.row.restart_brings) = (drift.changed.clone(), drift.restart_brings.clone());
             }
             Ok(())
@@ -381,7 +379,7 @@ impl Store for SimStore {
     async fn finish(&self, row: &Row, _now: OffsetDateTime) -> Result<()> {
         let broken = self.database.broken;
         self.call(|tables| {
-            if let Some(kept) = tables.under(row, Break::None) {
+            if let Some(kept) = tables.under(row) {
                 (kept.gone, kept.row.phase, kept.row.admitted_at, kept.row.queued_at) = (true, Phase::Deleted, None, None);
             }
             tables.advance(row, TaskStatus::Succeeded, broken);
