@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # A Python environment with exactly what a requirements file pins, hashes checked.
-# Prints its folder.
+# Prints its folder. The file names everything, so nothing is resolved: an extra
+# of a dependency (`pydantic[email]`) would be looked for in its newest release,
+# which has no hash here, and the set-up would end the day that one appears.
 #
 #   venv.sh NAME REQUIREMENTS
 . "$(dirname "$0")/lib.sh"
@@ -13,7 +15,7 @@ if [ ! -e "$home/complete" ]; then
   rm -rf "$home"
   logged "$name-venv" "making the Python environment for $name" python3 -m venv "$home"
   logged "$name-pip" "installing $name" \
-    "$home/bin/pip" install --require-hashes --only-binary :all: -r "$requirements"
+    "$home/bin/pip" install --require-hashes --no-deps --only-binary :all: -r "$requirements"
   touch "$home/complete"
 fi
 printf '%s\n' "$home"
