@@ -5,7 +5,7 @@
 . "$repo/deploy/setup/postgres.sh"
 cd "$repo"
 
-passed=0 failed=0
+passed=0 failed=0 docker_tests=
 work=$(mktemp -d /tmp/clawloops-test.XXXXXX)
 chmod 755 "$work"
 docker_was_up=no
@@ -18,6 +18,7 @@ stop_docker() {
   fi
 }
 clean_up() {
+  if [ -n "$docker_tests" ]; then kill "$docker_tests" 2>/dev/null || true; fi
   postgres_stop "$work/postgres"
   rm -rf "$work"
   stop_docker
@@ -57,10 +58,30 @@ printf 'step %-18s %7s s\n' checks "$(seconds "$begun")" >&2
 
 begun=$(now_ms)
 status=0
+export SQLX_OFFLINE=true
+rust=(cargo test --locked --no-fail-fast -p contract -p app -p server --features app/ssr)
+"${rust[@]}" --no-run </dev/null || status=$?
+# Docker's tests wait for containers most of the time: the others use the processor meanwhile.
+names=$(cargo metadata --locked --no-deps --format-version 1 | python3 -c '
+import json, sys
+for package in json.load(sys.stdin)["packages"]:
+    for target in package["targets"]:
+        if "test" in target["kind"]:
+            print(target["name"])')
+others=(--lib --bins)
+for name in $names; do
+  if [ "$name" != docker ]; then others+=(--test "$name"); fi
+done
 postgres_start "$work/postgres"
-DATABASE_URL=$(postgres_url "$work/postgres" postgres) SQLX_OFFLINE=true \
-  cargo test --locked --no-fail-fast -p contract -p app -p server --features app/ssr \
-  </dev/null 2>&1 | tee "$work/rust" || status=${PIPESTATUS[0]}
+DATABASE_URL=$(postgres_url "$work/postgres" postgres)
+export DATABASE_URL
+"${rust[@]}" --test docker </dev/null >"$work/docker" 2>&1 &
+docker_tests=$!
+"${rust[@]}" "${others[@]}" </dev/null 2>&1 | tee "$work/rust" || status=${PIPESTATUS[0]}
+wait "$docker_tests" || status=$?
+docker_tests=
+unset DATABASE_URL
+tee -a "$work/rust" <"$work/docker"
 postgres_stop "$work/postgres"
 sum() { awk -v what="$1" '/^test result:/ { for (i = 1; i < NF; i++) if ($(i + 1) ~ "^" what) n += $i } END { print n + 0 }' "$work/rust"; }
 count rust "$(sum passed)" "$(sum failed)" "$status"
