@@ -1,8 +1,8 @@
 //! Limits: how much of one is gone, in two parts, and when it comes back.
 
-use super::time;
+use super::{frame::Me, time};
 use crate::words;
-use contract::{BudgetView, Unit};
+use contract::{BudgetView, Role, Unit};
 use leptos::prelude::*;
 
 /// A card a limit; one sentence where there is none.
@@ -42,7 +42,7 @@ pub fn inside(limit: &BudgetView) -> AnyView {
         Unit::Tokens => " tokens",
     };
     let gone = limit.settled + limit.reserved;
-    let told = (gone >= limit.amount).then(|| view! { <p class="small wrong">"It is used up. Ask your administrator for more."</p> });
+    let told = (gone >= limit.amount).then(|| view! { <p class="small wrong">"It is used up. "{what_to_do()}</p> });
     view! {
         <div class="figure"><span class="big">{figure(limit.settled)}<span class="of faint">" of "{figure(limit.amount)}{unit}</span></span></div>
         {meter(limit)}
@@ -53,6 +53,14 @@ pub fn inside(limit: &BudgetView) -> AnyView {
         {told}
     }
     .into_any()
+}
+
+/// Who reads of a limit that is used up can raise it, or knows who can.
+fn what_to_do() -> &'static str {
+    match use_context::<Me>().map(|me| me.caller().role) {
+        Some(Role::Administrator) => "Set a higher one, and calls go on at once.",
+        Some(Role::Person) | None => "Ask your administrator for more.",
+    }
 }
 
 /// The bar of a limit: solid what is used, hatched what is in progress.

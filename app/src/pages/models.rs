@@ -121,7 +121,7 @@ fn key_table(keys: &[KeyView], revoke: Deed) -> AnyView {
     });
     view! {
         <table>
-            <thead><tr><th>"Name"</th><th>"Made"</th><th>"Last used"</th><th>"Ends"</th><th></th></tr></thead>
+            <thead><tr><th>"Name"</th><th>"Made"</th><th>"Last used"</th><th>"Ends"</th><th><span class="visually-hidden">"What can be done"</span></th></tr></thead>
             <tbody>{rows.collect_view()}</tbody>
         </table>
     }

@@ -226,7 +226,7 @@ fn model_table(models: &[ModelView], deeds: Deeds) -> AnyView {
     });
     view! {
         <table>
-            <thead><tr><th>"Name"</th><th class="right">"In"</th><th class="right">"Out"</th><th class="right">"Context"</th><th>"State"</th><th></th></tr></thead>
+            <thead><tr><th>"Name"</th><th class="right">"In"</th><th class="right">"Out"</th><th class="right">"Context"</th><th>"State"</th><th><span class="visually-hidden">"What can be done"</span></th></tr></thead>
             <tbody>{rows.collect_view()}</tbody>
         </table>
     }

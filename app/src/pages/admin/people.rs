@@ -147,7 +147,7 @@ fn table(people: &[PersonView]) -> AnyView {
     });
     view! {
         <table>
-            <thead><tr><th>"Person"</th><th>"Role"</th><th>"State"</th><th class="right">"Sessions"</th><th>"Last seen"</th><th></th></tr></thead>
+            <thead><tr><th>"Person"</th><th>"Role"</th><th>"State"</th><th class="right">"Sessions"</th><th>"Last seen"</th><th><span class="visually-hidden">"What can be done"</span></th></tr></thead>
             <tbody>{rows.collect_view()}</tbody>
         </table>
     }
