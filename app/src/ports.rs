@@ -53,8 +53,8 @@ pub trait Runtimes: Send + Sync {
     async fn delete(&self, caller: &Caller, runtime: RuntimeId, retention: Retention) -> Answer<()>;
     /// What it uses now; none unless it runs.
     async fn stats(&self, caller: &Caller, runtime: RuntimeId) -> Answer<Option<RuntimeStats>>;
-    /// Its last log lines, oldest first, at most `lines`.
-    async fn logs(&self, caller: &Caller, runtime: RuntimeId, lines: usize) -> Answer<Vec<String>>;
+    /// The newest lines of its log, or the newest of those that contain `find`.
+    async fn logs(&self, caller: &Caller, runtime: RuntimeId, find: Option<&str>) -> Answer<LogView>;
     /// Everyone's runtimes; for administrators.
     async fn everyones(&self, caller: &Caller) -> Answer<Vec<RuntimeView>>;
     /// One person's runtimes; for administrators.

@@ -37,6 +37,11 @@ pub fn open(id: RuntimeId) -> String {
     format!("/runtimes/{id}/open")
 }
 
+/// A runtime's whole log, as a file.
+pub fn log(id: RuntimeId) -> String {
+    format!("/runtimes/{id}/log")
+}
+
 /// The way into a runtime's own host, for the iframe.
 pub fn entrance(id: RuntimeId) -> String {
     format!("/open/{id}")

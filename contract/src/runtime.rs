@@ -182,6 +182,15 @@ pub struct RuntimeView {
     pub created_at: OffsetDateTime,
 }
 
+/// A part of a runtime's log: the newest lines, or the newest of those that were searched for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogView {
+    /// The lines, oldest first, keys masked, each with its moment in UTC before it.
+    pub lines: Vec<String>,
+    /// Whether there are more of them further back.
+    pub more: bool,
+}
+
 /// What a running container uses now.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RuntimeStats {

@@ -15,7 +15,7 @@ use crate::{
     ingress::{self, internal::InternalDoors, listener},
     manager::{self as engines, Engine, docker_address},
     model::{self, door::Side},
-    orchestrator::Orchestrator,
+    orchestrator::{Orchestrator, logs::Logs},
     platform::{master_key::MasterKey, passwords::Passwords, setup, throttle::Throttle},
 };
 use anyhow::Context as _;
@@ -146,7 +146,7 @@ async fn serve_on(config: &Arc<Config>, pool: &Pool, stop: CancellationToken, st
         .context("preparing the model service")?;
     let doors =
         Arc::new(InternalDoors::new(model::door::router(Arc::clone(&models), Side::Internal), config.entry.internal_port, stop.clone()));
-    let orchestrator = Arc::new(Orchestrator::new(
+    let orchestrator = Orchestrator::new(
         pool.clone(),
         Arc::clone(&clock),
         Arc::clone(&engine),
@@ -154,7 +154,8 @@ async fn serve_on(config: &Arc<Config>, pool: &Pool, stop: CancellationToken, st
         master_key.derive("runtime-key"),
         Arc::clone(&doors) as _,
         changes.clone(),
-    ));
+    );
+    let orchestrator = Arc::new(orchestrator.keeping(Logs::new(config, Arc::clone(&engine), Arc::clone(&clock))));
     let backend = Arc::new(Backend {
         pool: pool.clone(),
         clock: Arc::clone(&clock),
@@ -172,6 +173,7 @@ async fn serve_on(config: &Arc<Config>, pool: &Pool, stop: CancellationToken, st
         ports: backend.ports(),
         throttle: Arc::clone(&backend.throttle),
         routes: Arc::clone(&orchestrator) as _,
+        logs: Arc::clone(&orchestrator) as _,
         models: model::door::router(Arc::clone(&models), Side::Public),
         stop: stop.clone(),
     });

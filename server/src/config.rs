@@ -117,6 +117,9 @@ pub struct Runtimes {
     /// Processes of a runtime.
     #[arg(long, env = "CLAWLOOPS_RUNTIME_PIDS", default_value_t = 512)]
     pub runtime_pids: i64,
+    /// How much is kept of each runtime's log, in MiB; the oldest lines go first.
+    #[arg(long, env = "CLAWLOOPS_RUNTIME_LOG_MIB", default_value_t = 16, value_parser = clap::value_parser!(u64).range(1..=65_536))]
+    pub runtime_log_mib: u64,
     /// Memory for all runtimes together, in MiB; without it, four fifths of the machine's.
     #[arg(long, env = "CLAWLOOPS_MEMORY_BUDGET_MIB")]
     pub memory_budget_mib: Option<i64>,

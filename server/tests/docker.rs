@@ -14,13 +14,13 @@ use bollard::{
     },
 };
 use contract::{Caller, DesiredState, PersonId, Phase, Retention, Role, RuntimeId, SessionId};
-use futures::{FutureExt as _, TryStreamExt as _};
+use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _};
 use server::{
     clock::SystemClock,
     config::Config,
     data::{self, Pool, listen::Changes},
     manager::{Engine, docker::DockerEngine, names},
-    orchestrator::{Doors, Orchestrator},
+    orchestrator::{Doors, Orchestrator, logs::Logs},
 };
 use std::{
     collections::HashMap,
@@ -36,6 +36,8 @@ use tokio_util::sync::CancellationToken;
 
 #[path = "docker/drift.rs"]
 mod drift;
+#[path = "docker/logs.rs"]
+mod logs;
 #[path = "docker/split.rs"]
 mod split;
 
@@ -128,7 +130,8 @@ impl World {
 
     fn live_over(&self, engine: Arc<dyn Engine>) -> Life {
         let changes = Changes::new();
-        let orchestrator = Arc::new(Orchestrator::new(
+        let logs = Logs::new(&self.config, Arc::clone(&engine), Arc::new(SystemClock));
+        let orchestrator = Orchestrator::new(
             self.pool.clone(),
             Arc::new(SystemClock),
             engine,
@@ -136,7 +139,8 @@ impl World {
             [7; 32],
             Arc::clone(&self.doors) as Arc<dyn Doors>,
             changes.clone(),
-        ));
+        );
+        let orchestrator = Arc::new(orchestrator.keeping(logs));
         let pool = self.pool.clone();
         let tasks = vec![
             tokio::spawn(async move { changes.feed(&pool).await }),
@@ -305,9 +309,11 @@ async fn whole_life(world: &World) {
     assert_eq!(world.inspect(id).await.state.unwrap().started_at, first.state.clone().unwrap().started_at);
 
     // Killed behind our back, it comes back by itself, without its key's revision changing.
+    let said = logs::said(world, &life, id).await;
     world.docker.kill_container(&world.name(id), None::<KillContainerOptions>).await.unwrap();
     world.until(id, Phase::Retrying, Duration::from_secs(5)).await;
     world.until(id, Phase::Ready, BOOT).await;
+    logs::outlived(world, &life, id, &said).await;
     let stats = life.orchestrator.engine().stats(id).await.unwrap().expect("a running runtime has statistics");
     assert!(stats.memory_bytes > 100 * 1024 * 1024 && stats.memory_limit_bytes == 2048 * 1024 * 1024, "{stats:?}");
     assert!(!life.orchestrator.engine().logs(id, 50).await.unwrap().is_empty());

@@ -138,9 +138,16 @@ async fn life(engine: &dyn Engine) -> Vec<(&'static str, String)> {
     ask!(update, id, &spec(id).limits());
     ask!(stats, id);
     ask!(logs, id, 2);
+    let texts = async |since, follow| match engine.output(id, since, follow).await {
+        Ok(lines) => format!("{:?}", lines.map(|line| line.text).collect::<Vec<_>>().await),
+        Err(error) => format!("Err({error:?}"),
+    };
+    note("output", texts(None, false).await);
+    note("output", texts(Some(time::OffsetDateTime::now_utc() + Duration::from_secs(60)), false).await);
     ask!(stop, id, Duration::from_millis(1500));
     ask!(look, id);
     ask!(stats, id);
+    note("output", texts(None, true).await);
     ask!(remove, id);
     ask!(release, id);
     ask!(wipe_workspace, &workspace);
@@ -187,6 +194,32 @@ async fn every_method_answers_over_the_socket_as_it_does_without() {
         assert_eq!(managed.engine.count(), direct.count(), "{misery:?}");
         assert_eq!(managed.engine.wrongs().len(), direct.wrongs().len(), "{misery:?}");
     }
+}
+
+/// Whoever follows logs takes nobody's place: with as many streams as there are places, a question is answered all the same.
+#[tokio::test]
+async fn logs_that_are_followed_leave_room_for_questions() {
+    let managed = Managed::new();
+    let (remote, id) = (managed.remote(), id());
+    let workspace = names().workspace(id);
+    remote.keep_workspace(&workspace).await.unwrap();
+    remote.isolate(id).await.unwrap();
+    remote.configure(id, "{}").await.unwrap();
+    remote.create(&spec(id)).await.unwrap();
+    remote.start(id).await.unwrap();
+    let mut streams = Vec::new();
+    for _ in 0..300 {
+        streams.push(remote.output(id, None, true).await.unwrap());
+    }
+    assert_eq!(remote.health().await.unwrap(), "fake engine");
+    managed.engine.say(id, time::OffsetDateTime::now_utc(), "later");
+    for stream in &mut streams {
+        let texts: Vec<String> = stream.take(4).map(|line| line.text).collect().await;
+        assert_eq!(texts[3], "later");
+    }
+    // They end with the container.
+    remote.stop(id, Duration::ZERO).await.unwrap();
+    assert!(streams.pop().unwrap().next().await.is_none());
 }
 
 #[tokio::test]

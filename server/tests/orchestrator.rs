@@ -23,6 +23,8 @@ use tokio_util::sync::CancellationToken;
 
 #[path = "orchestrator/drift.rs"]
 mod drift;
+#[path = "orchestrator/logs.rs"]
+mod logs;
 #[path = "orchestrator/queue.rs"]
 mod queue;
 #[path = "orchestrator/refusals.rs"]

@@ -20,9 +20,9 @@ use crate::{
     server_fns::runtimes::{AskRuntimeStats, DeleteRuntime, Runtime, RuntimeLogs},
     words,
 };
-use contract::{Phase, RuntimeId, RuntimeView};
+use contract::{LogView, Phase, RuntimeId, RuntimeView};
 use leptos::prelude::*;
-use leptos_router::hooks::use_params_map;
+use leptos_router::hooks::{use_params_map, use_query_map};
 use std::time::Duration;
 
 /// The runtime that the address names; one that cannot be is nobody's.
@@ -54,9 +54,10 @@ pub fn page() -> AnyView {
     let delete = Deed::of::<DeleteRuntime>();
     let found = watched(id, verbs);
     let live = Live::here();
+    let find = searched_for();
     let logs = ask(move || {
         live.runtimes.track();
-        RuntimeLogs { runtime_id: id.get() }
+        RuntimeLogs { runtime_id: id.get(), find: find.get() }
     });
     let stats = ask(move || {
         live.runtimes.track();
@@ -64,24 +65,39 @@ pub fn page() -> AnyView {
     });
     Effect::new(move |_| {
         if found.now().is_some_and(|runtime| !matches!(runtime.phase, Phase::Stopped | Phase::Deleted)) {
-            browser::every(Duration::from_secs(4), move || {
-                logs.again();
-                stats.again();
+            browser::every(Duration::from_secs(2), move || {
+                // What was found stands still to be read.
+                if find.get_untracked().is_none() {
+                    logs.again();
+                }
             });
+            browser::every(Duration::from_secs(4), move || stats.again());
         }
     });
     let wrong = wrongs([verbs.wrong(), wrong(delete)]);
     view! {
         {form_problem(wrong, &[])}
-        {answer(found, page_skeleton, move |runtime| whole(&runtime, verbs, delete, logs, stats))}
+        {answer(found, page_skeleton, move |runtime| whole(&runtime, verbs, delete, Log { find, lines: logs }, stats))}
     }
     .into_any()
 }
 
-type Logs = Asked<Vec<String>>;
+/// What the log is searched for by the address, where it is.
+fn searched_for() -> Memo<Option<String>> {
+    let query = use_query_map();
+    Memo::new(move |_| query.with(|query| query.get("find")).filter(|find| !find.trim().is_empty()))
+}
+
+/// The log: what it is searched for, and the lines.
+#[derive(Clone, Copy)]
+struct Log {
+    find: Memo<Option<String>>,
+    lines: Asked<LogView>,
+}
+
 type Stats = Asked<Option<contract::RuntimeStats>>;
 
-fn whole(runtime: &RuntimeView, verbs: Verbs, delete: Deed, logs: Logs, stats: Stats) -> AnyView {
+fn whole(runtime: &RuntimeView, verbs: Verbs, delete: Deed, log: Log, stats: Stats) -> AnyView {
     let moving = runtime.phase.is_moving();
     let below = view! { <p class="muted small mono">{host(runtime)}</p> };
     view! {
@@ -90,7 +106,7 @@ fn whole(runtime: &RuntimeView, verbs: Verbs, delete: Deed, logs: Logs, stats: S
         <div class="split">
             <div class="stack">
                 {hero(runtime, verbs, stats)}
-                {log_card(logs, runtime.phase)}
+                {log_card(log, runtime)}
             </div>
             <div class="stack">{facts(runtime)}{danger(runtime, verbs, delete)}</div>
         </div>
@@ -149,23 +165,44 @@ fn usage_now(stats: Stats) -> AnyView {
     })
 }
 
-fn log_card(logs: Logs, phase: Phase) -> AnyView {
-    let title = if phase == Phase::Failed { "Last lines before it ended" } else { "What it is doing" };
-    let none = match phase {
-        Phase::Stopped | Phase::Failed | Phase::Stopping | Phase::Deleting | Phase::Deleted => "There is no log: nothing runs.",
-        Phase::Pending | Phase::Queued | Phase::Creating | Phase::Starting | Phase::Waiting | Phase::Retrying | Phase::Ready => {
-            "Its first lines come once the container runs."
+fn log_card(log: Log, runtime: &RuntimeView) -> AnyView {
+    let title = if runtime.phase == Phase::Failed { "Last lines before it ended" } else { "What it is doing" };
+    let find = log.find.get_untracked();
+    let none = match (&find, runtime.phase) {
+        (Some(find), _) => format!("No line contains “{find}”."),
+        (None, Phase::Stopped | Phase::Failed | Phase::Stopping | Phase::Deleting | Phase::Deleted) => {
+            "It has said nothing yet.".to_owned()
+        }
+        (None, Phase::Pending | Phase::Queued | Phase::Creating | Phase::Starting | Phase::Waiting | Phase::Retrying | Phase::Ready) => {
+            "Its first lines come once the container runs.".to_owned()
         }
     };
+    let clear = find.is_some().then(|| view! { <a class="btn quiet" href=routes::runtime(runtime.runtime_id)>"Show all"</a> });
+    let searching = find.is_some();
     view! {
         <section class="card">
-            <header><h2>{title}</h2></header>
-            <div class="body">
-                {aside(logs, list_skeleton, move |lines| {
-                    if lines.is_empty() {
-                        return view! { <p class="small muted">{none}</p> }.into_any();
+            <header>
+                <h2>{title}</h2>
+                <span class="grow"></span>
+                <a class="btn quiet" href=routes::log(runtime.runtime_id) download="">"Download"</a>
+            </header>
+            <div class="body stack close">
+                <form class="row" method="get" role="search">
+                    <input class="input grow" r#type="search" name="find" value=find maxlength="200" placeholder="Search the whole log" aria-label="Search the log" />
+                    <button class="btn" r#type="submit">"Search"</button>
+                    {clear}
+                </form>
+                {aside(log.lines, list_skeleton, move |log| {
+                    if log.lines.is_empty() {
+                        return view! { <p class="small muted">{none.clone()}</p> }.into_any();
                     }
-                    view! { <pre class="log tall" tabindex="0" aria-label="Log">{lines.join("\n")}</pre> }.into_any()
+                    let older = if searching { "Older lines contain it, too: the file has them all." } else { "Older lines are in the file." };
+                    let more = log.more.then_some(older);
+                    view! {
+                        <pre class="log tall" tabindex="0" aria-label="Log">{log.lines.join("\n")}</pre>
+                        <p class="tiny faint">"Times are UTC. Keys are masked. "{more}</p>
+                    }
+                    .into_any()
                 })}
             </div>
         </section>

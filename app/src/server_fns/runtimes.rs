@@ -3,12 +3,8 @@
 use crate::api::Answered;
 #[cfg(feature = "ssr")]
 use crate::{request, routes};
-use contract::{PersonId, Retention, RuntimeId, RuntimeStats, RuntimeView};
+use contract::{LogView, PersonId, Retention, RuntimeId, RuntimeStats, RuntimeView};
 use leptos::prelude::*;
-
-/// How many lines of the log a page shows.
-#[cfg(feature = "ssr")]
-const LOG_LINES: usize = 200;
 
 /// The caller's runtimes.
 #[server(prefix = "/api/ui", endpoint = "my-runtimes")]
@@ -67,10 +63,10 @@ pub async fn runtime_stats(runtime_id: RuntimeId) -> Answered<Option<RuntimeStat
     Ok(request::ports()?.runtimes.stats(&request::caller()?, runtime_id).await?)
 }
 
-/// A runtime's last log lines.
+/// The newest lines of a runtime's log, or the newest of those that contain `find`.
 #[server(prefix = "/api/ui", endpoint = "runtime-logs")]
-pub async fn runtime_logs(runtime_id: RuntimeId) -> Answered<Vec<String>> {
-    Ok(request::ports()?.runtimes.logs(&request::caller()?, runtime_id, LOG_LINES).await?)
+pub async fn runtime_logs(runtime_id: RuntimeId, find: Option<String>) -> Answered<LogView> {
+    Ok(request::ports()?.runtimes.logs(&request::caller()?, runtime_id, find.as_deref()).await?)
 }
 
 /// Everyone's runtimes.

@@ -165,16 +165,18 @@ impl Runtimes for Fake {
         let ready = self.find(caller, runtime)?.phase == Phase::Ready;
         Ok(ready.then_some(RuntimeStats { memory_bytes: 1_180_000_000, memory_limit_bytes: 2 * GIB, cpu_percent: 14.2 }))
     }
-    async fn logs(&self, caller: &Caller, runtime: RuntimeId, _: usize) -> Answer<Vec<String>> {
+    async fn logs(&self, caller: &Caller, runtime: RuntimeId, find: Option<&str>) -> Answer<LogView> {
         if self.find(caller, runtime)?.phase == Phase::Stopped {
-            return Ok(vec![]);
+            return Ok(LogView::default());
         }
         let lines = [
             "gateway: listening on :18789",
             "plugins: 6 loaded (exec, files, web, schedule, memory, canvas)",
             "models: clawloops/claude-sonnet (primary)",
         ];
-        Ok(lines.iter().zip(4..).map(|(line, second)| format!("2026-11-22T08:12:{second:02}Z {line}")).collect())
+        let lines = lines.iter().zip(4..).map(|(line, second)| format!("2026-11-22T08:12:{second:02}Z {line}"));
+        let find = find.unwrap_or_default();
+        Ok(LogView { lines: lines.filter(|line| line.contains(find)).collect(), more: find.is_empty() })
     }
     async fn everyones(&self, caller: &Caller) -> Answer<Vec<RuntimeView>> {
         only_administrators(caller)?;

@@ -5,17 +5,13 @@ use crate::{
     Result,
     data::{self, runtime::Row},
     model, orchestrator,
-    runtime::mask,
 };
 use app::ports::Runtimes;
 use async_trait::async_trait;
 use contract::{
-    Answer, Caller, Code, PersonId, Phase, Problem, Progress, Retention, RuntimeId, RuntimeStats, RuntimeView, StartStep, StepView,
+    Answer, Caller, Code, LogView, PersonId, Phase, Problem, Progress, Retention, RuntimeId, RuntimeStats, RuntimeView, StartStep, StepView,
 };
 use std::collections::HashMap;
-
-/// More of a log is not for a page.
-const LONGEST_LOG: usize = 2000;
 
 #[async_trait]
 impl Runtimes for Backend {
@@ -56,10 +52,8 @@ impl Runtimes for Backend {
         Ok(self.orchestrator.engine().stats(row.runtime_id).await?)
     }
 
-    async fn logs(&self, caller: &Caller, runtime: RuntimeId, lines: usize) -> Answer<Vec<String>> {
-        let row = self.orchestrator.find(caller, runtime).await?;
-        let lines = self.orchestrator.engine().logs(row.runtime_id, lines.min(LONGEST_LOG)).await?;
-        Ok(lines.iter().map(|line| mask::keys(line)).collect())
+    async fn logs(&self, caller: &Caller, runtime: RuntimeId, find: Option<&str>) -> Answer<LogView> {
+        Ok(self.orchestrator.log(caller, runtime, find).await?)
     }
 
     async fn everyones(&self, caller: &Caller) -> Answer<Vec<RuntimeView>> {

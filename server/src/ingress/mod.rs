@@ -6,6 +6,7 @@
 
 pub mod assets;
 pub mod connections;
+pub mod download;
 pub mod faults;
 pub mod gateway;
 pub mod guard;
@@ -69,6 +70,8 @@ pub struct Parts {
     pub throttle: Arc<Throttle>,
     /// Where runtimes are.
     pub routes: Arc<dyn Routes>,
+    /// Where the runtimes' logs are.
+    pub logs: Arc<dyn download::Logs>,
     /// The model door for people's own keys.
     pub models: axum::Router,
     /// Fires when the server is to stop.
@@ -87,6 +90,7 @@ pub struct Entry {
     connections: Arc<Connections>,
     visits: visits::Visits,
     routes: Arc<dyn Routes>,
+    logs: Arc<dyn download::Logs>,
     upstream: upstream::Upstream,
     /// Work that outlives its request: upgraded connections. Drained at the end.
     tasks: TaskTracker,
@@ -102,6 +106,7 @@ impl Entry {
             connections: Arc::new(Connections::default()),
             visits: visits::Visits::default(),
             routes: parts.routes,
+            logs: parts.logs,
             upstream: upstream::Upstream::new(),
             tasks: TaskTracker::new(),
             pool: parts.pool,

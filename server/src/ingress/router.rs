@@ -1,6 +1,6 @@
 //! The router: first the host, then the path.
 
-use super::{Entry, Parts, faults, gateway, guard, live, origins::Place, pages, security, session, tickets, watch};
+use super::{Entry, Parts, download, faults, gateway, guard, live, origins::Place, pages, security, session, tickets, watch};
 use crate::Error;
 use axum::{
     Router,
@@ -37,6 +37,7 @@ pub fn router(parts: Parts) -> (Arc<Entry>, Router, impl Future<Output = ()> + S
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/events", get(live::events))
         .route("/open/{runtime_id}", get(tickets::open))
+        .route("/runtimes/{id}/log", get(download::log))
         .with_state(Arc::clone(&entry))
         .merge(pages::routes(&entry, &site_dir).layer(CompressionLayer::new().br(true).gzip(true)))
         .layer(RequestBodyLimitLayer::new(LARGEST_FORM))

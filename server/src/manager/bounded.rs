@@ -1,6 +1,6 @@
 //! An engine that is waited for only so long: one that never answers is one that does not answer.
 
-use super::{Capacity, Engine, EngineEvent, Seen, World};
+use super::{Capacity, Engine, EngineEvent, LogLine, Seen, World};
 use crate::{
     Error, Result,
     runtime::spec::{Isolation, Limits, RuntimeSpec},
@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use contract::{RuntimeId, RuntimeStats};
 use futures::stream::BoxStream;
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use time::OffsetDateTime;
 
 /// For questions.
 const ANSWER: Duration = Duration::from_secs(15);
@@ -110,6 +111,10 @@ impl Engine for Bounded {
 
     async fn logs(&self, runtime_id: RuntimeId, lines: usize) -> Result<Vec<String>> {
         within(ANSWER, "reading a log", self.0.logs(runtime_id, lines)).await
+    }
+
+    async fn output(&self, runtime_id: RuntimeId, since: Option<OffsetDateTime>, follow: bool) -> Result<BoxStream<'static, LogLine>> {
+        within(ANSWER, "asking for a log", self.0.output(runtime_id, since, follow)).await
     }
 
     async fn hold_walls(&self) -> Result<()> {

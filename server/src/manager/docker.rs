@@ -1,7 +1,8 @@
 //! The Docker Engine behind [`Engine`]. Only files of this name know bollard.
 
 use super::{
-    Capacity, ContainerState, Engine, EngineEvent, Made, Seen, SeenContainer, World, docker_address, docker_container, docker_network,
+    Capacity, ContainerState, Engine, EngineEvent, LogLine, Made, Seen, SeenContainer, World, docker_address, docker_container, docker_log,
+    docker_network,
     docker_walls::{self, Ought},
     door::Door,
     firewall::Firewall,
@@ -18,12 +19,12 @@ use bollard::{
     errors::Error as DockerError,
     models::{ContainerInspectResponse, ContainerStateStatusEnum, ContainerSummaryStateEnum, EndpointSettings, VolumeCreateRequest},
     query_parameters::{
-        EventsOptionsBuilder, InspectContainerOptions, ListContainersOptionsBuilder, ListVolumesOptionsBuilder, LogsOptionsBuilder,
+        EventsOptionsBuilder, InspectContainerOptions, ListContainersOptionsBuilder, ListVolumesOptionsBuilder,
         RemoveContainerOptionsBuilder, RemoveVolumeOptions, StartContainerOptions, StatsOptionsBuilder, StopContainerOptionsBuilder,
     },
 };
 use contract::{Code, Problem, RuntimeId, RuntimeStats};
-use futures::{StreamExt as _, TryStreamExt as _, stream::BoxStream};
+use futures::{StreamExt as _, stream::BoxStream};
 use std::{
     collections::{BTreeSet, HashMap},
     net::SocketAddr,
@@ -391,11 +392,14 @@ impl Engine for DockerEngine {
         if self.inspect(runtime_id).await?.is_none() {
             return Ok(Vec::new());
         }
-        let options = LogsOptionsBuilder::default().stdout(true).stderr(true).tail(&lines.to_string()).build();
-        let output = self.docker().await?.logs(&self.names.runtime(runtime_id), Some(options));
-        let pieces: Vec<_> = output.try_collect().await.map_err(|error| failed("reading logs", error))?;
-        let text: String = pieces.into_iter().map(|piece| String::from_utf8_lossy(&piece.into_bytes()).into_owned()).collect();
-        Ok(text.lines().map(docker_container::plain).collect())
+        docker_log::last(self.docker().await?, &self.names.runtime(runtime_id), lines).await
+    }
+
+    async fn output(&self, runtime_id: RuntimeId, since: Option<OffsetDateTime>, follow: bool) -> Result<BoxStream<'static, LogLine>> {
+        if self.inspect(runtime_id).await?.is_none() {
+            return Ok(futures::stream::empty().boxed());
+        }
+        Ok(docker_log::output(self.docker().await?, &self.names.runtime(runtime_id), since, follow))
     }
 
     async fn hold_walls(&self) -> Result<()> {

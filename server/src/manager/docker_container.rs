@@ -120,25 +120,6 @@ pub(super) fn cpu_percent(before: (u64, u64), now: (u64, u64)) -> f64 {
     if passed == 0 { 0.0 } else { used as f64 / passed as f64 * 100.0 }
 }
 
-/// A line without terminal colours and control characters.
-pub(super) fn plain(line: &str) -> String {
-    let mut text = String::with_capacity(line.len());
-    let mut characters = line.chars();
-    while let Some(character) = characters.next() {
-        if character == '\u{1b}' {
-            // A sequence ends with its first letter.
-            for inside in characters.by_ref() {
-                if inside.is_ascii_alphabetic() {
-                    break;
-                }
-            }
-        } else if character == '\t' || !character.is_control() {
-            text.push(character);
-        }
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -148,10 +129,5 @@ mod tests {
         assert!((cpu_percent((0, 0), (50, 100)) - 50.0).abs() < f64::EPSILON);
         assert!(cpu_percent((5, 100), (9, 100)).abs() < f64::EPSILON);
         assert!(cpu_percent((9, 9), (0, 0)).abs() < f64::EPSILON);
-    }
-
-    #[test]
-    fn colours_are_taken_out_of_a_line() {
-        assert_eq!(plain("\u{1b}[32mready\u{1b}[0m in 3 s\r"), "ready in 3 s");
     }
 }

@@ -1,6 +1,6 @@
 //! An engine in memory, for tests: as well or as miserable as the test says, and strict about what it is asked.
 
-use super::{Capacity, ContainerState, Engine, EngineEvent, Made, Seen, SeenContainer, World};
+use super::{Capacity, ContainerState, Engine, EngineEvent, LogLine, Made, Seen, SeenContainer, World};
 use crate::{
     Error, Result,
     clock::Clock,
@@ -15,7 +15,9 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
+use time::OffsetDateTime;
 use tokio::sync::{Notify, broadcast};
+use tokio_stream::wrappers::BroadcastStream;
 
 /// When a server dies, seen from an effect on the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +55,8 @@ pub struct FakeEngine {
     state: Mutex<State>,
     died: Notify,
     events: broadcast::Sender<EngineEvent>,
+    /// What containers say, as they say it; none when one ends. Sent with the state held.
+    output: broadcast::Sender<(RuntimeId, Option<LogLine>)>,
 }
 
 #[derive(Default)]
@@ -61,6 +65,7 @@ struct State {
     /// What was done to a container by hand.
     meddled: BTreeMap<RuntimeId, Meddled>,
     newest_image: Option<String>,
+    logs: BTreeMap<RuntimeId, Vec<LogLine>>,
     isolations: BTreeMap<RuntimeId, Isolation>,
     configurations: BTreeMap<RuntimeId, String>,
     workspaces: BTreeSet<String>,
@@ -97,7 +102,13 @@ impl FakeEngine {
     /// An engine that is well.
     #[must_use]
     pub fn well(clock: Arc<dyn Clock>) -> Arc<Self> {
-        Arc::new(Self { clock, state: Mutex::default(), died: Notify::new(), events: broadcast::channel(64).0 })
+        Arc::new(Self {
+            clock,
+            state: Mutex::default(),
+            died: Notify::new(),
+            events: broadcast::channel(64).0,
+            output: broadcast::channel(1024).0,
+        })
     }
 
     /// Changes what goes wrong. Effects are counted anew.
@@ -119,10 +130,22 @@ impl FakeEngine {
 
     /// Ends a container behind everybody's back.
     pub fn end(&self, runtime_id: RuntimeId, code: i64) {
-        if let Some((_, container)) = self.state().containers.get_mut(&runtime_id) {
-            *container = ended(code);
+        {
+            let mut state = self.state();
+            if let Some((_, container)) = state.containers.get_mut(&runtime_id) {
+                *container = ended(code);
+            }
+            drop(self.output.send((runtime_id, None)));
         }
         drop(self.events.send(EngineEvent { runtime_id }));
+    }
+
+    /// A runtime's container says something, at this moment.
+    pub fn say(&self, runtime_id: RuntimeId, at: OffsetDateTime, text: &str) {
+        let mut state = self.state();
+        let line = LogLine { at, text: text.to_owned() };
+        state.logs.entry(runtime_id).or_default().push(line.clone());
+        drop(self.output.send((runtime_id, Some(line))));
     }
 
     /// Changes a container behind everybody's back.
@@ -217,6 +240,9 @@ impl FakeEngine {
         }
     }
 }
+
+/// What every container says when it starts.
+const FIRST_WORDS: [&str; 3] = ["starting", "key is cl_rt_00112233445566778899_0011223344", "bye"];
 
 fn no_walls() -> Error {
     Problem::new(Code::Unavailable, "The rules cannot be set.").remedy("Set them.").into()
@@ -370,6 +396,8 @@ impl Engine for FakeEngine {
             if let Some((_, container)) = state.containers.get_mut(&runtime_id) {
                 let address = Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), OPENCLAW_PORT));
                 *container = ends.map_or(ContainerState::Running { since, address }, ended);
+                let log = FIRST_WORDS.map(|text| LogLine { at: since, text: text.to_owned() });
+                state.logs.entry(runtime_id).or_default().extend(log);
             }
             Ok(())
         })
@@ -386,6 +414,7 @@ impl Engine for FakeEngine {
             if let Some((_, container)) = state.containers.get_mut(&runtime_id) {
                 *container = ended(0);
             }
+            drop(self.output.send((runtime_id, None)));
             Ok(())
         })
         .await
@@ -405,6 +434,8 @@ impl Engine for FakeEngine {
         self.effect(|state| {
             state.containers.remove(&runtime_id);
             state.meddled.remove(&runtime_id);
+            state.logs.remove(&runtime_id);
+            drop(self.output.send((runtime_id, None)));
             Ok(())
         })
         .await
@@ -418,9 +449,26 @@ impl Engine for FakeEngine {
 
     async fn logs(&self, runtime_id: RuntimeId, lines: usize) -> Result<Vec<String>> {
         self.answer().await?;
-        let there = self.state().containers.contains_key(&runtime_id);
-        let log = ["starting", "key is cl_rt_00112233445566778899_0011223344", "bye"];
-        Ok(if there { log.iter().rev().take(lines).rev().map(|line| (*line).to_owned()).collect() } else { Vec::new() })
+        let log = self.state().logs.get(&runtime_id).cloned().unwrap_or_default();
+        Ok(log.into_iter().rev().take(lines).rev().map(|line| line.text).collect())
+    }
+
+    async fn output(&self, runtime_id: RuntimeId, since: Option<OffsetDateTime>, follow: bool) -> Result<BoxStream<'static, LogLine>> {
+        self.answer().await?;
+        let state = self.state();
+        let runs = matches!(state.containers.get(&runtime_id), Some((_, ContainerState::Running { .. })));
+        let mut log = state.logs.get(&runtime_id).cloned().unwrap_or_default();
+        log.retain(|line| since.is_none_or(|since| line.at.unix_timestamp() >= since.unix_timestamp()));
+        let said = futures::stream::iter(log);
+        if !(follow && runs) {
+            return Ok(said.boxed());
+        }
+        let later = BroadcastStream::new(self.output.subscribe())
+            .filter_map(async |said| said.ok())
+            .filter(move |(whose, _)| futures::future::ready(*whose == runtime_id))
+            .take_while(|(_, line)| futures::future::ready(line.is_some()))
+            .filter_map(async |(_, line)| line);
+        Ok(said.chain(later).boxed())
     }
 
     async fn hold_walls(&self) -> Result<()> {
@@ -438,7 +486,7 @@ impl Engine for FakeEngine {
 
     async fn events(&self) -> Result<BoxStream<'static, EngineEvent>> {
         self.answer().await?;
-        let events = tokio_stream::wrappers::BroadcastStream::new(self.events.subscribe());
+        let events = BroadcastStream::new(self.events.subscribe());
         Ok(events.filter_map(|event| futures::future::ready(event.ok())).boxed())
     }
 }

@@ -8,6 +8,7 @@ pub mod bounded;
 pub mod docker;
 pub mod docker_address;
 mod docker_container;
+mod docker_log;
 mod docker_network;
 mod docker_walls;
 pub mod door;
@@ -109,6 +110,16 @@ pub struct EngineEvent {
     pub runtime_id: RuntimeId,
 }
 
+/// One line of a runtime's output, without colours and control characters. Keys may stand in it: it is masked before it is shown or written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLine {
+    /// When the engine took it, to the nanosecond.
+    #[serde(with = "time::serde::rfc3339")]
+    pub at: OffsetDateTime,
+    /// What it says. A line of more than 64 KiB is cut.
+    pub text: String,
+}
+
 /// What a machine has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Capacity {
@@ -170,6 +181,9 @@ pub trait Engine: Send + Sync {
     async fn stats(&self, runtime_id: RuntimeId) -> Result<Option<RuntimeStats>>;
     /// Its last lines of output, oldest first; empty without a container.
     async fn logs(&self, runtime_id: RuntimeId, lines: usize) -> Result<Vec<String>>;
+    /// Its whole output, oldest first, or from the second of `since` on: as it is now, or with `follow` until the container ends. Ends without a word when
+    /// the engine goes away; empty without a container.
+    async fn output(&self, runtime_id: RuntimeId, since: Option<OffsetDateTime>, follow: bool) -> Result<BoxStream<'static, LogLine>>;
     /// Whether the rules that hold all runtimes stand; puts them back when they do not.
     async fn hold_walls(&self) -> Result<()>;
     /// Takes those rules away: for when no runtime is left behind them.

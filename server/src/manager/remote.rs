@@ -1,7 +1,7 @@
 //! The engine behind a runtime manager: a process of its own, which alone may speak to Docker. See [`super::warden`] for its side.
 
 use super::{
-    Capacity, Engine, EngineEvent, Seen, World,
+    Capacity, Engine, EngineEvent, LogLine, Seen, World,
     wire::{self, Call, Fault, Request},
 };
 use crate::{
@@ -18,6 +18,7 @@ use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
+use time::OffsetDateTime;
 use tokio::net::UnixStream;
 
 /// Asks a runtime manager over its socket. A manager that is not there is an engine that does not answer; when it is back, it is found again.
@@ -161,6 +162,10 @@ impl Engine for Remote {
 
     async fn logs(&self, runtime_id: RuntimeId, lines: usize) -> Result<Vec<String>> {
         self.ask(Request::Logs { runtime_id, lines }).await
+    }
+
+    async fn output(&self, runtime_id: RuntimeId, since: Option<OffsetDateTime>, follow: bool) -> Result<BoxStream<'static, LogLine>> {
+        self.follow(Request::Output { runtime_id, since, follow }).await
     }
 
     async fn hold_walls(&self) -> Result<()> {

@@ -27,8 +27,10 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// How long a caller may take to say what it wants, and to take what it is answered.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Connections at once; more wait.
+/// Requests at once; more wait.
 const AT_ONCE: usize = 256;
+/// Streams at once (logs that are followed, events); more are refused.
+const STREAMS: usize = 4096;
 /// How long requests in progress may take to end at a stop.
 const LAST_REQUESTS: Duration = Duration::from_secs(10);
 
@@ -40,6 +42,7 @@ pub struct Warden {
     users: BTreeSet<u32>,
     /// Held while a container is made, wholly while it is asked whether there is one.
     making: RwLock<()>,
+    streams: Semaphore,
 }
 
 /// What is answered.
@@ -53,7 +56,7 @@ impl Warden {
     /// Before this engine: for programs of the accounts `users` that know the token, within the allowance.
     #[must_use]
     pub fn new(engine: Arc<dyn Engine>, allowance: Allowance, token: SecretString, users: BTreeSet<u32>) -> Self {
-        Self { engine: Bounded::new(engine), allowance, token, users, making: RwLock::default() }
+        Self { engine: Bounded::new(engine), allowance, token, users, making: RwLock::default(), streams: Semaphore::new(STREAMS) }
     }
 
     /// Answers until `stop`, then lets requests in progress end.
@@ -79,10 +82,9 @@ impl Warden {
             };
             let (this, stop) = (Arc::clone(&self), stop.clone());
             tasks.spawn(async move {
-                if let Err(error) = this.attend(stream, &stop).await {
+                if let Err(error) = this.attend(stream, &stop, place).await {
                     tracing::debug!(%error, "a caller went away before its answer");
                 }
-                drop(place);
             });
         }
         tasks.close();
@@ -91,7 +93,7 @@ impl Warden {
         }
     }
 
-    async fn attend(&self, mut stream: UnixStream, stop: &CancellationToken) -> io::Result<()> {
+    async fn attend(&self, mut stream: UnixStream, stop: &CancellationToken, place: impl Send) -> io::Result<()> {
         let answered = match self.hear(&mut stream).await {
             // What was begun is done, whether or not anybody waits for it: half of it helps nobody.
             Ok(request) => self.answer(request).await.map_err(Fault::from),
@@ -100,6 +102,11 @@ impl Warden {
         match answered {
             Ok(Answer::Once(value)) => say(&mut stream, Ok(value)).await,
             Ok(Answer::Many(items)) => {
+                // It may go on for days: the place is for whoever asks next.
+                drop(place);
+                let Ok(_goes_on) = self.streams.try_acquire() else {
+                    return say(&mut stream, Err(Fault::Refused(format!("{STREAMS} streams are open already.")))).await;
+                };
                 say(&mut stream, Ok(raw(&())?)).await?;
                 tell(stream, items, stop).await
             }
@@ -190,6 +197,7 @@ impl Warden {
                 Allowance::lines(lines)?;
                 once(engine.logs(runtime_id, lines).await)
             }
+            Request::Output { runtime_id, since, follow } => Ok(Answer::Many(many(engine.output(runtime_id, since, follow).await?))),
             Request::HoldWalls => once(engine.hold_walls().await),
             Request::LiftWalls => {
                 let _none_is_made = self.making.write().await;

@@ -9,6 +9,7 @@ use contract::{Problem, RuntimeId};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::{io, time::Duration};
+use time::OffsetDateTime;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 /// Both sides are of one version: their words are the engine's, which change with it.
@@ -50,6 +51,7 @@ pub(super) enum Request {
     Remove { runtime_id: RuntimeId },
     Stats { runtime_id: RuntimeId },
     Logs { runtime_id: RuntimeId, lines: usize },
+    Output { runtime_id: RuntimeId, since: Option<OffsetDateTime>, follow: bool },
     HoldWalls,
     LiftWalls,
     Events,

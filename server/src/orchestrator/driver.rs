@@ -1,6 +1,6 @@
 //! The loop: woken by changes and engine events, and on a period. One server of a database leads; the others wait for the lead.
 
-use super::{Orchestrator, reconcile::Next, reconcile::silent_engine, store::Lead};
+use super::{Orchestrator, logs::Keeping, reconcile::Next, reconcile::silent_engine, store::Lead};
 use crate::{
     Result,
     data::{listen::Change, runtime::Row},
@@ -131,6 +131,7 @@ impl Orchestrator {
     async fn lead(self: &Arc<Self>, mut lead: Box<dyn Lead>, stop: &CancellationToken) {
         let ours = stop.child_token();
         let tasks = TaskTracker::new();
+        let _keeping = Keeping(self.logs.clone());
         // Heard from now on, before the first look: nothing falls in between.
         let mut changes = self.changes.subscribe();
         let mut events: BoxStream<'static, EngineEvent> = futures::stream::pending().boxed();
@@ -233,6 +234,9 @@ impl Orchestrator {
             tracing::warn!(error = %chain(&error), "workspaces that were to be wiped could not be looked for");
         }
         self.hold(&world).await;
+        if let Err(error) = self.keep_logs(&world, &rows).await {
+            tracing::warn!(error = %chain(&error), "the logs of runtimes could not be looked after");
+        }
         let nothing = Seen::default();
         let at_rest = |row: &Row| self.is_at_rest(row, world.get(&row.runtime_id).unwrap_or(&nothing), &models);
         let (resting, restless): (Vec<Row>, Vec<Row>) = rows.into_iter().partition(at_rest);

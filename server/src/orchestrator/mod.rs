@@ -6,6 +6,7 @@
 pub mod commands;
 pub mod decide;
 mod driver;
+pub mod logs;
 pub mod reconcile;
 pub mod routes;
 pub mod store;
@@ -44,6 +45,7 @@ pub struct Orchestrator {
     kept: routes::Kept,
     room: tokio::sync::OnceCell<Room>,
     decide: fn(&decide::Facts<'_>) -> decide::Action,
+    logs: Option<Arc<logs::Logs>>,
 }
 
 impl Orchestrator {
@@ -87,6 +89,7 @@ impl Orchestrator {
             kept,
             room,
             decide: decide::next,
+            logs: None,
         }
     }
 
@@ -94,6 +97,13 @@ impl Orchestrator {
     #[must_use]
     pub fn deciding(mut self, decide: fn(&decide::Facts<'_>) -> decide::Action) -> Self {
         self.decide = decide;
+        self
+    }
+
+    /// Keeping the runtimes' logs: without it they are the engine's, and go with their containers.
+    #[must_use]
+    pub fn keeping(mut self, logs: Arc<logs::Logs>) -> Self {
+        self.logs = Some(logs);
         self
     }
 

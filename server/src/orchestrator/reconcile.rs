@@ -136,6 +136,9 @@ impl Orchestrator {
                     self.doors.open(isolation.gateway).await?;
                 }
                 self.engine.start(id).await?;
+                if let Some(logs) = &self.logs {
+                    logs.follow(id);
+                }
             }
             Action::Welcome => {
                 self.welcome(row).await?;
@@ -161,13 +164,23 @@ impl Orchestrator {
                 }
                 self.engine.stop(id, grace).await?;
             }
-            Action::Remove => self.engine.remove(id).await?,
+            Action::Remove => {
+                if let Some(logs) = &self.logs {
+                    logs.take_last(id).await;
+                }
+                self.engine.remove(id).await?;
+            }
             Action::Release => self.engine.release(id).await?,
             Action::Finish { wipe } => {
                 if wipe {
                     self.engine.wipe_workspace(&row.volume).await?;
                 }
                 self.store.finish(row, self.clock.now()).await?;
+                if let Some(logs) = &self.logs
+                    && let Err(error) = logs.forget(id).await
+                {
+                    tracing::warn!(runtime = %id, error = %crate::error::chain(&error), "the log of a runtime that is gone stays for now");
+                }
                 return Ok(Next::Rest);
             }
         }

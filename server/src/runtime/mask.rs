@@ -1,7 +1,25 @@
 //! Takes keys out of a runtime's log before anybody reads it.
 
 /// What keys begin with: ours, and those of providers that somebody may have typed in.
-const BEGINNINGS: [&str; 6] = ["cl_rt_", "cl_live_", "sk-", "sk_", "xoxb-", "ghp_"];
+const BEGINNINGS: [&str; 17] = [
+    "cl_rt_",
+    "cl_live_",
+    "sk-",
+    "sk_",
+    "AIza",
+    "AKIA",
+    "eyJ",
+    "ghp_",
+    "gho_",
+    "ghs_",
+    "github_pat_",
+    "glpat-",
+    "hf_",
+    "xapp-",
+    "xoxb-",
+    "xoxp-",
+    "gsk_",
+];
 /// A shorter word behind such a beginning is a word.
 const SHORTEST: usize = 12;
 
@@ -45,6 +63,7 @@ mod tests {
         assert_eq!(keys("Authorization: Bearer cl_rt_00112233445566778899_aabbcc, next"), "Authorization: Bearer cl_rt_…, next");
         assert_eq!(keys("key=sk-proj-abcdefghijklmnop"), "key=sk-…");
         assert_eq!(keys("a task-force of sk-8 and risk-averse people"), "a task-force of sk-8 and risk-averse people");
+        assert_eq!(keys("token ghs_0123456789abcdef and eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln"), "token ghs_… and eyJ….eyJ….c2ln");
         assert_eq!(keys("two sk-aaaaaaaaaaaaaaaa sk-bbbbbbbbbbbbbbbb"), "two sk-… sk-…");
     }
 }

@@ -104,9 +104,11 @@ async fn split_life(world: &World) {
     let _second = manager(world).await;
     assert_eq!(world.inspect(id).await.state.unwrap().started_at, made.state.unwrap().started_at);
     tokio::time::sleep(Duration::from_secs(6)).await;
+    let said = super::logs::said(world, &life, id).await;
     world.docker.kill_container(&world.name(id), None::<super::KillContainerOptions>).await.unwrap();
     world.until(id, Phase::Retrying, Duration::from_secs(5)).await;
     world.until(id, Phase::Ready, BOOT).await;
+    super::logs::outlived(world, &life, id, &said).await;
 
     life.orchestrator.stop(&world.caller, id).await.unwrap();
     world.until(id, Phase::Stopped, Duration::from_secs(60)).await;

@@ -7,5 +7,6 @@ mod live;
 mod logs;
 mod outages;
 mod revocation;
+mod runtime_log;
 mod support;
 mod tickets;

@@ -19,7 +19,7 @@ use server::{
     ingress::{self, Routes, internal::InternalDoors, router::router},
     manager::fake::{FakeEngine, Misery},
     model::{self, door::Side},
-    orchestrator::{Orchestrator, Route},
+    orchestrator::{Orchestrator, Route, logs::Logs},
     platform::{passwords::Passwords, people, sessions, throttle::Throttle},
 };
 use std::{
@@ -90,7 +90,7 @@ impl TestApp {
         let models = model::Service::new(pool.clone(), Arc::clone(&clock), Arc::clone(&config), [7; 32], changes.clone()).unwrap();
         let engine = FakeEngine::well(Arc::clone(&clock));
         let doors = Arc::new(InternalDoors::new(Router::new(), 0, stop.clone()));
-        let orchestrator = Arc::new(Orchestrator::new(
+        let orchestrator = Orchestrator::new(
             pool.clone(),
             Arc::clone(&clock),
             Arc::clone(&engine) as _,
@@ -98,14 +98,15 @@ impl TestApp {
             [9; 32],
             doors,
             changes.clone(),
-        ));
+        );
+        let orchestrator = Arc::new(orchestrator.keeping(Logs::new(&config, Arc::clone(&engine) as _, Arc::clone(&clock))));
         let backend = Arc::new(Backend {
             pool: pool.clone(),
             clock: Arc::clone(&clock),
             config: Arc::clone(&config),
             passwords: Arc::new(Passwords::new().unwrap()),
             throttle: Arc::new(Throttle::new()),
-            orchestrator,
+            orchestrator: Arc::clone(&orchestrator),
             models: Arc::clone(&models),
         });
         let table = Arc::new(Table::default());
@@ -117,6 +118,7 @@ impl TestApp {
             ports: backend.ports(),
             throttle: Arc::clone(&backend.throttle),
             routes: Arc::clone(&table) as _,
+            logs: orchestrator,
             models: model::door::router(models, Side::Public),
             stop: stop.clone(),
         });

@@ -12,7 +12,7 @@ use futures::{StreamExt as _, stream::BoxStream};
 use server::{
     Error, Result,
     clock::Clock,
-    manager::{Capacity, ContainerState, Engine, EngineEvent, Made, Seen, SeenContainer, World},
+    manager::{Capacity, ContainerState, Engine, EngineEvent, LogLine, Made, Seen, SeenContainer, World},
     runtime::spec::{Isolation, Limits, OPENCLAW_PORT, RuntimeSpec},
 };
 use std::{
@@ -454,6 +454,10 @@ impl Engine for SimEngine {
 
     async fn logs(&self, _runtime_id: RuntimeId, _lines: usize) -> Result<Vec<String>> {
         Ok(Vec::new())
+    }
+
+    async fn output(&self, _: RuntimeId, _: Option<OffsetDateTime>, _: bool) -> Result<BoxStream<'static, LogLine>> {
+        Ok(futures::stream::empty().boxed())
     }
 
     async fn hold_walls(&self) -> Result<()> {
