@@ -75,7 +75,7 @@ done
 postgres_start "$work/postgres"
 DATABASE_URL=$(postgres_url "$work/postgres" postgres)
 export DATABASE_URL
-"${rust[@]}" --test docker </dev/null >"$work/docker" 2>&1 &
+"${rust[@]}" --test docker -- --test-threads 4 </dev/null >"$work/docker" 2>&1 &
 docker_tests=$!
 "${rust[@]}" "${others[@]}" </dev/null 2>&1 | tee "$work/rust" || status=${PIPESTATUS[0]}
 wait "$docker_tests" || status=$?

@@ -313,6 +313,10 @@ impl Orchestrator {
                 format!("OpenClaw ran out of memory ({} GiB) and was ended.", in_gib(row.memory_bytes)),
             )
             .remedy("Your workspace is safe. Ask your administrator for more memory if it happens again."),
+            Cause::Ended { out_of_memory: false, .. } if says_disk_is_full(&words) => {
+                Problem::new(Code::RuntimeStartFailed, format!("OpenClaw found no room on its disk, and ended.{words}"))
+                    .remedy("Your workspace is safe. Room must be made on this machine's disk: ask your administrator.")
+            }
             Cause::Ended { code, out_of_memory: false } => {
                 Problem::new(Code::RuntimeStartFailed, format!("OpenClaw ended by itself with exit code {code}.{words}"))
                     .remedy("Your workspace is safe. The log says more.")
@@ -336,6 +340,13 @@ impl Orchestrator {
         let skip = text.chars().count().saturating_sub(QUOTED_CHARACTERS);
         if text.is_empty() { String::new() } else { format!(" Its last words: {}", text.chars().skip(skip).collect::<String>()) }
     }
+}
+
+/// Whether a program's last words are that nothing can be written any more.
+fn says_disk_is_full(words: &str) -> bool {
+    ["ENOSPC", "EDQUOT", "no space left on device", "disk quota exceeded", "database or disk is full"]
+        .iter()
+        .any(|sign| words.to_ascii_lowercase().contains(&sign.to_ascii_lowercase()))
 }
 
 /// Bytes in GiB with one decimal, as people read it.

@@ -1,7 +1,10 @@
 //! A hand at Docker's socket changes a runtime's container: limits are put back while it runs, another network makes it anew.
 
-use super::*;
+use super::world::{BOOT, Life, World};
 use bollard::models::{ContainerUpdateBody, NetworkConnectRequest, NetworkCreateRequest};
+use contract::{Phase, RuntimeId};
+use server::manager::{Engine as _, docker::DockerEngine};
+use std::time::{Duration, Instant};
 
 async fn repairs(world: &World) -> Vec<String> {
     sqlx::query_scalar("select detail from audit_entry where action = 'runtime.repaired' order by audit_entry_id")

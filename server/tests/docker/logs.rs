@@ -1,6 +1,9 @@
 //! What OpenClaw says is kept: all of it, once, masked, and longer than its container.
 
-use super::*;
+use super::world::{Life, World};
+use contract::RuntimeId;
+use futures::{StreamExt as _, TryStreamExt as _};
+use std::time::{Duration, Instant};
 
 /// A key as an agent may print it.
 const KEY: &str = "sk-proj-0123456789abcdefghij";

@@ -1,8 +1,7 @@
 //! The same with `clawloops runtime-manager` in a process of its own between the server and Docker.
 
-use super::{BOOT, World};
+use super::world::{self, BOOT, World};
 use contract::{Phase, Retention};
-use futures::FutureExt as _;
 use server::{
     data::Pool,
     manager::{Engine, remote::Remote},
@@ -58,12 +57,7 @@ async fn manager(world: &World) -> Manager {
 
 #[sqlx::test(migrations = "../migrations")]
 async fn a_runtime_lives_with_docker_in_another_process(pool: Pool) {
-    let world = World::new(pool).await;
-    let lived = std::panic::AssertUnwindSafe(split_life(&world)).catch_unwind().await;
-    world.sweep().await;
-    if let Err(panic) = lived {
-        std::panic::resume_unwind(panic);
-    }
+    world::play(pool, split_life).await;
 }
 
 async fn split_life(world: &World) {
@@ -86,7 +80,7 @@ async fn split_life(world: &World) {
         runtime_id: server::clock::new_id(),
         revision: 1,
         image: image.to_owned(),
-        workspace: super::names::Names::new(&world.config.runtimes.instance).workspace(id),
+        workspace: server::manager::names::Names::new(&world.config.runtimes.instance).workspace(id),
         memory_bytes,
         cpu_millis: 1000,
         pids: 100,
@@ -105,7 +99,7 @@ async fn split_life(world: &World) {
     assert_eq!(world.inspect(id).await.state.unwrap().started_at, made.state.unwrap().started_at);
     tokio::time::sleep(Duration::from_secs(6)).await;
     let said = super::logs::said(world, &life, id).await;
-    world.docker.kill_container(&world.name(id), None::<super::KillContainerOptions>).await.unwrap();
+    world.docker.kill_container(&world.name(id), None::<bollard::query_parameters::KillContainerOptions>).await.unwrap();
     world.until(id, Phase::Retrying, Duration::from_secs(5)).await;
     world.until(id, Phase::Ready, BOOT).await;
     super::logs::outlived(world, &life, id, &said).await;

@@ -1,0 +1,183 @@
+//! What happens behind our back: containers killed, removed, driven out of memory and cut off, a disk that is full, an engine that is restarted.
+
+use super::{
+    storm::compare,
+    world::{self, BOOT, ENGINE, Life, World},
+};
+use bollard::{
+    models::{NetworkDisconnectRequest, VolumeCreateRequest},
+    query_parameters::{KillContainerOptions, RemoveContainerOptionsBuilder},
+};
+use contract::{Phase, Retention, RuntimeId};
+use server::{data::Pool, manager::names};
+use std::{
+    collections::HashMap,
+    path::Path,
+    process::Command,
+    time::{Duration, Instant},
+};
+
+/// Within this a crash is seen.
+const SEEN: Duration = Duration::from_secs(2);
+/// And within this the next try has begun.
+const BEGUN: Duration = Duration::from_secs(5);
+
+#[sqlx::test(migrations = "../migrations")]
+async fn what_is_broken_behind_our_back_comes_back_by_itself(pool: Pool) {
+    world::play(pool, broken).await;
+}
+
+async fn broken(world: &World) {
+    let life = world.live();
+    let id = life.orchestrator.create(&world.caller, "Main").await.unwrap();
+    world.until(id, Phase::Ready, BOOT).await;
+
+    // Killed: seen at once, begun anew soon.
+    let before = container(world, id).await;
+    let begun = Instant::now();
+    world.docker.kill_container(&world.name(id), None::<KillContainerOptions>).await.unwrap();
+    let seen = world.until(id, Phase::Retrying, SEEN).await;
+    another(world, id, before.as_deref(), begun).await;
+    eprintln!("a crash was seen after {seen:?}, the next try begun after {:?}", begun.elapsed());
+    world.until(id, Phase::Ready, BOOT).await;
+
+    // Removed.
+    let before = container(world, id).await;
+    let force = RemoveContainerOptionsBuilder::default().force(true).build();
+    world.docker.remove_container(&world.name(id), Some(force)).await.unwrap();
+    let begun = Instant::now();
+    another(world, id, before.as_deref(), begun).await;
+    eprintln!("a removed container was made anew after {:?}", begun.elapsed());
+    world.until(id, Phase::Ready, BOOT).await;
+
+    out_of_memory(world, &life, id).await;
+
+    // Cut off: its network taken from it and removed.
+    let cut = NetworkDisconnectRequest { container: world.name(id), force: Some(true) };
+    world.docker.disconnect_network(&world.name(id), cut).await.unwrap();
+    world.docker.remove_network(&world.name(id)).await.unwrap();
+    let began = Instant::now();
+    while world.row(id).await.unwrap().phase == Phase::Ready {
+        assert!(began.elapsed() < Duration::from_secs(40), "nobody saw that its network is gone");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    eprintln!("a removed network was seen after {:?}", began.elapsed());
+    world.until(id, Phase::Ready, BOOT).await;
+    compare(world).await;
+}
+
+/// OpenClaw itself is ended by the kernel: its processes are offered first, and then memory is eaten beside them.
+async fn out_of_memory(world: &World, life: &Life, id: RuntimeId) {
+    let hungry = "for p in /proc/[0-9]*; do echo 1000 > $p/oom_score_adj; done 2>/dev/null; echo 0 > /proc/self/oom_score_adj 2>/dev/null; \
+                  node -e 'const all = []; for (;;) all.push(Buffer.alloc(64 << 20, 1))'";
+    let options = bollard::exec::CreateExecOptions { cmd: Some(vec!["sh", "-c", hungry]), ..Default::default() };
+    let exec = world.docker.create_exec(&world.name(id), options).await.unwrap();
+    let detached = bollard::exec::StartExecOptions { detach: true, ..Default::default() };
+    world.docker.start_exec(&exec.id, Some(detached)).await.unwrap();
+    world.until(id, Phase::Retrying, Duration::from_secs(60)).await;
+    let problem = life.orchestrator.find(&world.caller, id).await.unwrap().problem.expect("a failed try has its reason");
+    assert!(problem.message.contains("ran out of memory (2.0 GiB)"), "{problem:?}");
+    world.until(id, Phase::Ready, BOOT).await;
+}
+
+/// Waits for another container than this one, no longer than a next try may take to begin.
+async fn another(world: &World, id: RuntimeId, before: Option<&str>, begun: Instant) {
+    while container(world, id).await.is_none_or(|present| Some(present.as_str()) == before) {
+        assert!(begun.elapsed() < BEGUN, "no new container {:?} after the last one went", begun.elapsed());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Its present container; none without one.
+async fn container(world: &World, id: RuntimeId) -> Option<String> {
+    let found = world.docker.inspect_container(&world.name(id), None::<bollard::query_parameters::InspectContainerOptions>).await;
+    found.ok().and_then(|container| container.id)
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_full_disk_is_said_and_stop_works_all_the_same(pool: Pool) {
+    world::play(pool, full_disk).await;
+}
+
+async fn full_disk(world: &World) {
+    // Wished while nobody reconciles, so that its workspace can be made first: two MiB.
+    let life = world.live();
+    let wishes = std::sync::Arc::clone(&life.orchestrator);
+    drop(life);
+    let id = wishes.create(&world.caller, "Main").await.unwrap();
+    let volume = world.row(id).await.unwrap().volume;
+    let options = [("type", "tmpfs"), ("device", "tmpfs"), ("o", "size=2m,uid=1000,gid=1000")];
+    let request = VolumeCreateRequest {
+        name: Some(volume.clone()),
+        driver_opts: Some(options.map(|(name, value)| (name.to_owned(), value.to_owned())).into()),
+        labels: Some(HashMap::from([
+            (names::LABEL_INSTANCE.to_owned(), world.config.runtimes.instance.clone()),
+            (names::LABEL_WORKSPACE.to_owned(), volume),
+        ])),
+        ..Default::default()
+    };
+    world.docker.create_volume(request).await.unwrap();
+
+    let life = world.live();
+    let began = Instant::now();
+    let problem = loop {
+        let row = world.row(id).await.unwrap();
+        if let (Phase::Retrying | Phase::Failed, Some(problem)) = (row.phase, row.problem) {
+            break problem.0;
+        }
+        assert!(began.elapsed() < BOOT, "OpenClaw boots on a full disk: {:?}", row.phase);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    eprintln!("a full disk: {}", problem.message);
+    assert!(problem.message.starts_with("OpenClaw found no room on its disk"), "{problem:?}");
+    life.orchestrator.stop(&world.caller, id).await.unwrap();
+    world.until(id, Phase::Stopped, Duration::from_secs(60)).await;
+    life.orchestrator.delete(&world.caller, id, Retention::WipeWorkspace).await.unwrap();
+    world.until(id, Phase::Deleted, Duration::from_secs(60)).await;
+    assert_eq!(world.count().await, (0, 0, 0));
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_restart_of_the_engine_ends_no_runtime_and_loses_no_wish(pool: Pool) {
+    if Path::new("/run/systemd/system").exists() {
+        eprintln!("this machine's Docker belongs to systemd and to others: it is not restarted for a test");
+        return;
+    }
+    let _alone = ENGINE.write().await;
+    world::play_alone(pool, restarted).await;
+}
+
+async fn restarted(world: &World) {
+    let life = world.live();
+    let id = life.orchestrator.create(&world.caller, "Main").await.unwrap();
+    let other = life.orchestrator.create(&world.caller, "Other").await.unwrap();
+    world.until(id, Phase::Ready, BOOT).await;
+    world.until(other, Phase::Ready, BOOT).await;
+    let before = world.inspect(id).await.state.unwrap();
+
+    let pid = std::fs::read_to_string("/var/run/docker.pid").unwrap();
+    assert!(Command::new("kill").arg(pid.trim()).status().unwrap().success());
+    while world.docker.ping().await.is_ok() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    life.orchestrator.stop(&world.caller, other).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(world.row(id).await.unwrap().phase, Phase::Ready, "what is not known is not called broken");
+    let set_up = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/setup/docker.sh");
+    let begun = Instant::now();
+    while Path::new(&format!("/proc/{}", pid.trim())).exists() {
+        assert!(begun.elapsed() < Duration::from_secs(30), "the engine does not end");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(tokio::task::spawn_blocking(move || Command::new(set_up).status()).await.unwrap().unwrap().success());
+
+    world.until(other, Phase::Stopped, Duration::from_secs(60)).await;
+    let after = world.inspect(id).await.state.unwrap();
+    assert_eq!((after.running, after.started_at), (Some(true), before.started_at), "it runs on");
+    assert_eq!(world.row(id).await.unwrap().phase, Phase::Ready);
+    compare(world).await;
+    // Its events are heard again.
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    world.docker.kill_container(&world.name(id), None::<KillContainerOptions>).await.unwrap();
+    world.until(id, Phase::Retrying, SEEN).await;
+}
