@@ -25,7 +25,7 @@ impl FromServerFnError for ApiError {
     type Encoder = JsonEncoding;
 
     fn from_server_fn_error(error: ServerFnErrorErr) -> Self {
-        Self(match error {
+        let problem = match error {
             ServerFnErrorErr::Request(_) | ServerFnErrorErr::Response(_) => {
                 Problem::new(Code::Unavailable, "The server does not answer.").remedy("Check the connection, then try again.")
             }
@@ -40,7 +40,10 @@ impl FromServerFnError for ApiError {
             | ServerFnErrorErr::Serialization(_)
             | ServerFnErrorErr::ServerError(_) => Problem::new(Code::Internal, "The server gave an answer that this page cannot read.")
                 .remedy("Reload the page. If it stays, tell your administrator."),
-        })
+        };
+        #[cfg(feature = "ssr")]
+        crate::request::set_answer_status(problem.code.status());
+        Self(problem)
     }
 }
 

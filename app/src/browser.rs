@@ -132,6 +132,12 @@ pub fn on_narrowed(call: impl Fn() + Clone + 'static) {
 pub fn fields(event: &web_sys::SubmitEvent) -> Option<String> {
     let form = event.target()?.dyn_into::<web_sys::HtmlFormElement>().ok()?;
     let data = web_sys::FormData::new_with_form(&form).ok()?;
+    // The button that was pressed has a say, too, where it has a name.
+    if let Some(button) = event.submitter()
+        && let (Some(name), Some(value)) = (button.get_attribute("name"), button.get_attribute("value"))
+    {
+        data.append_with_str(&name, &value).ok()?;
+    }
     web_sys::UrlSearchParams::new_with_str_sequence_sequence(&data).ok()?.to_string().as_string()
 }
 

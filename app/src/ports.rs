@@ -55,8 +55,14 @@ pub trait Runtimes: Send + Sync {
     async fn stats(&self, caller: &Caller, runtime: RuntimeId) -> Answer<Option<RuntimeStats>>;
     /// The newest lines of its log, or the newest of those that contain `find`.
     async fn logs(&self, caller: &Caller, runtime: RuntimeId, find: Option<&str>) -> Answer<LogView>;
+    /// What was asked of it, the newest first, at most 20.
+    async fn tasks(&self, caller: &Caller, runtime: RuntimeId) -> Answer<Vec<TaskView>>;
     /// Everyone's runtimes; for administrators.
     async fn everyones(&self, caller: &Caller) -> Answer<Vec<RuntimeView>>;
+    /// What everyone's running ones use now; those that do not answer in time are left out. For administrators.
+    async fn everyones_stats(&self, caller: &Caller) -> Answer<Vec<(RuntimeId, RuntimeStats)>>;
+    /// Asks the same of several, at most 500, each by itself: what one is refused keeps none of the others from it. For administrators.
+    async fn act(&self, caller: &Caller, act: Act, runtimes: &[RuntimeId]) -> Answer<Vec<Acted>>;
     /// One person's runtimes; for administrators.
     async fn of_person(&self, caller: &Caller, person: PersonId) -> Answer<Vec<RuntimeView>>;
 }

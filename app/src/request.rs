@@ -78,6 +78,11 @@ pub fn take_shown() -> Option<String> {
     Some(secret)
 }
 
+/// Whether a browser without script posted a form: it is led back and sees no answer.
+pub fn is_plain_form() -> bool {
+    wants_html()
+}
+
 fn header_text(name: &header::HeaderName) -> String {
     use_context::<Parts>().and_then(|parts| parts.headers.get(name)?.to_str().ok().map(str::to_owned)).unwrap_or_default()
 }

@@ -142,6 +142,55 @@ pub struct Progress {
     pub steps: Vec<StepView>,
 }
 
+/// A place in the start queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Turn {
+    /// How many come first.
+    pub ahead: usize,
+    /// Whether the first of them waits for memory, and not for others to have booted.
+    pub memory: bool,
+}
+
+/// A try after others that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Try {
+    /// Which one comes, or is under way, from 1.
+    pub number: i32,
+    /// After how many it is given up.
+    pub of: i32,
+}
+
+/// Why a try failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastError {
+    /// What happened, in words.
+    pub message: String,
+    /// When.
+    #[serde(with = "crate::moment")]
+    pub at: OffsetDateTime,
+}
+
+/// What an administrator may ask of several runtimes at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Act {
+    /// A container that is ready.
+    Start,
+    /// No container.
+    Stop,
+    /// A new container.
+    Restart,
+}
+
+/// What one runtime answered when several were asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acted {
+    /// Which.
+    pub runtime_id: RuntimeId,
+    /// Why not; none when it is asked for.
+    pub problem: Option<Problem>,
+}
+
 /// A runtime, as its owner and an administrator see it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RuntimeView {
@@ -166,6 +215,14 @@ pub struct RuntimeView {
     pub problem: Option<Problem>,
     /// The start that is under way.
     pub progress: Option<Progress>,
+    /// Its place in the start queue, in the phase `Queued`.
+    pub turn: Option<Turn>,
+    /// Which try it is, in a start after one that failed.
+    pub retry: Option<Try>,
+    /// How often it was started again after a try that failed.
+    pub restarts: i64,
+    /// Why the last try failed that did.
+    pub last_error: Option<LastError>,
     /// Memory it may use, in bytes.
     pub memory_bytes: i64,
     /// Processor time it may use, in thousandths of a core.

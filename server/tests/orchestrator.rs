@@ -378,13 +378,17 @@ async fn another_persons_runtime_does_not_exist(pool: Pool) {
     assert_eq!(code(server.start(&eve, RuntimeId(uuid::Uuid::now_v7())).await.unwrap_err()), Code::RuntimeNotFound);
     assert!(server.pass().await.unwrap().is_empty(), "nothing was wished");
 
-    // An administrator sees it and may stop it, no more.
+    // An administrator sees it and may start, stop and restart it; only its owner deletes it.
     let root = person(&world.pool, "root@example.org", Role::Administrator).await;
     assert_eq!(server.find(&root, id).await.unwrap().name, "Main");
     assert_eq!(code(server.delete(&root, id, Retention::WipeWorkspace).await.unwrap_err()), Code::AccessDenied);
     server.stop(&root, id).await.unwrap();
     world.settle(&server).await;
     assert_eq!(world.phase(id).await, Phase::Stopped);
+    server.start(&root, id).await.unwrap();
+    server.restart(&root, id).await.unwrap();
+    world.settle(&server).await;
+    assert_eq!(world.phase(id).await, Phase::Ready);
 }
 
 #[sqlx::test(migrations = "../migrations")]

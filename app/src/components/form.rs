@@ -18,6 +18,9 @@ pub fn wrong(deed: Deed) -> Wrong {
 pub fn Form(
     /// What it asks for.
     deed: Deed,
+    /// Its id, where fields outside of it belong to it.
+    #[prop(optional)]
+    id: Option<&'static str>,
     /// Its look.
     #[prop(optional)]
     class: Option<&'static str>,
@@ -36,7 +39,7 @@ pub fn Form(
             deed.post(fields);
         }
     };
-    view! { <form action=deed.path() method="post" class=class aria-label=label on:submit=send>{children()}</form> }.into_any()
+    view! { <form id=id action=deed.path() method="post" class=class aria-label=label on:submit=send>{children()}</form> }.into_any()
 }
 
 /// The problems of several deeds: the newest that has one.

@@ -5,7 +5,7 @@ use super::{
     frame::MyRuntimes,
     icon::icon,
     notice,
-    start_steps::StartLine,
+    start_steps::{StartLine, held_up},
     state::state,
     time,
 };
@@ -99,10 +99,12 @@ pub fn open(runtime: &RuntimeView) -> AnyView {
 pub fn card(runtime: &RuntimeView, verbs: Verbs) -> AnyView {
     let below = match runtime.phase {
         Phase::Ready => view! { <div class="facts-row">{facts(runtime)}</div> }.into_any(),
-        Phase::Failed | Phase::Retrying => runtime.problem.as_ref().map(notice::problem).into_any(),
+        // How long a start takes says nothing about how long one waits for it.
+        Phase::Failed | Phase::Retrying | Phase::Queued => {
+            view! { {runtime.problem.as_ref().map(notice::problem)}{held_up(runtime)} }.into_any()
+        }
         Phase::Stopped
         | Phase::Pending
-        | Phase::Queued
         | Phase::Creating
         | Phase::Starting
         | Phase::Waiting
@@ -112,7 +114,7 @@ pub fn card(runtime: &RuntimeView, verbs: Verbs) -> AnyView {
             // What holds it up, while it goes on.
             let problem = runtime.problem.as_ref().map(notice::problem);
             let line = runtime.progress.clone().map(|progress| view! { <StartLine name=runtime.name.clone() progress=progress /> });
-            view! { {problem}{line} }.into_any()
+            view! { {problem}{held_up(runtime)}{line} }.into_any()
         }
     };
     view! {

@@ -5,7 +5,7 @@ use crate::{
     browser::{Clock, now_ms},
     words,
 };
-use contract::{Progress, RuntimeView, StartStep, StepView};
+use contract::{Progress, RuntimeView, StartStep, StepView, Turn};
 use leptos::prelude::*;
 
 /// How long the start has taken, in milliseconds: the server's count, and from there on by the browser's clock.
@@ -34,6 +34,21 @@ fn expectation(expected_ms: Option<i64>, elapsed_ms: i64) -> String {
 fn percent(expected_ms: i64, elapsed_ms: i64) -> i64 {
     let expected = expected_ms.max(1);
     if elapsed_ms <= expected { elapsed_ms * 90 / expected } else { 99 - (9 * expected / elapsed_ms) }
+}
+
+/// What holds a start up, or already did: its place in the queue, and which try it is.
+pub fn held_up(runtime: &RuntimeView) -> AnyView {
+    let turn = runtime.turn.map(|turn| view! { <p class="small">{turn_line(turn)}</p> });
+    let retry = runtime.retry.map(|retry| view! { <p class="small muted">{format!("Try {} of {}.", retry.number, retry.of)}</p> });
+    view! { {turn}{retry} }.into_any()
+}
+
+fn turn_line(turn: Turn) -> String {
+    let what = if turn.memory { "Waiting for memory" } else { "Waiting for others to start" };
+    match turn.ahead {
+        0 => format!("{what}: you are next."),
+        ahead => format!("{what}: {ahead} ahead of you."),
+    }
 }
 
 /// The bar and its sentence; the sentence alone where no time is expected yet.
@@ -139,7 +154,8 @@ pub fn image(image: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{expectation, image, percent};
+    use super::{expectation, image, percent, turn_line};
+    use contract::Turn;
 
     #[test]
     fn the_bar_grows_and_is_never_full() {
@@ -154,6 +170,12 @@ mod tests {
         assert_eq!(expectation(Some(11_000), 7_000), "Usually ready in 11 s on this machine. 7 s so far.");
         assert_eq!(expectation(Some(11_000), 20_000), "Longer than usual: 20 s so far, 11 s is usual on this machine.");
         assert!(expectation(None, 1_000).contains("no expected time"));
+    }
+
+    #[test]
+    fn a_place_in_the_queue_is_told_with_its_reason() {
+        assert_eq!(turn_line(Turn { ahead: 3, memory: true }), "Waiting for memory: 3 ahead of you.");
+        assert_eq!(turn_line(Turn { ahead: 0, memory: false }), "Waiting for others to start: you are next.");
     }
 
     #[test]

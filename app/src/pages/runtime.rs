@@ -10,17 +10,17 @@ use crate::{
         icon::icon,
         notice,
         runtime_card::{Verbs, cores, host},
-        start_steps::{StartLine, StartSteps, image},
-        state::state,
+        start_steps::{StartLine, StartSteps, held_up, image},
+        state::{labelled, state},
         time,
     },
     deed::Deed,
     live::Live,
     routes,
-    server_fns::runtimes::{AskRuntimeStats, DeleteRuntime, Runtime, RuntimeLogs},
+    server_fns::runtimes::{AskRuntimeStats, DeleteRuntime, Runtime, RuntimeLogs, RuntimeTasks},
     words,
 };
-use contract::{LogView, Phase, RuntimeId, RuntimeView};
+use contract::{LogView, Phase, RuntimeId, RuntimeView, TaskStatus, TaskView};
 use leptos::prelude::*;
 use leptos_router::hooks::{use_params_map, use_query_map};
 use std::time::Duration;
@@ -59,6 +59,11 @@ pub fn page() -> AnyView {
         live.runtimes.track();
         RuntimeLogs { runtime_id: id.get(), find: find.get() }
     });
+    let tasks = ask(move || {
+        live.runtimes.track();
+        verbs.done();
+        RuntimeTasks { runtime_id: id.get() }
+    });
     let stats = ask(move || {
         live.runtimes.track();
         AskRuntimeStats { runtime_id: id.get() }
@@ -77,7 +82,7 @@ pub fn page() -> AnyView {
     let wrong = wrongs([verbs.wrong(), wrong(delete)]);
     view! {
         {form_problem(wrong, &[])}
-        {answer(found, page_skeleton, move |runtime| whole(&runtime, verbs, delete, Log { find, lines: logs }, stats))}
+        {answer(found, page_skeleton, move |runtime| whole(&runtime, verbs, delete, Log { find, lines: logs }, tasks, stats))}
     }
     .into_any()
 }
@@ -95,9 +100,10 @@ struct Log {
     lines: Asked<LogView>,
 }
 
+type Tasks = Asked<Vec<TaskView>>;
 type Stats = Asked<Option<contract::RuntimeStats>>;
 
-fn whole(runtime: &RuntimeView, verbs: Verbs, delete: Deed, log: Log, stats: Stats) -> AnyView {
+fn whole(runtime: &RuntimeView, verbs: Verbs, delete: Deed, log: Log, tasks: Tasks, stats: Stats) -> AnyView {
     let moving = runtime.phase.is_moving();
     let below = view! { <p class="muted small mono">{host(runtime)}</p> };
     view! {
@@ -107,6 +113,7 @@ fn whole(runtime: &RuntimeView, verbs: Verbs, delete: Deed, log: Log, stats: Sta
             <div class="stack">
                 {hero(runtime, verbs, stats)}
                 {log_card(log, runtime)}
+                {task_card(tasks)}
             </div>
             <div class="stack">{facts(runtime)}{danger(runtime, verbs, delete)}</div>
         </div>
@@ -116,7 +123,9 @@ fn whole(runtime: &RuntimeView, verbs: Verbs, delete: Deed, log: Log, stats: Sta
 
 fn hero(runtime: &RuntimeView, verbs: Verbs, stats: Stats) -> AnyView {
     let below = match (&runtime.progress, runtime.phase) {
+        (Some(_), Phase::Queued) => held_up(runtime),
         (Some(progress), _) => view! {
+            {held_up(runtime)}
             <StartLine name=runtime.name.clone() progress=progress.clone() />
             <StartSteps runtime=runtime.clone() progress=progress.clone() />
         }
@@ -210,6 +219,40 @@ fn log_card(log: Log, runtime: &RuntimeView) -> AnyView {
     .into_any()
 }
 
+fn task_card(tasks: Tasks) -> AnyView {
+    view! {
+        <section class="card flush">
+            <header><h2>"What was asked"</h2></header>
+            <div class="body">{aside(tasks, list_skeleton, |tasks| task_list(&tasks))}</div>
+        </section>
+    }
+    .into_any()
+}
+
+fn task_list(tasks: &[TaskView]) -> AnyView {
+    if tasks.is_empty() {
+        return notice::empty("Nothing was asked lately.");
+    }
+    let lines = tasks.iter().map(|task| {
+        let class = match task.status {
+            TaskStatus::Accepted | TaskStatus::Running => "state starting",
+            TaskStatus::Succeeded => "state running",
+            TaskStatus::Failed => "state failed",
+            TaskStatus::Superseded => "state stopped",
+        };
+        let by = task.asked_by.clone().unwrap_or_else(|| "ClawLoops".to_owned());
+        let took = task.ended_at.map(|ended| format!(", took {}", words::about((ended - task.created_at).whole_milliseconds() as i64)));
+        let message = (!task.message.is_empty()).then(|| view! { <div class="tiny muted">{task.message.clone()}</div> });
+        view! {
+            <li>
+                <div><b>{task.kind.label()}</b><div class="tiny faint">"by "{by}", "{time::time(task.created_at)}{took}</div>{message}</div>
+                <span class="aside">{labelled(class, task.status.label())}</span>
+            </li>
+        }
+    });
+    view! { <ul class="list">{lines.collect_view()}</ul> }.into_any()
+}
+
 fn facts(runtime: &RuntimeView) -> AnyView {
     view! {
         <section class="card">
@@ -221,6 +264,7 @@ fn facts(runtime: &RuntimeView) -> AnyView {
                     <dt>"Processor"</dt><dd class="num">"up to "{cores(runtime.cpu_millis)}</dd>
                     <dt>"Image"</dt><dd class="mono">{image(&runtime.image)}</dd>
                     <dt>{runtime.phase.label()}</dt><dd>{time::time(runtime.phase_since)}</dd>
+                    {(runtime.restarts > 0).then(|| view! { <dt>"Restarts"</dt><dd class="num">{words::count(runtime.restarts)}</dd> })}
                     <dt>"Made"</dt><dd>{time::time(runtime.created_at)}</dd>
                 </dl>
             </div>

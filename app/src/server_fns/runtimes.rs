@@ -3,7 +3,9 @@
 use crate::api::Answered;
 #[cfg(feature = "ssr")]
 use crate::{request, routes};
-use contract::{LogView, PersonId, Retention, RuntimeId, RuntimeStats, RuntimeView};
+#[cfg(feature = "ssr")]
+use contract::Problem;
+use contract::{Act, Acted, LogView, PersonId, Retention, RuntimeId, RuntimeStats, RuntimeView, TaskView};
 use leptos::prelude::*;
 
 /// The caller's runtimes.
@@ -67,6 +69,39 @@ pub async fn runtime_stats(runtime_id: RuntimeId) -> Answered<Option<RuntimeStat
 #[server(prefix = "/api/ui", endpoint = "runtime-logs")]
 pub async fn runtime_logs(runtime_id: RuntimeId, find: Option<String>) -> Answered<LogView> {
     Ok(request::ports()?.runtimes.logs(&request::caller()?, runtime_id, find.as_deref()).await?)
+}
+
+/// What was asked of a runtime.
+#[server(prefix = "/api/ui", endpoint = "runtime-tasks")]
+pub async fn runtime_tasks(runtime_id: RuntimeId) -> Answered<Vec<TaskView>> {
+    Ok(request::ports()?.runtimes.tasks(&request::caller()?, runtime_id).await?)
+}
+
+/// What everyone's running runtimes use now.
+#[server(prefix = "/api/ui", endpoint = "all-runtime-stats")]
+pub async fn all_runtime_stats() -> Answered<Vec<(RuntimeId, RuntimeStats)>> {
+    Ok(request::ports()?.runtimes.everyones_stats(&request::caller()?).await?)
+}
+
+/// Asks the same of several runtimes. Each answers by itself; a plain form, which sees no answer, is told in a sentence what was refused.
+#[server(prefix = "/api/ui", endpoint = "act-on-runtimes")]
+pub async fn act_on_runtimes(act: Act, #[server(default)] runtime_ids: Vec<RuntimeId>) -> Answered<Vec<Acted>> {
+    let acted = request::ports()?.runtimes.act(&request::caller()?, act, &runtime_ids).await?;
+    match refusals(&acted) {
+        Some(problem) if request::is_plain_form() => Err(problem.into()),
+        _ => Ok(acted),
+    }
+}
+
+/// What was refused, in one problem; none when nothing was.
+#[cfg(feature = "ssr")]
+fn refusals(acted: &[Acted]) -> Option<Problem> {
+    let refused: Vec<&Problem> = acted.iter().filter_map(|one| one.problem.as_ref()).collect();
+    let first = refused.first()?;
+    let mut reasons: Vec<&str> = refused.iter().map(|problem| problem.message.as_str()).collect();
+    reasons.dedup();
+    let message = format!("{} of {} could not be asked: {}", refused.len(), acted.len(), reasons.join(" "));
+    Some(Problem { message, ..(*first).clone() })
 }
 
 /// Everyone's runtimes.

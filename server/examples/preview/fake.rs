@@ -178,6 +178,33 @@ impl Runtimes for Fake {
         let find = find.unwrap_or_default();
         Ok(LogView { lines: lines.filter(|line| line.contains(find)).collect(), more: find.is_empty() })
     }
+    async fn tasks(&self, caller: &Caller, runtime: RuntimeId) -> Answer<Vec<TaskView>> {
+        self.find(caller, runtime)?;
+        Ok(sample::tasks(runtime))
+    }
+    async fn everyones_stats(&self, caller: &Caller) -> Answer<Vec<(RuntimeId, RuntimeStats)>> {
+        only_administrators(caller)?;
+        let ready = self.runtimes().into_iter().filter(|runtime| runtime.phase == Phase::Ready);
+        let used = |of: i64| RuntimeStats {
+            memory_bytes: 700_000_000 + of * 90_000_000,
+            memory_limit_bytes: 2 * GIB,
+            cpu_percent: of as f64 * 7.0,
+        };
+        Ok(ready.zip(1..).map(|(runtime, of)| (runtime.runtime_id, used(of))).collect())
+    }
+    async fn act(&self, caller: &Caller, act: Act, runtimes: &[RuntimeId]) -> Answer<Vec<Acted>> {
+        only_administrators(caller)?;
+        if runtimes.is_empty() {
+            return Err(Problem::new(Code::Invalid, "No runtime is selected.").remedy("Select at least one in the list."));
+        }
+        let phase = if act == Act::Stop { Phase::Stopped } else { Phase::Waiting };
+        let acted = |runtime_id| {
+            let refused = self.find(caller, runtime_id).is_ok_and(|runtime| runtime.owner == "Per Holm" && act != Act::Stop);
+            let problem = refused.then(|| Problem::new(Code::PersonDisabled, "Per Holm is disabled."));
+            Acted { runtime_id, problem: problem.or_else(|| self.change(caller, runtime_id, phase).err()) }
+        };
+        Ok(runtimes.iter().copied().map(acted).collect())
+    }
     async fn everyones(&self, caller: &Caller) -> Answer<Vec<RuntimeView>> {
         only_administrators(caller)?;
         Ok(self.runtimes())

@@ -58,13 +58,14 @@ pub fn caller(name: &str) -> Option<Caller> {
 }
 
 /// Owner's number, name, phase, model.
-const RUNTIMES: [(u128, &str, Phase); 6] = [
+const RUNTIMES: [(u128, &str, Phase); 7] = [
     (2, "research", Phase::Ready),
     (2, "inbox-helper", Phase::Stopped),
     (3, "tickets", Phase::Waiting),
     (4, "research-2", Phase::Failed),
     (4, "crawler", Phase::Retrying),
     (1, "office", Phase::Ready),
+    (3, "backlog", Phase::Queued),
 ];
 
 pub fn runtimes() -> Vec<RuntimeView> {
@@ -85,6 +86,11 @@ pub fn runtime(number: u128, owner: u128, name: &str, phase: Phase) -> RuntimeVi
         phase_since: ago(if phase.is_moving() { 0 } else { 245 }),
         problem: matches!(phase, Phase::Failed | Phase::Retrying).then(|| Problem { id: "01JD8Q7F4M".to_owned(), ..broken }),
         progress: None,
+        turn: (phase == Phase::Queued).then_some(Turn { ahead: 3, memory: true }),
+        retry: (phase == Phase::Retrying).then_some(Try { number: 2, of: 5 }),
+        restarts: if name == "research" { 3 } else { 0 },
+        last_error: (name == "research")
+            .then(|| LastError { message: "OpenClaw ended by itself with exit code 1.".to_owned(), at: ago(900) }),
         memory_bytes: 2 * GIB,
         cpu_millis: 2000,
         image: "registry.example/clawloops/openclaw:2026.9.6@sha256:0f3c".to_owned(),
@@ -92,6 +98,26 @@ pub fn runtime(number: u128, owner: u128, name: &str, phase: Phase) -> RuntimeVi
         model: Some("claude-sonnet".to_owned()),
         created_at: ago(60_000),
     }
+}
+
+pub fn tasks(runtime_id: RuntimeId) -> Vec<TaskView> {
+    let rows = [
+        (TaskKind::Start, TaskStatus::Running, "", 0),
+        (TaskKind::Restart, TaskStatus::Failed, "Gave up after 5 tries. OpenClaw ran out of memory (2.0 GiB) and was ended.", 300),
+        (TaskKind::Start, TaskStatus::Superseded, "Superseded by a newer wish: restart.", 301),
+        (TaskKind::Create, TaskStatus::Succeeded, "", 60_000),
+    ];
+    let task = |((kind, status, message, minutes), number): ((TaskKind, TaskStatus, &str, i64), u128)| TaskView {
+        task_id: TaskId(id(number)),
+        runtime_id,
+        asked_by: (kind != TaskKind::Restart).then(|| "Ada Lindqvist".to_owned()),
+        kind,
+        status,
+        message: message.to_owned(),
+        created_at: ago(minutes),
+        ended_at: status.is_end().then(|| ago(minutes) + Duration::seconds(12)),
+    };
+    rows.into_iter().zip(800..).map(task).collect()
 }
 
 /// A start that began at `began_at`, as it stands now.

@@ -3,15 +3,24 @@
 use super::Backend;
 use crate::{
     Result,
-    data::{self, runtime::Row},
-    model, orchestrator,
+    data::{self, past::Past, runtime::Row},
+    model,
+    orchestrator::{self, decide},
 };
 use app::ports::Runtimes;
 use async_trait::async_trait;
 use contract::{
-    Answer, Caller, Code, LogView, PersonId, Phase, Problem, Progress, Retention, RuntimeId, RuntimeStats, RuntimeView, StartStep, StepView,
+    Act, Acted, Answer, Caller, Code, LastError, LogView, PersonId, Phase, Problem, Progress, Retention, RuntimeId, RuntimeStats,
+    RuntimeView, StartStep, StepView, TaskView, Try, Turn,
 };
-use std::collections::HashMap;
+use futures::StreamExt as _;
+use std::{collections::HashMap, time::Duration};
+
+/// How many tasks a page shows.
+const TASKS: i64 = 20;
+/// How many runtimes are measured at once, and how long it may take for all of them.
+const MEASURED_AT_ONCE: usize = 8;
+const MEASURED_WITHIN: Duration = Duration::from_secs(8);
 
 #[async_trait]
 impl Runtimes for Backend {
@@ -56,6 +65,22 @@ impl Runtimes for Backend {
         Ok(self.orchestrator.log(caller, runtime, find).await?)
     }
 
+    async fn tasks(&self, caller: &Caller, runtime: RuntimeId) -> Answer<Vec<TaskView>> {
+        self.orchestrator.find(caller, runtime).await?;
+        Ok(self.tasks_of(runtime).await?)
+    }
+
+    async fn everyones_stats(&self, caller: &Caller) -> Answer<Vec<(RuntimeId, RuntimeStats)>> {
+        for_administrators(caller)?;
+        Ok(self.stats_of_everyone().await?)
+    }
+
+    async fn act(&self, caller: &Caller, act: Act, runtimes: &[RuntimeId]) -> Answer<Vec<Acted>> {
+        let answers = self.orchestrator.ask_many(caller, act, runtimes).await?;
+        let acted = |(runtime_id, answer): (_, Result<()>)| Acted { runtime_id, problem: answer.err().map(Problem::from) };
+        Ok(answers.into_iter().map(acted).collect())
+    }
+
     async fn everyones(&self, caller: &Caller) -> Answer<Vec<RuntimeView>> {
         for_administrators(caller)?;
         Ok(self.views_of_everyone().await?)
@@ -92,6 +117,27 @@ impl Backend {
         self.views(rows).await
     }
 
+    async fn tasks_of(&self, runtime: RuntimeId) -> Result<Vec<TaskView>> {
+        data::task::of_runtime(&mut *self.pool.acquire().await?, runtime, TASKS).await
+    }
+
+    async fn stats_of_everyone(&self) -> Result<Vec<(RuntimeId, RuntimeStats)>> {
+        let rows = data::runtime::all(&mut *self.pool.acquire().await?).await?;
+        let running = rows.into_iter().filter(|row| row.phase == Phase::Ready).map(|row| row.runtime_id);
+        let engine = self.orchestrator.engine();
+        let asked = futures::stream::iter(running).map(async |id| (id, engine.stats(id).await)).buffer_unordered(MEASURED_AT_ONCE);
+        let measured = asked.filter_map(async |(id, stats)| Some((id, stats.ok()??)));
+        Ok(measured.take_until(tokio::time::sleep(MEASURED_WITHIN)).collect().await)
+    }
+
+    /// The places in the start queue.
+    async fn turns(&self, connection: &mut data::Connection) -> Result<HashMap<RuntimeId, Turn>> {
+        let waiting = data::queue::waiting(connection).await?;
+        // What cannot be known now is not said.
+        let memory = self.orchestrator.room().await.is_ok_and(|room| waiting.held + waiting.wanted > room.memory_bytes);
+        Ok(waiting.runtime_ids.into_iter().zip(0..).map(|(id, ahead)| (id, Turn { ahead, memory })).collect())
+    }
+
     async fn views(&self, rows: Vec<Row>) -> Result<Vec<RuntimeView>> {
         let mut connection = self.pool.acquire().await?;
         let ids: Vec<RuntimeId> = rows.iter().filter(|row| is_starting(row.phase)).map(|row| row.runtime_id).collect();
@@ -103,10 +149,20 @@ impl Backend {
                 expected.insert(row.image.clone(), lesson.median_ms);
             }
         }
+        let all: Vec<RuntimeId> = rows.iter().map(|row| row.runtime_id).collect();
+        let mut pasts: HashMap<RuntimeId, Past> =
+            data::past::of(&mut connection, &all).await?.into_iter().map(|past| (past.runtime_id, past)).collect();
+        let queued = rows.iter().any(|row| row.phase == Phase::Queued);
+        let turns = if queued { self.turns(&mut connection).await? } else { HashMap::new() };
         let model = model::catalog::offered(&mut connection).await?.into_iter().next().map(|model| model.name);
         let views = rows.into_iter().map(|row| {
             let progress = is_starting(row.phase).then(|| self.progress(&row, &steps, expected.get(&row.image).copied().flatten()));
+            let past = pasts.remove(&row.runtime_id);
             RuntimeView {
+                turn: turns.get(&row.runtime_id).copied(),
+                retry: (row.attempts > 0 && is_starting(row.phase)).then_some(Try { number: row.attempts + 1, of: decide::TRIES }),
+                restarts: past.as_ref().map_or(0, |past| past.restarts),
+                last_error: past.and_then(|past| Some(LastError { message: past.last_error?, at: past.last_error_at? })),
                 runtime_id: row.runtime_id,
                 person_id: row.person_id,
                 owner: row.owner,

@@ -281,15 +281,6 @@ pub async fn admit(
     Ok(Some(true))
 }
 
-/// Who waits for a turn, in order.
-pub async fn queue(connection: &mut Connection) -> Result<Vec<RuntimeId>> {
-    let waiting = sqlx::query_scalar!(
-        r#"select runtime_id as "runtime_id: RuntimeId" from runtime
-            where deleted_at is null and queued_at is not null order by queued_at, runtime_id"#
-    );
-    Ok(waiting.fetch_all(connection).await?)
-}
-
 /// Of these workspaces, those that were to be wiped with their runtimes, which are gone, and that no other runtime uses.
 pub async fn wiped_volumes(connection: &mut Connection, present: &[String]) -> Result<Vec<String>> {
     let wiped = sqlx::query_scalar!(
@@ -328,7 +319,10 @@ pub async fn note(
     let changed = sqlx::query_scalar!(
         r#"update runtime
               set phase = $3, problem = $4, attempts = $5, retry_at = $6, phase_since = case when phase = $3 then phase_since else $7 end,
-                  admitted_at = case when $8 then admitted_at end
+                  admitted_at = case when $8 then admitted_at end,
+                  restarts = restarts + case when $3 = 'retrying' and phase <> 'retrying' then 1 else 0 end,
+                  last_error = case when $9 and (phase, problem) is distinct from ($3, $4) then $4->>'message' else last_error end,
+                  last_error_at = case when $9 and (phase, problem) is distinct from ($3, $4) then $7 else last_error_at end
             where runtime_id = $1 and generation = $2 and deleted_at is null
               and ((phase, problem, attempts, retry_at) is distinct from ($3, $4, $5, $6) or (not $8 and admitted_at is not null))
         returning person_id as "person_id: PersonId""#,
@@ -339,7 +333,8 @@ pub async fn note(
         noted.attempts,
         noted.retry_at,
         now,
-        noted.holds
+        noted.holds,
+        noted.problem.is_some() && matches!(noted.phase, Phase::Retrying | Phase::Failed)
     )
     .fetch_optional(&mut *connection)
     .await?;

@@ -10,11 +10,14 @@ use crate::{
     data::{Connection, runtime::Row},
     manager::names::Names,
 };
-use contract::{Caller, Code, DesiredState, PersonId, Phase, Problem, Retention, RuntimeId, TaskKind};
+use contract::{Act, Caller, Code, DesiredState, PersonId, Phase, Problem, Retention, RuntimeId, TaskKind};
+use std::collections::BTreeSet;
 use time::OffsetDateTime;
 
 /// The longest name that still makes one label of a host name, with room for what tells it apart.
 const NAME_LENGTH: usize = 40;
+/// How many are asked at once, at most.
+const MOST_AT_ONCE: usize = 500;
 
 /// Asks all of a person's runtimes to stop, in the caller's transaction.
 pub async fn close_person(connection: &mut Connection, person_id: PersonId, now: OffsetDateTime) -> Result<()> {
@@ -50,12 +53,12 @@ impl Orchestrator {
         Ok(runtime_id)
     }
 
-    /// Wishes it to run. Asked twice is asked once.
+    /// Wishes it to run. Asked twice is asked once. An administrator may start, stop and restart anyone's.
     pub async fn start(&self, caller: &Caller, runtime_id: RuntimeId) -> Result<()> {
         self.ask(caller, runtime_id, Asked::Start).await
     }
 
-    /// Wishes it to stop. An administrator may stop anyone's.
+    /// Wishes it to stop.
     pub async fn stop(&self, caller: &Caller, runtime_id: RuntimeId) -> Result<()> {
         self.ask(caller, runtime_id, Asked::Stop).await
     }
@@ -68,6 +71,33 @@ impl Orchestrator {
     /// Wishes it gone. Asked again, a workspace that was to be kept may still be wiped, never the other way round.
     pub async fn delete(&self, caller: &Caller, runtime_id: RuntimeId, retention: Retention) -> Result<()> {
         self.ask(caller, runtime_id, Asked::Delete(retention)).await
+    }
+
+    /// Asks the same of several runtimes, one after the other, and answers for each: one that is refused keeps none of the others from it.
+    ///
+    /// # Errors
+    /// `AccessDenied` to whoever is no administrator; `Invalid` for none or too many.
+    pub async fn ask_many(&self, caller: &Caller, act: Act, runtime_ids: &[RuntimeId]) -> Result<Vec<(RuntimeId, Result<()>)>> {
+        if !caller.is_administrator() {
+            return Err(Error::problem(Code::AccessDenied, "Only an administrator may act on other people's runtimes."));
+        }
+        let runtime_ids: BTreeSet<RuntimeId> = runtime_ids.iter().copied().collect();
+        if runtime_ids.is_empty() {
+            return Err(Problem::new(Code::Invalid, "No runtime is selected.").remedy("Select at least one in the list.").into());
+        }
+        if runtime_ids.len() > MOST_AT_ONCE {
+            return Err(Error::problem(Code::Invalid, format!("More than {MOST_AT_ONCE} runtimes are selected.")));
+        }
+        let mut answers = Vec::new();
+        for runtime_id in runtime_ids {
+            let answer = match act {
+                Act::Start => self.start(caller, runtime_id).await,
+                Act::Stop => self.stop(caller, runtime_id).await,
+                Act::Restart => self.restart(caller, runtime_id).await,
+            };
+            answers.push((runtime_id, answer));
+        }
+        Ok(answers)
     }
 
     /// Decides on what is there and writes the wish, until no other came in between.
@@ -104,16 +134,19 @@ enum Asked {
     Delete(Retention),
 }
 
-/// One's own runtimes, and for an administrator the stopping of anyone's.
+/// One's own runtimes, and for an administrator anyone's, but for deleting them: what a person has made is theirs to give away.
 fn may(caller: &Caller, row: &Row, asked: Asked) -> Result<()> {
-    if row.person_id == caller.person_id || (asked == Asked::Stop && caller.is_administrator()) {
+    if row.person_id == caller.person_id {
         return Ok(());
     }
-    // An administrator sees it in a list, so it is no secret that it exists.
-    if caller.is_administrator() {
-        return Err(Error::problem(Code::AccessDenied, "Only its owner may do this. You may stop it."));
+    if !caller.is_administrator() {
+        return Err(not_found().into());
     }
-    Err(not_found().into())
+    match asked {
+        Asked::Start | Asked::Stop | Asked::Restart => Ok(()),
+        // An administrator sees it in a list, so it is no secret that it exists.
+        Asked::Delete(_) => Err(Error::problem(Code::AccessDenied, "Only its owner may delete it. You may stop it.")),
+    }
 }
 
 /// The wish that this runtime is asked for; none when it is as asked already, or about to be.

@@ -16,15 +16,15 @@ use server::{
     clock::{Clock, SystemClock},
     config::Config,
     data::{self, Pool, listen::Changes},
-    ingress::{self, Routes, internal::InternalDoors, router::router},
+    ingress::{self, Routes, router::router},
     manager::fake::{FakeEngine, Misery},
     model::{self, door::Side},
-    orchestrator::{Orchestrator, Route, logs::Logs},
+    orchestrator::{Doors, Orchestrator, Route, logs::Logs},
     platform::{passwords::Passwords, people, sessions, throttle::Throttle},
 };
 use std::{
     collections::HashMap,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -41,6 +41,16 @@ pub struct Table(pub Mutex<HashMap<String, Route>>);
 impl Routes for Table {
     async fn route(&self, label: &str) -> Result<Option<Route>> {
         Ok(self.0.lock().unwrap().get(label).cloned())
+    }
+}
+
+/// The engine in memory has no network to listen in.
+struct NoDoors;
+
+#[async_trait]
+impl Doors for NoDoors {
+    async fn open(&self, _: IpAddr) -> Result<()> {
+        Ok(())
     }
 }
 
@@ -81,22 +91,28 @@ fn config(port: u16, folder: &std::path::Path) -> Config {
 
 impl TestApp {
     pub async fn on(pool: Pool) -> Self {
+        Self::with(pool, |_| {}).await
+    }
+
+    /// With other settings.
+    pub async fn with(pool: Pool, set: impl FnOnce(&mut Config)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let listening = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listening.local_addr().unwrap().port();
-        let config = Arc::new(config(port, folder.path()));
+        let mut config = config(port, folder.path());
+        set(&mut config);
+        let config = Arc::new(config);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let (changes, stop) = (Changes::new(), CancellationToken::new());
         let models = model::Service::new(pool.clone(), Arc::clone(&clock), Arc::clone(&config), [7; 32], changes.clone()).unwrap();
         let engine = FakeEngine::well(Arc::clone(&clock));
-        let doors = Arc::new(InternalDoors::new(Router::new(), 0, stop.clone()));
         let orchestrator = Orchestrator::new(
             pool.clone(),
             Arc::clone(&clock),
             Arc::clone(&engine) as _,
             Arc::clone(&config),
             [9; 32],
-            doors,
+            Arc::new(NoDoors),
             changes.clone(),
         );
         let orchestrator = Arc::new(orchestrator.keeping(Logs::new(&config, Arc::clone(&engine) as _, Arc::clone(&clock))));

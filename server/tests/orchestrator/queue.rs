@@ -28,7 +28,7 @@ async fn memory_is_given_once_and_in_order(pool: Pool) {
     }
     let phases = async || futures::future::join_all(ids.iter().map(|id| world.phase(*id))).await;
     assert_eq!(phases().await, [Phase::Ready, Phase::Ready, Phase::Queued, Phase::Queued], "2 GiB each of 5");
-    assert_eq!(data::runtime::queue(&mut world.pool.acquire().await.unwrap()).await.unwrap(), ids[2..]);
+    assert_eq!(data::queue::waiting(&mut world.pool.acquire().await.unwrap()).await.unwrap().runtime_ids, ids[2..]);
     assert_eq!(tasks(&world, ids[3]).await, [(TaskKind::Create, TaskStatus::Accepted, String::new())]);
 
     // Whoever came later does not get by.
@@ -42,7 +42,7 @@ async fn memory_is_given_once_and_in_order(pool: Pool) {
     server.stop(&world.ada, ids[3]).await.unwrap();
     world.attend(&server, ids[3]).await;
     assert_eq!(phases().await, [Phase::Stopped, Phase::Ready, Phase::Ready, Phase::Stopped]);
-    assert_eq!(data::runtime::queue(&mut world.pool.acquire().await.unwrap()).await.unwrap(), []);
+    assert_eq!(data::queue::waiting(&mut world.pool.acquire().await.unwrap()).await.unwrap().runtime_ids, []);
 }
 
 #[sqlx::test(migrations = "../migrations")]

@@ -1,65 +1,162 @@
-//! Everyone's runtimes.
+//! Everyone's runtimes: how each is, and what to do about one or about many.
 
 use crate::{
     ask::ask,
+    browser,
     components::{
-        answer::{answer, list_skeleton},
-        form::form_problem,
+        answer::{answer, aside, list_skeleton},
+        form::{Form, Press, form_problem, press, wrong},
         frame::top,
         notice,
-        runtime_card::{Verbs, cores},
+        start_steps::held_up,
         state::state,
         time,
     },
+    deed::Deed,
     live::Live,
     routes,
-    server_fns::runtimes::AllRuntimes,
+    server_fns::runtimes::{ActOnRuntimes, AllRuntimeStats, AllRuntimes},
     words,
 };
-use contract::RuntimeView;
+use contract::{Acted, Phase, RuntimeId, RuntimeStats, RuntimeView};
 use leptos::prelude::*;
+use std::time::Duration;
+
+/// The form that the selected rows belong to.
+const FORM: &str = "act";
+
+/// The rows that are selected, for as long as the page stands: the table is drawn anew below them.
+type Picked = RwSignal<Vec<RuntimeId>>;
 
 /// The page of everyone's runtimes.
 pub fn page() -> AnyView {
     let live = Live::here();
-    let verbs = Verbs::new();
+    let act = Deed::of::<ActOnRuntimes>();
+    let picked: Picked = RwSignal::new(Vec::new());
     let all = ask(move || {
         live.runtimes.track();
-        verbs.done();
+        act.done();
         AllRuntimes {}
     });
+    let stats = ask(|| AllRuntimeStats {});
+    Effect::new(move |_| browser::every(Duration::from_secs(4), move || stats.again()));
+    Effect::new(move |_| {
+        if act.succeeded() {
+            picked.set(Vec::new());
+        }
+    });
+    let drawn = move |all: Vec<RuntimeView>| {
+        let refused = act.made::<Vec<Acted>>().unwrap_or_default();
+        aside(stats, list_skeleton, move |stats| table(&all, &stats, &refused, act, picked))
+    };
     view! {
         {top("All runtimes", (), ())}
         <div class="stack">
-            {form_problem(verbs.wrong(), &[])}
-            <section class="card flush"><div class="body scroll" tabindex="0" role="region" aria-label="Runtimes">{answer(all, list_skeleton, move |all| table(&all, verbs))}</div></section>
+            {form_problem(wrong(act), &[])}
+            <section class="card flush">
+                <header>
+                    <span class="small muted needs-script">{move || format!("{} selected", picked.read().len())}</span>
+                    <span class="grow"></span>
+                    {verbs_for_many(act)}
+                </header>
+                <div class="body scroll" tabindex="0" role="region" aria-label="Runtimes">{answer(all, list_skeleton, drawn)}</div>
+            </section>
         </div>
     }
     .into_any()
 }
 
-fn table(runtimes: &[RuntimeView], verbs: Verbs) -> AnyView {
+/// The verbs for all rows that are selected.
+fn verbs_for_many(act: Deed) -> AnyView {
+    let verb = move |value: &'static str, label: &'static str| {
+        let pending = act.pending();
+        view! { <button class="btn" r#type="submit" name="act" value=value aria-label=format!("{label} the selected") disabled=move || pending.get()>{label}</button> }
+    };
+    view! { <Form deed=act id=FORM class="row tight" label="The selected runtimes">{verb("start", "Start")}{verb("stop", "Stop")}{verb("restart", "Restart")}</Form> }
+        .into_any()
+}
+
+fn table(runtimes: &[RuntimeView], stats: &[(RuntimeId, RuntimeStats)], refused: &[Acted], act: Deed, picked: Picked) -> AnyView {
     if runtimes.is_empty() {
         return notice::empty("Nobody has a runtime yet.");
     }
     let rows = runtimes.iter().map(|runtime| {
-        let told = runtime.problem.as_ref().map(|problem| view! { <div class="tiny wrong">{problem.message.clone()}</div> });
+        let id = runtime.runtime_id;
+        let used = stats.iter().find(|(of, _)| *of == id).map(|(_, stats)| stats);
+        let memory = used.map_or_else(|| "–".to_owned(), |used| words::bytes(used.memory_bytes));
+        let cpu = used.map_or_else(|| "–".to_owned(), |used| format!("{:.0} %", used.cpu_percent));
+        let refusal = refused.iter().find(|one| one.runtime_id == id).and_then(|one| one.problem.as_ref());
+        let refusal = refusal.map(|problem| view! { <div class="tiny wrong" role="alert">{problem.message.clone()}</div> });
         view! {
             <tr>
-                <td><b><a href=routes::runtime(runtime.runtime_id)>{runtime.name.clone()}</a></b><br /><a class="tiny faint plain" href=routes::person(runtime.person_id)>{runtime.owner.clone()}</a></td>
-                <td>{state(runtime.phase)}{told}</td>
-                <td class="right">{words::bytes(runtime.memory_bytes)}</td>
-                <td class="right">{cores(runtime.cpu_millis)}</td>
-                <td class="muted">{time::time(runtime.phase_since)}</td>
-                <td class="right">{verbs.stop_if_running(runtime, "btn quiet")}</td>
+                <td>{pick(runtime, picked)}</td>
+                <td><b><a href=routes::runtime(id)>{runtime.name.clone()}</a></b><br /><a class="tiny faint plain" href=routes::person(runtime.person_id)>{runtime.owner.clone()}</a></td>
+                <td>{state(runtime.phase)}{refusal}{held_up(runtime)}{errors(runtime)}</td>
+                <td class="right num nowrap">{memory}<div class="tiny faint">"of "{words::bytes(runtime.memory_bytes)}</div></td>
+                <td class="right num">{cpu}</td>
+                <td class="muted">{time::time(runtime.created_at)}</td>
+                <td class="right num">{words::count(runtime.restarts)}</td>
+                <td class="right"><span class="row tight nowrap end">{verbs_for_one(runtime, act)}</span></td>
             </tr>
         }
     });
     view! {
         <table>
-            <thead><tr><th>"Runtime"</th><th>"State"</th><th class="right">"Memory"</th><th class="right">"Processor"</th><th>"Since"</th><th></th></tr></thead>
+            <thead><tr>
+                <th><span class="visually-hidden">"Select"</span></th><th>"Runtime"</th><th>"State"</th><th class="right">"Memory"</th>
+                <th class="right">"Processor"</th><th>"Made"</th><th class="right">"Restarts"</th><th></th>
+            </tr></thead>
             <tbody>{rows.collect_view()}</tbody>
         </table>
     }
     .into_any()
+}
+
+/// The box that selects a row. Without script the browser alone remembers it.
+fn pick(runtime: &RuntimeView, picked: Picked) -> AnyView {
+    let id = runtime.runtime_id;
+    let change = move |_| {
+        picked.update(|picked| match picked.iter().position(|one| *one == id) {
+            Some(at) => drop(picked.remove(at)),
+            None => picked.push(id),
+        });
+    };
+    view! {
+        <input
+            r#type="checkbox"
+            name="runtime_ids[]"
+            value=id.to_string()
+            form=FORM
+            aria-label=format!("Select {} of {}", runtime.name, runtime.owner)
+            prop:checked=move || picked.read().contains(&id)
+            on:change=change
+        />
+    }
+    .into_any()
+}
+
+/// What is wrong now; otherwise what was wrong last.
+fn errors(runtime: &RuntimeView) -> AnyView {
+    match (&runtime.problem, &runtime.last_error) {
+        (Some(problem), _) => view! { <div class="tiny wrong">{problem.message.clone()}</div> }.into_any(),
+        (None, Some(last)) => view! { <div class="tiny faint">{time::time(last.at)}": "{last.message.clone()}</div> }.into_any(),
+        (None, None) => ().into_any(),
+    }
+}
+
+fn verbs_for_one(runtime: &RuntimeView, act: Deed) -> AnyView {
+    let verb = |value: &'static str, label: &'static str| {
+        let fields = vec![("act", value.to_owned()), ("runtime_ids[]", runtime.runtime_id.to_string())];
+        press(
+            act,
+            Press { fields, label, name: Some(format!("{label} {} of {}", runtime.name, runtime.owner)), icon: None, class: "btn quiet" },
+        )
+    };
+    match runtime.phase {
+        Phase::Stopped => verb("start", "Start"),
+        Phase::Failed => view! { {verb("stop", "Stop")}{verb("start", "Start")} }.into_any(),
+        Phase::Ready => view! { {verb("restart", "Restart")}{verb("stop", "Stop")} }.into_any(),
+        Phase::Pending | Phase::Queued | Phase::Creating | Phase::Starting | Phase::Waiting | Phase::Retrying => verb("stop", "Stop"),
+        Phase::Stopping | Phase::Deleting | Phase::Deleted => ().into_any(),
+    }
 }

@@ -92,7 +92,7 @@ impl Store for Postgres {
         let (row, caller) = (wish.row, wish.caller);
         let mut transaction = data::begin(&self.0).await?;
         if wish.desired_state == DesiredState::Running {
-            still_active(&mut transaction, caller).await?;
+            owner_and_caller_active(&mut transaction, row, caller).await?;
         }
         let asked =
             data::runtime::Wish { desired_state: wish.desired_state, retention: wish.retention, renew: wish.renew, phase: wish.phase };
@@ -205,6 +205,26 @@ async fn still_active(connection: &mut Connection, caller: &Caller) -> Result<()
     match data::person::lock(connection, caller.person_id).await?.status {
         PersonStatus::Active => Ok(()),
         PersonStatus::Disabled => Err(Error::problem(Code::PersonDisabled, "You were disabled by an administrator.")),
+    }
+}
+
+/// The same for whoever starts another person's runtime, and for that person. Locked in one order, so that no two wait for each other.
+async fn owner_and_caller_active(connection: &mut Connection, row: &Row, caller: &Caller) -> Result<()> {
+    if row.person_id < caller.person_id {
+        owner_active(connection, row).await?;
+        still_active(connection, caller).await
+    } else {
+        still_active(connection, caller).await?;
+        owner_active(connection, row).await
+    }
+}
+
+async fn owner_active(connection: &mut Connection, row: &Row) -> Result<()> {
+    match data::person::lock(connection, row.person_id).await?.status {
+        PersonStatus::Active => Ok(()),
+        PersonStatus::Disabled => {
+            Err(Problem::new(Code::PersonDisabled, format!("{} is disabled.", row.owner)).remedy("Enable its owner first.").into())
+        }
     }
 }
 
