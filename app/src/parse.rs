@@ -13,6 +13,14 @@ pub fn days(text: &str) -> Parsed<Option<u16>> {
     }
 }
 
+/// A number of minutes, or none for what is usual.
+pub fn minutes(text: &str) -> Parsed<Option<i32>> {
+    match text.trim() {
+        "" => Ok(None),
+        text => text.parse().map(Some).map_err(|_| wrong("minutes", "The number of minutes is not a number.")),
+    }
+}
+
 /// A limit's amount in its unit; none where nothing is typed.
 pub fn amount(unit: Unit, text: &str) -> Parsed<Option<i64>> {
     let text = text.trim();
@@ -100,6 +108,12 @@ mod tests {
         for (unit, text) in [(Unit::Money, "much"), (Unit::Tokens, "1.5k"), (Unit::Tokens, "-3"), (Unit::Tokens, "99999999999999 M")] {
             assert_eq!(amount(unit, text).map_err(|problem| problem.field), Err(Some("amount".to_owned())), "{text}");
         }
+    }
+
+    #[test]
+    fn minutes_are_a_number_or_what_is_usual() {
+        assert_eq!((minutes(""), minutes(" 15 "), minutes("0")), (Ok(None), Ok(Some(15)), Ok(Some(0))));
+        assert!(minutes("soon").is_err() && minutes("99999999999").is_err());
     }
 
     #[test]

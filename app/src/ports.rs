@@ -51,6 +51,10 @@ pub trait Runtimes: Send + Sync {
     async fn restart(&self, caller: &Caller, runtime: RuntimeId) -> Answer<RuntimeView>;
     /// Asks for it to go; the workspace stays or goes with it.
     async fn delete(&self, caller: &Caller, runtime: RuntimeId, retention: Retention) -> Answer<()>;
+    /// Waits no longer for what it finishes before it ends. An administrator may ask that of anyone's.
+    async fn hurry(&self, caller: &Caller, runtime: RuntimeId) -> Answer<RuntimeView>;
+    /// Chooses after how many minutes without use it goes to sleep: 0 is never, none is what is usual here.
+    async fn choose_sleep(&self, caller: &Caller, runtime: RuntimeId, minutes: Option<i32>) -> Answer<RuntimeView>;
     /// What it uses now; none unless it runs.
     async fn stats(&self, caller: &Caller, runtime: RuntimeId) -> Answer<Option<RuntimeStats>>;
     /// The newest lines of its log, or the newest of those that contain `find`.

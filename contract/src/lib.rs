@@ -11,6 +11,7 @@ pub mod money;
 pub mod person;
 pub mod problem;
 pub mod runtime;
+pub mod sleep;
 pub mod task;
 pub mod usage;
 
@@ -21,6 +22,7 @@ pub use money::Micros;
 pub use person::*;
 pub use problem::{Code, Problem};
 pub use runtime::*;
+pub use sleep::*;
 pub use task::*;
 pub use usage::*;
 

@@ -3,6 +3,7 @@
 use crate::{
     ids::{PersonId, RuntimeId},
     problem::Problem,
+    sleep::{SleepRule, SleepView},
 };
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -39,6 +40,12 @@ pub enum Phase {
     Waiting,
     /// OpenClaw answers: it can be opened.
     Ready,
+    /// Nobody used it, and OpenClaw agreed to sleep: a visit or its next schedule wakes it.
+    Asleep,
+    /// It is being woken.
+    Waking,
+    /// It is to end, and finishes what it does before, within a bound.
+    Draining,
     /// The container is being stopped.
     Stopping,
     /// Container and network are being removed.
@@ -60,6 +67,9 @@ impl Phase {
             Self::Pending | Self::Creating | Self::Starting | Self::Waiting => "Starting",
             Self::Queued => "Waiting its turn",
             Self::Ready => "Running",
+            Self::Asleep => "Asleep",
+            Self::Waking => "Waking",
+            Self::Draining => "Finishing",
             Self::Stopping => "Stopping",
             Self::Deleting => "Deleting",
             Self::Retrying => "Restarting",
@@ -77,10 +87,12 @@ impl Phase {
             | Self::Creating
             | Self::Starting
             | Self::Waiting
+            | Self::Waking
+            | Self::Draining
             | Self::Stopping
             | Self::Deleting
             | Self::Retrying => true,
-            Self::Stopped | Self::Ready | Self::Failed | Self::Deleted => false,
+            Self::Stopped | Self::Ready | Self::Asleep | Self::Failed | Self::Deleted => false,
         }
     }
 }
@@ -232,6 +244,13 @@ pub struct RuntimeView {
     /// What only a restart brings, in words; none when nothing waits for one.
     #[serde(default)]
     pub restart_brings: Option<String>,
+    /// How it sleeps, in the phases `Asleep` and `Waking`.
+    pub sleep: Option<SleepView>,
+    /// When it goes to sleep.
+    pub sleep_rule: SleepRule,
+    /// By when it ends at the latest, in the phase `Draining`.
+    #[serde(with = "crate::moment::option")]
+    pub drain_until: Option<OffsetDateTime>,
     /// Its model of choice, where it has one.
     pub model: Option<String>,
     /// When it was made.

@@ -64,8 +64,15 @@ impl TaskStatus {
     pub const fn after(phase: Phase) -> Self {
         match phase {
             Phase::Pending | Phase::Queued => Self::Accepted,
-            Phase::Creating | Phase::Starting | Phase::Waiting | Phase::Stopping | Phase::Deleting | Phase::Retrying => Self::Running,
-            Phase::Ready | Phase::Stopped | Phase::Deleted => Self::Succeeded,
+            Phase::Creating
+            | Phase::Starting
+            | Phase::Waiting
+            | Phase::Waking
+            | Phase::Draining
+            | Phase::Stopping
+            | Phase::Deleting
+            | Phase::Retrying => Self::Running,
+            Phase::Ready | Phase::Asleep | Phase::Stopped | Phase::Deleted => Self::Succeeded,
             Phase::Failed => Self::Failed,
         }
     }

@@ -126,9 +126,26 @@ pub struct Runtimes {
     /// How many runtimes may boot at once; without it, as many as there are cores.
     #[arg(long, env = "CLAWLOOPS_STARTS_AT_ONCE")]
     pub starts_at_once: Option<i64>,
+    /// A runtime that nobody uses for so many minutes is frozen, where OpenClaw agrees; 0 is never. Its owner may choose another time.
+    #[arg(long, env = "CLAWLOOPS_SLEEP_AFTER_MINUTES", default_value_t = 30, value_parser = minutes())]
+    pub sleep_after_minutes: i32,
+    /// The longest time that an owner may choose there, in minutes; with 0 any, and never as well.
+    #[arg(long, env = "CLAWLOOPS_SLEEP_MOST_MINUTES", default_value_t = 0, value_parser = minutes())]
+    pub sleep_most_minutes: i32,
+    /// After so many minutes of sleep a runtime also gives its memory back, and wakes in a whole start; 0 is never.
+    #[arg(long, env = "CLAWLOOPS_SLEEP_STOP_AFTER_MINUTES", default_value_t = 480, value_parser = minutes())]
+    pub sleep_stop_after_minutes: i32,
+    /// How long running turns may finish before a runtime is stopped or made anew, in seconds; 0 is not at all.
+    #[arg(long, env = "CLAWLOOPS_DRAIN_SECONDS", default_value_t = 120, value_parser = clap::value_parser!(i64).range(0..=3600))]
+    pub drain_seconds: i64,
     /// How many runtimes a person may have.
     #[arg(long, env = "CLAWLOOPS_RUNTIMES_PER_PERSON", default_value_t = 3)]
     pub runtimes_per_person: i64,
+}
+
+/// Minutes of up to a year.
+fn minutes() -> clap::builder::RangedI64ValueParser<i32> {
+    clap::value_parser!(i32).range(0..=525_600)
 }
 
 /// All settings of `clawloops runtime-manager`. What a server may have done is said here, and not by the server.

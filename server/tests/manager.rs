@@ -135,6 +135,9 @@ async fn life(engine: &dyn Engine) -> Vec<(&'static str, String)> {
     ask!(is_ready, id);
     ask!(look, id);
     ask!(survey);
+    ask!(freeze, id);
+    ask!(look, id);
+    ask!(thaw, id);
     ask!(update, id, &spec(id).limits());
     ask!(stats, id);
     ask!(logs, id, 2);

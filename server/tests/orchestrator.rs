@@ -19,6 +19,7 @@ use std::{
     },
     time::Duration,
 };
+use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 
 #[path = "orchestrator/drift.rs"]
@@ -29,6 +30,8 @@ mod logs;
 mod queue;
 #[path = "orchestrator/refusals.rs"]
 mod refusals;
+#[path = "orchestrator/sleep.rs"]
+mod sleep;
 
 #[derive(Default)]
 struct CountedDoors(AtomicUsize);

@@ -4,7 +4,7 @@ use super::{
     form::{Press, Wrong, press, wrong, wrongs},
     frame::MyRuntimes,
     icon::icon,
-    notice,
+    notice, rest,
     start_steps::{StartLine, held_up},
     state::state,
     time,
@@ -12,10 +12,10 @@ use super::{
 use crate::{
     deed::Deed,
     routes,
-    server_fns::runtimes::{RestartRuntime, StartRuntime, StopRuntime},
+    server_fns::runtimes::{HurryRuntime, RestartRuntime, StartRuntime, StopRuntime},
     words,
 };
-use contract::{Phase, RuntimeView};
+use contract::{DesiredState, Phase, RuntimeView};
 use leptos::prelude::*;
 
 /// The verbs on a runtime. A page has one set, made outside of what is drawn anew.
@@ -24,17 +24,23 @@ pub struct Verbs {
     start: Deed,
     stop: Deed,
     restart: Deed,
+    hurry: Deed,
 }
 
 impl Verbs {
     /// Nothing done yet.
     pub fn new() -> Self {
-        Self { start: Deed::of::<StartRuntime>(), stop: Deed::of::<StopRuntime>(), restart: Deed::of::<RestartRuntime>() }
+        Self {
+            start: Deed::of::<StartRuntime>(),
+            stop: Deed::of::<StopRuntime>(),
+            restart: Deed::of::<RestartRuntime>(),
+            hurry: Deed::of::<HurryRuntime>(),
+        }
     }
 
     /// What went wrong with any of them.
     pub fn wrong(self) -> Wrong {
-        wrongs([wrong(self.start), wrong(self.stop), wrong(self.restart)])
+        wrongs([wrong(self.start), wrong(self.stop), wrong(self.restart), wrong(self.hurry)])
     }
 
     /// Fetches the list anew after each verb.
@@ -50,7 +56,7 @@ impl Verbs {
 
     /// How many were done: a question that reads it is asked anew.
     pub fn done(self) -> usize {
-        self.start.done() + self.stop.done() + self.restart.done()
+        self.start.done() + self.stop.done() + self.restart.done() + self.hurry.done()
     }
 
     /// Start.
@@ -61,7 +67,7 @@ impl Verbs {
 
     /// Stop, where there is something to stop.
     pub fn stop_if_running(self, runtime: &RuntimeView, class: &'static str) -> AnyView {
-        let nothing = matches!(runtime.phase, Phase::Stopped | Phase::Stopping | Phase::Deleting | Phase::Deleted);
+        let nothing = matches!(runtime.phase, Phase::Stopped | Phase::Draining | Phase::Stopping | Phase::Deleting | Phase::Deleted);
         (!nothing).then(|| self.stop(runtime, class)).into_any()
     }
 
@@ -76,13 +82,21 @@ impl Verbs {
         press(self.restart, this(runtime, "Restart", Some("again"), class))
     }
 
+    /// Wait no longer for what it finishes.
+    fn hurry(self, runtime: &RuntimeView) -> AnyView {
+        let (label, icon) = if runtime.desired_state == DesiredState::Running { ("Restart now", "again") } else { ("Stop now", "stop") };
+        press(self.hurry, this(runtime, label, Some(icon), "btn"))
+    }
+
     /// What a person does next with a runtime in this phase, the one thing last.
     pub fn next(self, runtime: &RuntimeView) -> AnyView {
         match runtime.phase {
-            Phase::Ready => view! { {self.stop(runtime, "btn")}{open(runtime)} }.into_any(),
+            // Opening one that sleeps wakes it.
+            Phase::Ready | Phase::Asleep => view! { {self.stop(runtime, "btn")}{open(runtime)} }.into_any(),
+            Phase::Draining => self.hurry(runtime),
             Phase::Stopped => self.start(runtime, "btn primary"),
             Phase::Failed => view! { {self.stop(runtime, "btn")}{self.start(runtime, "btn primary")} }.into_any(),
-            Phase::Pending | Phase::Queued | Phase::Creating | Phase::Starting | Phase::Waiting | Phase::Retrying => {
+            Phase::Pending | Phase::Queued | Phase::Creating | Phase::Starting | Phase::Waiting | Phase::Waking | Phase::Retrying => {
                 self.stop(runtime, "btn")
             }
             Phase::Stopping | Phase::Deleting | Phase::Deleted => ().into_any(),
@@ -103,11 +117,13 @@ pub fn card(runtime: &RuntimeView, verbs: Verbs) -> AnyView {
         Phase::Failed | Phase::Retrying | Phase::Queued => {
             view! { {runtime.problem.as_ref().map(notice::problem)}{held_up(runtime)} }.into_any()
         }
+        Phase::Asleep | Phase::Draining => rest::line(runtime),
         Phase::Stopped
         | Phase::Pending
         | Phase::Creating
         | Phase::Starting
         | Phase::Waiting
+        | Phase::Waking
         | Phase::Stopping
         | Phase::Deleting
         | Phase::Deleted => {

@@ -12,9 +12,12 @@ pub fn state(phase: Phase) -> AnyView {
         | Phase::Creating
         | Phase::Starting
         | Phase::Waiting
+        | Phase::Waking
+        | Phase::Draining
         | Phase::Stopping
         | Phase::Deleting
         | Phase::Retrying => "state starting",
+        Phase::Asleep => "state sleeping",
         Phase::Stopped | Phase::Deleted => "state stopped",
         Phase::Failed => "state failed",
     };

@@ -64,7 +64,8 @@ fn bar(runtime: &RuntimeView, wide: RwSignal<bool>) -> AnyView {
 }
 
 fn inside(runtime: &RuntimeView, verbs: Verbs) -> AnyView {
-    if runtime.phase == Phase::Ready {
+    // Whoever comes to one that sleeps wakes it.
+    if matches!(runtime.phase, Phase::Ready | Phase::Asleep | Phase::Waking) {
         return view! {
             <iframe
                 src=routes::entrance(runtime.runtime_id)
@@ -84,11 +85,18 @@ fn inside(runtime: &RuntimeView, verbs: Verbs) -> AnyView {
     let said = match runtime.phase {
         Phase::Stopped => "It is stopped. Your files and conversations wait in its workspace.",
         Phase::Failed => "Your workspace is safe. Nothing runs until you try again.",
+        Phase::Draining => "It finishes what it does, and then ends.",
         Phase::Stopping => "It is being stopped.",
         Phase::Deleting | Phase::Deleted => "It is being deleted.",
-        Phase::Pending | Phase::Queued | Phase::Creating | Phase::Starting | Phase::Waiting | Phase::Retrying | Phase::Ready => {
-            "It opens here by itself."
-        }
+        Phase::Pending
+        | Phase::Queued
+        | Phase::Creating
+        | Phase::Starting
+        | Phase::Waiting
+        | Phase::Waking
+        | Phase::Asleep
+        | Phase::Retrying
+        | Phase::Ready => "It opens here by itself.",
     };
     view! {
         {reload_without_script(moving)}

@@ -8,7 +8,7 @@ use crate::{
         form::{Form, cancel, dialog, form_problem, opener, submit, wrong, wrongs},
         frame::top,
         icon::icon,
-        notice,
+        notice, rest,
         runtime_card::{Verbs, cores, host},
         start_steps::{StartLine, StartSteps, held_up, image},
         state::{labelled, state},
@@ -17,7 +17,7 @@ use crate::{
     deed::Deed,
     live::Live,
     routes,
-    server_fns::runtimes::{AskRuntimeStats, DeleteRuntime, Runtime, RuntimeLogs, RuntimeTasks},
+    server_fns::runtimes::{AskRuntimeStats, ChooseSleep, DeleteRuntime, Runtime, RuntimeLogs, RuntimeTasks},
     words,
 };
 use contract::{LogView, Phase, RuntimeId, RuntimeView, TaskStatus, TaskView};
@@ -52,6 +52,7 @@ pub fn page() -> AnyView {
     let id = named();
     let verbs = Verbs::new();
     let delete = Deed::of::<DeleteRuntime>();
+    let choose = Deed::of::<ChooseSleep>();
     let found = watched(id, verbs);
     let live = Live::here();
     let find = searched_for();
@@ -79,10 +80,10 @@ pub fn page() -> AnyView {
             browser::every(Duration::from_secs(4), move || stats.again());
         }
     });
-    let wrong = wrongs([verbs.wrong(), wrong(delete)]);
+    let wrong = wrongs([verbs.wrong(), wrong(delete), wrong(choose)]);
     view! {
-        {form_problem(wrong, &[])}
-        {answer(found, page_skeleton, move |runtime| whole(&runtime, verbs, delete, Log { find, lines: logs }, tasks, stats))}
+        {form_problem(wrong, &["minutes"])}
+        {answer(found, page_skeleton, move |runtime| whole(&runtime, verbs, (delete, choose), Log { find, lines: logs }, tasks, stats))}
     }
     .into_any()
 }
@@ -103,7 +104,7 @@ struct Log {
 type Tasks = Asked<Vec<TaskView>>;
 type Stats = Asked<Option<contract::RuntimeStats>>;
 
-fn whole(runtime: &RuntimeView, verbs: Verbs, delete: Deed, log: Log, tasks: Tasks, stats: Stats) -> AnyView {
+fn whole(runtime: &RuntimeView, verbs: Verbs, (delete, choose): (Deed, Deed), log: Log, tasks: Tasks, stats: Stats) -> AnyView {
     let moving = runtime.phase.is_moving();
     let below = view! { <p class="muted small mono">{host(runtime)}</p> };
     view! {
@@ -115,7 +116,7 @@ fn whole(runtime: &RuntimeView, verbs: Verbs, delete: Deed, log: Log, tasks: Tas
                 {log_card(log, runtime)}
                 {task_card(tasks)}
             </div>
-            <div class="stack">{facts(runtime)}{danger(runtime, verbs, delete)}</div>
+            <div class="stack">{facts(runtime)}{rest::choice(runtime, choose, wrong(choose))}{danger(runtime, verbs, delete)}</div>
         </div>
     }
     .into_any()
@@ -131,6 +132,7 @@ fn hero(runtime: &RuntimeView, verbs: Verbs, stats: Stats) -> AnyView {
         }
         .into_any(),
         (None, Phase::Ready) => usage_now(stats),
+        (None, Phase::Asleep | Phase::Draining) => rest::line(runtime),
         (None, Phase::Failed) => {
             view! { <p class="muted small">"Your workspace is safe. Nothing runs until you try again."</p> }.into_any()
         }
@@ -182,9 +184,19 @@ fn log_card(log: Log, runtime: &RuntimeView) -> AnyView {
         (None, Phase::Stopped | Phase::Failed | Phase::Stopping | Phase::Deleting | Phase::Deleted) => {
             "It has said nothing yet.".to_owned()
         }
-        (None, Phase::Pending | Phase::Queued | Phase::Creating | Phase::Starting | Phase::Waiting | Phase::Retrying | Phase::Ready) => {
-            "Its first lines come once the container runs.".to_owned()
-        }
+        (
+            None,
+            Phase::Pending
+            | Phase::Queued
+            | Phase::Creating
+            | Phase::Starting
+            | Phase::Waiting
+            | Phase::Waking
+            | Phase::Retrying
+            | Phase::Ready
+            | Phase::Draining
+            | Phase::Asleep,
+        ) => "Its first lines come once the container runs.".to_owned(),
     };
     let clear = find.is_some().then(|| view! { <a class="btn quiet" href=routes::runtime(runtime.runtime_id)>"Show all"</a> });
     let searching = find.is_some();

@@ -2,7 +2,7 @@
 
 use crate::api::Answered;
 #[cfg(feature = "ssr")]
-use crate::{request, routes};
+use crate::{parse, request, routes};
 #[cfg(feature = "ssr")]
 use contract::Problem;
 use contract::{Act, Acted, LogView, PersonId, Retention, RuntimeId, RuntimeStats, RuntimeView, TaskView};
@@ -47,6 +47,21 @@ pub async fn stop_runtime(runtime_id: RuntimeId) -> Answered<()> {
 #[server(prefix = "/api/ui", endpoint = "restart-runtime")]
 pub async fn restart_runtime(runtime_id: RuntimeId) -> Answered<()> {
     request::ports()?.runtimes.restart(&request::caller()?, runtime_id).await?;
+    request::redirect(&routes::runtime(runtime_id));
+    Ok(())
+}
+
+/// Waits no longer for what a runtime finishes before it ends.
+#[server(prefix = "/api/ui", endpoint = "hurry-runtime")]
+pub async fn hurry_runtime(runtime_id: RuntimeId) -> Answered<()> {
+    request::ports()?.runtimes.hurry(&request::caller()?, runtime_id).await?;
+    Ok(())
+}
+
+/// Chooses after how many minutes without use a runtime goes to sleep: 0 is never, nothing is what is usual here.
+#[server(prefix = "/api/ui", endpoint = "choose-sleep")]
+pub async fn choose_sleep(runtime_id: RuntimeId, minutes: String) -> Answered<()> {
+    request::ports()?.runtimes.choose_sleep(&request::caller()?, runtime_id, parse::minutes(&minutes)?).await?;
     request::redirect(&routes::runtime(runtime_id));
     Ok(())
 }

@@ -156,6 +156,18 @@ impl Runtimes for Fake {
     async fn restart(&self, caller: &Caller, runtime: RuntimeId) -> Answer<RuntimeView> {
         self.change(caller, runtime, Phase::Waiting)
     }
+    async fn hurry(&self, caller: &Caller, runtime: RuntimeId) -> Answer<RuntimeView> {
+        self.change(caller, runtime, Phase::Stopped)
+    }
+    async fn choose_sleep(&self, caller: &Caller, runtime: RuntimeId, minutes: Option<i32>) -> Answer<RuntimeView> {
+        let mut view = self.find(caller, runtime)?;
+        view.sleep_rule.chosen_minutes = minutes;
+        let mut state = self.state();
+        if let Some((kept, _)) = state.runtimes.iter_mut().find(|(kept, _)| kept.runtime_id == runtime) {
+            *kept = view.clone();
+        }
+        Ok(view)
+    }
     async fn delete(&self, caller: &Caller, runtime: RuntimeId, _: Retention) -> Answer<()> {
         self.find(caller, runtime)?;
         self.state().runtimes.retain(|(view, _)| view.runtime_id != runtime);

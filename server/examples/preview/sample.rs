@@ -58,7 +58,7 @@ pub fn caller(name: &str) -> Option<Caller> {
 }
 
 /// Owner's number, name, phase, model.
-const RUNTIMES: [(u128, &str, Phase); 7] = [
+const RUNTIMES: [(u128, &str, Phase); 9] = [
     (2, "research", Phase::Ready),
     (2, "inbox-helper", Phase::Stopped),
     (3, "tickets", Phase::Waiting),
@@ -66,6 +66,8 @@ const RUNTIMES: [(u128, &str, Phase); 7] = [
     (4, "crawler", Phase::Retrying),
     (1, "office", Phase::Ready),
     (3, "backlog", Phase::Queued),
+    (1, "digest", Phase::Asleep),
+    (1, "library", Phase::Draining),
 ];
 
 pub fn runtimes() -> Vec<RuntimeView> {
@@ -95,6 +97,13 @@ pub fn runtime(number: u128, owner: u128, name: &str, phase: Phase) -> RuntimeVi
         cpu_millis: 2000,
         image: "registry.example/clawloops/openclaw:2026.9.6@sha256:0f3c".to_owned(),
         restart_brings: (name == "research").then(|| "a newer build of the image clawloops/openclaw:2026.9.6".to_owned()),
+        sleep: (phase == Phase::Asleep).then(|| SleepView {
+            depth: SleepDepth::Frozen,
+            wakes_at: Some(ago(-900)),
+            wakes_for: Some("daily digest".to_owned()),
+        }),
+        sleep_rule: SleepRule { chosen_minutes: None, usual_minutes: 30, most_minutes: 0, stop_after_minutes: 480 },
+        drain_until: (phase == Phase::Draining).then(|| ago(-2)),
         model: Some("claude-sonnet".to_owned()),
         created_at: ago(60_000),
     }

@@ -11,7 +11,7 @@ use app::ports::Runtimes;
 use async_trait::async_trait;
 use contract::{
     Act, Acted, Answer, Caller, Code, LastError, LogView, PersonId, Phase, Problem, Progress, Retention, RuntimeId, RuntimeStats,
-    RuntimeView, StartStep, StepView, TaskView, Try, Turn,
+    RuntimeView, SleepView, StartStep, StepView, TaskView, Try, Turn,
 };
 use futures::StreamExt as _;
 use std::{collections::HashMap, time::Duration};
@@ -54,6 +54,16 @@ impl Runtimes for Backend {
 
     async fn delete(&self, caller: &Caller, runtime: RuntimeId, retention: Retention) -> Answer<()> {
         Ok(self.orchestrator.delete(caller, runtime, retention).await?)
+    }
+
+    async fn hurry(&self, caller: &Caller, runtime: RuntimeId) -> Answer<RuntimeView> {
+        self.orchestrator.hurry(caller, runtime).await?;
+        Ok(self.view(caller, runtime).await?)
+    }
+
+    async fn choose_sleep(&self, caller: &Caller, runtime: RuntimeId, minutes: Option<i32>) -> Answer<RuntimeView> {
+        self.orchestrator.choose_sleep(caller, runtime, minutes).await?;
+        Ok(self.view(caller, runtime).await?)
     }
 
     async fn stats(&self, caller: &Caller, runtime: RuntimeId) -> Answer<Option<RuntimeStats>> {
@@ -158,6 +168,13 @@ impl Backend {
         let views = rows.into_iter().map(|row| {
             let progress = is_starting(row.phase).then(|| self.progress(&row, &steps, expected.get(&row.image).copied().flatten()));
             let past = pasts.remove(&row.runtime_id);
+            let sleep_rule = self.orchestrator.sleep_rule(&row);
+            let drain_until = row.drain_until.filter(|_| row.phase == Phase::Draining);
+            let sleep = row.sleep_depth.filter(|_| matches!(row.phase, Phase::Asleep | Phase::Waking)).map(|depth| SleepView {
+                depth,
+                wakes_at: row.wakes_at,
+                wakes_for: row.schedule_name.clone(),
+            });
             RuntimeView {
                 turn: turns.get(&row.runtime_id).copied(),
                 retry: (row.attempts > 0 && is_starting(row.phase)).then_some(Try { number: row.attempts + 1, of: decide::TRIES }),
@@ -177,6 +194,9 @@ impl Backend {
                 cpu_millis: row.cpu_millis,
                 image: row.image,
                 restart_brings: row.restart_brings,
+                sleep,
+                sleep_rule,
+                drain_until,
                 model: model.clone(),
                 created_at: row.created_at,
             }
@@ -194,9 +214,11 @@ impl Backend {
                 took_ms: found.and_then(|found| found.ended_at.map(|ended| millis(ended - found.began_at))),
             }
         };
+        // A start that nobody pressed began when it was woken.
+        let began_at = row.woken_at.map_or(row.wished_at, |woken_at| woken_at.max(row.wished_at));
         Progress {
-            began_at: row.wished_at,
-            elapsed_ms: millis(self.clock.now() - row.wished_at),
+            began_at,
+            elapsed_ms: millis(self.clock.now() - began_at),
             expected_ms,
             steps: StartStep::ALL.into_iter().map(of_step).collect(),
         }
@@ -207,6 +229,14 @@ impl Backend {
 fn is_starting(phase: Phase) -> bool {
     match phase {
         Phase::Pending | Phase::Queued | Phase::Creating | Phase::Starting | Phase::Waiting | Phase::Retrying => true,
-        Phase::Stopped | Phase::Ready | Phase::Stopping | Phase::Deleting | Phase::Failed | Phase::Deleted => false,
+        Phase::Stopped
+        | Phase::Ready
+        | Phase::Asleep
+        | Phase::Waking
+        | Phase::Draining
+        | Phase::Stopping
+        | Phase::Deleting
+        | Phase::Failed
+        | Phase::Deleted => false,
     }
 }

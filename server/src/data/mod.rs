@@ -17,6 +17,7 @@ pub mod session;
 pub mod setting;
 pub mod settlement;
 pub mod setup_link;
+pub mod sleep;
 pub mod start_history;
 pub mod task;
 pub mod ticket;

@@ -20,7 +20,7 @@ pub struct Counts {
     pub cost_this_month: Micros,
     /// Model calls today.
     pub calls_today: i64,
-    /// Memory of the runtimes that are to run, in bytes.
+    /// Memory of the runtimes that are to run and do not sleep without it, in bytes.
     pub memory_promised_bytes: i64,
     /// Whether a provider of one's own is there.
     pub has_provider: bool,
@@ -40,7 +40,8 @@ pub async fn counts(conn: &mut Connection, time_zone: &str) -> Result<Counts> {
                 where at >= date_trunc('month', now(), $1)) as "cost_this_month!: Micros",
                (select count(*) from usage_record where at >= date_trunc('day', now(), $1)) as "calls_today!",
                (select coalesce(sum(memory_bytes), 0)::bigint from runtime
-                where deleted_at is null and desired_state = 'running' and phase <> 'failed') as "memory_promised_bytes!",
+                where deleted_at is null and desired_state = 'running' and phase <> 'failed'
+                  and (phase <> 'asleep' or admitted_at is not null)) as "memory_promised_bytes!",
                exists (select from provider where kind not in ('demo', 'local')) as "has_provider!""#,
         time_zone,
     );

@@ -5,7 +5,7 @@ use super::{
     listen::{Change, notify},
 };
 use crate::Result;
-use contract::{DesiredState, PersonId, Phase, Problem, Retention, RuntimeId, StartStep, TaskKind};
+use contract::{DesiredState, PersonId, Phase, Problem, Retention, RuntimeId, SleepDepth, StartStep, TaskKind};
 use sqlx::{Connection as _, types::Json};
 use time::OffsetDateTime;
 
@@ -60,6 +60,28 @@ pub struct Row {
     pub changed: Option<String>,
     /// What only its next start brings, in words.
     pub restart_brings: Option<String>,
+    /// When somebody was last there.
+    pub used_at: OffsetDateTime,
+    /// Not asked before this whether it may sleep.
+    pub awake_until: Option<OffsetDateTime>,
+    /// How deep it is to sleep; means something while it sleeps or wakes, as do the next five.
+    pub sleep_depth: Option<SleepDepth>,
+    /// What OpenClaw's agreement is given back by.
+    pub suspension_id: Option<String>,
+    /// Until when the agreement may be used.
+    pub agreed_until: Option<OffsetDateTime>,
+    /// When the next of its schedules is due.
+    pub schedule_at: Option<OffsetDateTime>,
+    /// The name of that schedule.
+    pub schedule_name: Option<String>,
+    /// When it is woken for that.
+    pub wakes_at: Option<OffsetDateTime>,
+    /// When it was last woken.
+    pub woken_at: Option<OffsetDateTime>,
+    /// Its owner's choice, in minutes without use; 0 is never.
+    pub sleep_minutes: Option<i32>,
+    /// Until when running turns may finish before its container ends.
+    pub drain_until: Option<OffsetDateTime>,
     /// When the last wish was made.
     pub wished_at: OffsetDateTime,
     /// When it was made.
@@ -73,8 +95,9 @@ macro_rules! rows {
             r#"select runtime_id as "runtime_id: RuntimeId", person_id as "person_id: PersonId", person.email as person_email, person.name as owner,
                       runtime.name, host_label, desired_state as "desired_state: DesiredState", retention as "retention: Retention",
                       generation, revision, phase as "phase: Phase", phase_since, problem as "problem: Json<Problem>", attempts, retry_at,
-                      memory_bytes, cpu_millis, pids, image, volume, queued_at, admitted_at, changed, restart_brings, wished_at,
-                      runtime.created_at
+                      memory_bytes, cpu_millis, pids, image, volume, queued_at, admitted_at, changed, restart_brings,
+                      used_at, awake_until, sleep_depth as "sleep_depth: SleepDepth", suspension_id, agreed_until, schedule_at, schedule_name,
+                      wakes_at, woken_at, sleep_minutes, drain_until, wished_at, runtime.created_at
                  from runtime join person using (person_id)
                 where deleted_at is null "# + $tail
             $(, $argument)*
@@ -108,8 +131,8 @@ pub struct NewRuntime<'a> {
 pub async fn insert(connection: &mut Connection, new: &NewRuntime<'_>, now: OffsetDateTime) -> Result<()> {
     sqlx::query!(
         "insert into runtime (runtime_id, person_id, name, host_label, desired_state, phase, phase_since, memory_bytes, cpu_millis, pids,
-                              image, volume, wished_at, created_at)
-         values ($1, $2, $3, $4, 'running', 'pending', $10, $5, $6, $7, $8, $9, $10, $10)",
+                              image, volume, used_at, wished_at, created_at)
+         values ($1, $2, $3, $4, 'running', 'pending', $10, $5, $6, $7, $8, $9, $10, $10, $10)",
         new.runtime_id.0,
         new.person_id.0,
         new.name,
@@ -183,6 +206,8 @@ pub struct Wish {
     pub renew: bool,
     /// What the page shows until the reconciler looks.
     pub phase: Phase,
+    /// Until when running turns may finish before the present container ends; the past where nothing is waited for.
+    pub drain_until: OffsetDateTime,
 }
 
 /// Writes a wish over the one of this generation: a new generation with a clean history, told when the transaction commits. False when another
@@ -191,7 +216,8 @@ pub async fn wish(connection: &mut Connection, runtime_id: RuntimeId, generation
     let person_id = sqlx::query_scalar!(
         r#"update runtime
               set desired_state = $2, retention = $3, generation = generation + 1, revision = revision + $4, phase = $5, phase_since = $6,
-                  problem = null, attempts = 0, retry_at = null, queued_at = null, changed = null, restart_brings = null, wished_at = $6
+                  problem = null, attempts = 0, retry_at = null, queued_at = null, changed = null, restart_brings = null, wished_at = $6,
+                  used_at = $6, awake_until = null, drain_until = $8, woken_at = case when $5 = 'waking' then $6 else woken_at end
             where runtime_id = $1 and generation = $7 and deleted_at is null
         returning person_id as "person_id: PersonId""#,
         runtime_id.0,
@@ -200,7 +226,8 @@ pub async fn wish(connection: &mut Connection, runtime_id: RuntimeId, generation
         i64::from(wish.renew),
         wish.phase as Phase,
         now,
-        generation
+        generation,
+        wish.drain_until
     )
     .fetch_optional(&mut *connection)
     .await?;
@@ -215,7 +242,8 @@ pub async fn stop_all_of(connection: &mut Connection, person_id: PersonId, now: 
     let stopped = sqlx::query_scalar!(
         r#"update runtime
               set desired_state = 'stopped', generation = generation + 1, phase = 'stopping', phase_since = $2,
-                  problem = null, attempts = 0, retry_at = null, queued_at = null, changed = null, restart_brings = null, wished_at = $2
+                  problem = null, attempts = 0, retry_at = null, queued_at = null, changed = null, restart_brings = null, wished_at = $2,
+                  drain_until = $2
             where person_id = $1 and deleted_at is null and desired_state = 'running'
         returning runtime_id as "runtime_id: RuntimeId""#,
         person_id.0,
@@ -322,8 +350,11 @@ pub async fn note(
                   admitted_at = case when $8 then admitted_at end,
                   restarts = restarts + case when $3 = 'retrying' and phase <> 'retrying' then 1 else 0 end,
                   last_error = case when $9 and (phase, problem) is distinct from ($3, $4) then $4->>'message' else last_error end,
-                  last_error_at = case when $9 and (phase, problem) is distinct from ($3, $4) then $7 else last_error_at end
+                  last_error_at = case when $9 and (phase, problem) is distinct from ($3, $4) then $7 else last_error_at end,
+                  woken_at = case when $3 = 'waking' and phase <> 'waking' then $7 else woken_at end
             where runtime_id = $1 and generation = $2 and deleted_at is null
+              -- who sleeps may have been woken since it was seen
+              and ($3 <> 'asleep' or phase = 'asleep')
               and ((phase, problem, attempts, retry_at) is distinct from ($3, $4, $5, $6) or (not $8 and admitted_at is not null))
         returning person_id as "person_id: PersonId""#,
         runtime_id.0,
@@ -391,7 +422,8 @@ pub async fn say_of_moving(connection: &mut Connection, problem: Option<&Problem
     let problem = problem.map(serde_json::to_value).transpose().map_err(|error| crate::Error::internal("writing a problem", error))?;
     let changed = sqlx::query!(
         r#"update runtime set problem = $1
-            where deleted_at is null and phase in ('pending', 'queued', 'creating', 'starting', 'waiting', 'stopping', 'deleting')
+            where deleted_at is null and phase in ('pending', 'queued', 'creating', 'starting', 'waiting', 'waking', 'draining', 'stopping',
+                                                     'deleting')
               and problem is distinct from $1
         returning runtime_id as "runtime_id: RuntimeId", person_id as "person_id: PersonId""#,
         problem

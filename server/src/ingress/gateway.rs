@@ -56,7 +56,10 @@ pub async fn serve(entry: Arc<Entry>, label: String, client: IpAddr, request: Re
     if let Err(problem) = judged {
         return fault(&entry, &problem, page);
     }
-    let Some(address) = route.address else { return waiting::room(&entry, &route, page) };
+    let (route, address) = match waiting::awake(&entry, &label, route).await {
+        Ok(awake) => awake,
+        Err(asleep) => return waiting::room(&entry, &asleep, page),
+    };
 
     let hold = entry.connections.hold(visit, token_hash, &label, address);
     // A revocation between the check above and the line before this one would have cut nothing: look again.

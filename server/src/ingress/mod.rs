@@ -36,6 +36,7 @@ use crate::{
 use app::ports::Ports;
 use async_trait::async_trait;
 use connections::Connections;
+use contract::RuntimeId;
 use origins::Origins;
 use std::sync::Arc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -45,12 +46,24 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub trait Routes: Send + Sync {
     /// Where the host of this label leads; none when no runtime has it.
     async fn route(&self, label: &str) -> Result<Option<Route>>;
+    /// Somebody holds something open towards these runtimes.
+    async fn visited(&self, runtimes: &[RuntimeId]) -> Result<()>;
+    /// Somebody stands before one that sleeps: it is to wake.
+    async fn wake(&self, runtime: RuntimeId) -> Result<()>;
 }
 
 #[async_trait]
 impl Routes for Orchestrator {
     async fn route(&self, label: &str) -> Result<Option<Route>> {
         self.address_of(label).await
+    }
+
+    async fn visited(&self, runtimes: &[RuntimeId]) -> Result<()> {
+        self.visit(runtimes).await
+    }
+
+    async fn wake(&self, runtime: RuntimeId) -> Result<()> {
+        Orchestrator::wake(self, &[runtime]).await
     }
 }
 

@@ -1,13 +1,70 @@
 //! The waiting room: what a runtime's host shows while there is nobody to talk to.
 
 use super::{Entry, faults, gateway};
-use crate::orchestrator::Route;
+use crate::{data::listen::Change, error::chain, orchestrator::Route};
 use axum::response::{IntoResponse, Response};
-use contract::{Code, Phase, Problem};
+use contract::{Code, Phase, Problem, RuntimeId};
 use http::{HeaderValue, StatusCode, header};
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+use tokio::sync::broadcast::{Receiver, error::RecvError};
 
 /// Looks again after so many seconds.
 const AGAIN: u32 = 2;
+
+/// How long a request waits for a runtime that is being woken. A frozen one wakes in under a second.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How often it is looked at meanwhile, whether or not a change was told.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// The runtime's route and address, if it can be spoken with: one that sleeps is woken, and waited for a moment. Otherwise how it stands.
+pub(super) async fn awake(entry: &Entry, label: &str, mut route: Route) -> Result<(Route, SocketAddr), Box<Route>> {
+    let runtime_id = route.runtime_id;
+    // Heard from now on: what changes while it is woken is not missed.
+    let mut changes = entry.changes.subscribe();
+    let until = Instant::now() + PATIENCE;
+    let mut asked = false;
+    loop {
+        match (route.phase, route.address) {
+            (Phase::Ready, Some(address)) => {
+                if let Err(error) = entry.routes.visited(&[runtime_id]).await {
+                    tracing::warn!(error = %chain(&error), "a visit could not be written down");
+                }
+                return Ok((route, address));
+            }
+            (Phase::Asleep, _) if !asked => {
+                asked = true;
+                if let Err(error) = entry.routes.wake(runtime_id).await {
+                    tracing::warn!(error = %chain(&error), "a runtime that sleeps could not be woken");
+                    return Err(Box::new(route));
+                }
+            }
+            // One that sleeps without a container wakes in a whole start.
+            (Phase::Waking | Phase::Asleep, _) if Instant::now() < until => {
+                drop(tokio::time::timeout(LOOK, changed(&mut changes, runtime_id)).await);
+            }
+            (_, _) => return Err(Box::new(route)),
+        }
+        match entry.routes.route(label).await {
+            Ok(Some(now)) if now.runtime_id == runtime_id => route = now,
+            Ok(_) | Err(_) => return Err(Box::new(route)),
+        }
+    }
+}
+
+/// Waits until something changed at this runtime, or perhaps.
+async fn changed(changes: &mut Receiver<Change>, runtime_id: RuntimeId) {
+    loop {
+        match changes.recv().await {
+            Ok(Change::Runtime { runtime_id: changed, .. }) if changed != runtime_id => {}
+            Ok(Change::Runtime { .. } | Change::Anything) | Err(RecvError::Lagged(_)) => return,
+            Ok(_) => {}
+            Err(RecvError::Closed) => std::future::pending().await,
+        }
+    }
+}
 
 /// The truth about a runtime that is not ready, as a page or as JSON.
 pub(super) fn room(entry: &Entry, route: &Route, page: bool) -> Response {
@@ -53,6 +110,8 @@ fn words(phase: Phase) -> (&'static str, &'static str, bool) {
         Phase::Starting => ("is starting", "Its container is being started. This page moves on by itself.", true),
         Phase::Waiting => ("is starting", "OpenClaw is starting up. This page moves on by itself.", true),
         Phase::Ready => ("is almost there", "It is ready. This page moves on by itself.", true),
+        Phase::Asleep | Phase::Waking => ("is waking up", "It slept, and is being woken. This page moves on by itself.", true),
+        Phase::Draining => ("is finishing", "It finishes what it does before it ends. The workspace is kept.", true),
         Phase::Stopping => ("is stopping", "It is being stopped. The workspace is kept.", true),
         Phase::Deleting | Phase::Deleted => ("was deleted", "There is nothing to open here any more.", false),
         Phase::Retrying => ("does not answer", "It is being looked after. This page looks again by itself.", true),

@@ -19,7 +19,10 @@ pub async fn watch(entry: Arc<Entry>) {
     loop {
         tokio::select! {
             () = entry.stop.cancelled() => return,
-            _ = look.tick() => recheck(&entry, entry.connections.held(None)).await,
+            _ = look.tick() => {
+                recheck(&entry, entry.connections.held(None)).await;
+                tell_visits(&entry).await;
+            }
             change = changes.recv() => match change {
                 Ok(change) => hear(&entry, change).await,
                 Err(RecvError::Lagged(_)) => hear(&entry, Change::Anything).await,
@@ -52,6 +55,16 @@ async fn hear(entry: &Entry, change: Change) {
             recheck(entry, entry.connections.held(None)).await;
         }
         Change::Usage { .. } | Change::Keys { .. } | Change::Catalog | Change::People => {}
+    }
+}
+
+/// Whoever holds something open towards a runtime keeps it awake.
+async fn tell_visits(entry: &Entry) {
+    let mut visited: Vec<_> = entry.connections.held(None).into_iter().map(|held| held.visit.runtime_id).collect();
+    visited.sort_unstable();
+    visited.dedup();
+    if let Err(error) = entry.routes.visited(&visited).await {
+        tracing::warn!(error = %chain(&error), "visits could not be written down");
     }
 }
 

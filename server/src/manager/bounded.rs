@@ -97,6 +97,14 @@ impl Engine for Bounded {
         within(grace + DEED, "stopping a container", self.0.stop(runtime_id, grace)).await
     }
 
+    async fn freeze(&self, runtime_id: RuntimeId) -> Result<()> {
+        within(DEED, "freezing a container", self.0.freeze(runtime_id)).await
+    }
+
+    async fn thaw(&self, runtime_id: RuntimeId) -> Result<()> {
+        within(DEED, "thawing a container", self.0.thaw(runtime_id)).await
+    }
+
     async fn update(&self, runtime_id: RuntimeId, limits: &Limits) -> Result<()> {
         within(DEED, "putting a container's limits back", self.0.update(runtime_id, limits)).await
     }

@@ -214,8 +214,11 @@ impl Engine for DockerEngine {
             let since = container.created.and_then(|at| OffsetDateTime::from_unix_timestamp(at).ok()).unwrap_or(OffsetDateTime::UNIX_EPOCH);
             let state = match container.state {
                 Some(ContainerSummaryStateEnum::CREATED) => ContainerState::Created,
-                Some(ContainerSummaryStateEnum::RUNNING | ContainerSummaryStateEnum::PAUSED) => {
+                Some(ContainerSummaryStateEnum::RUNNING) => {
                     ContainerState::Running { since, address: self.address_in(runtime_id, networks.as_ref()) }
+                }
+                Some(ContainerSummaryStateEnum::PAUSED) => {
+                    ContainerState::Frozen { since, address: self.address_in(runtime_id, networks.as_ref()) }
                 }
                 _ => ContainerState::Ended { code: 0, out_of_memory: false },
             };
@@ -252,12 +255,12 @@ impl Engine for DockerEngine {
             let labels = container.config.and_then(|config| config.labels).unwrap_or_default();
             let networks = container.network_settings.and_then(|settings| settings.networks);
             let state = container.state.unwrap_or_default();
+            let started = state.started_at.as_deref().and_then(|at| OffsetDateTime::parse(at, &Rfc3339).ok());
+            let (since, address) = (started.unwrap_or(OffsetDateTime::UNIX_EPOCH), self.address_in(runtime_id, networks.as_ref()));
             let state = match state.status {
                 Some(ContainerStateStatusEnum::CREATED) => ContainerState::Created,
-                Some(ContainerStateStatusEnum::RUNNING | ContainerStateStatusEnum::PAUSED) => ContainerState::Running {
-                    since: state.started_at.and_then(|at| OffsetDateTime::parse(&at, &Rfc3339).ok()).unwrap_or(OffsetDateTime::UNIX_EPOCH),
-                    address: self.address_in(runtime_id, networks.as_ref()),
-                },
+                Some(ContainerStateStatusEnum::RUNNING) => ContainerState::Running { since, address },
+                Some(ContainerStateStatusEnum::PAUSED) => ContainerState::Frozen { since, address },
                 _ => ContainerState::Ended { code: state.exit_code.unwrap_or(-1), out_of_memory: state.oom_killed.unwrap_or(false) },
             };
             seen_container(&labels, state, breaches, Some(made))
@@ -340,10 +343,28 @@ impl Engine for DockerEngine {
         if self.inspect(runtime_id).await?.is_none() {
             return Ok(());
         }
+        // One that stands still could not end by itself.
+        self.thaw(runtime_id).await?;
         let seconds = i32::try_from(grace.as_secs()).unwrap_or(i32::MAX);
         let options = StopContainerOptionsBuilder::default().t(seconds).build();
         let stopped = self.docker().await?.stop_container(&self.names.runtime(runtime_id), Some(options)).await;
         absent(stopped, "stopping a container").map(drop)
+    }
+
+    async fn freeze(&self, runtime_id: RuntimeId) -> Result<()> {
+        if !matches!(self.state_of(runtime_id).await?, Some(ContainerStateStatusEnum::RUNNING)) {
+            return Ok(());
+        }
+        let paused = self.docker().await?.pause_container(&self.names.runtime(runtime_id)).await;
+        absent(paused, "freezing a container").map(drop)
+    }
+
+    async fn thaw(&self, runtime_id: RuntimeId) -> Result<()> {
+        if !matches!(self.state_of(runtime_id).await?, Some(ContainerStateStatusEnum::PAUSED)) {
+            return Ok(());
+        }
+        let thawed = self.docker().await?.unpause_container(&self.names.runtime(runtime_id)).await;
+        absent(thawed, "thawing a container").map(drop)
     }
 
     async fn update(&self, runtime_id: RuntimeId, limits: &Limits) -> Result<()> {
@@ -369,7 +390,8 @@ impl Engine for DockerEngine {
     }
 
     async fn stats(&self, runtime_id: RuntimeId) -> Result<Option<RuntimeStats>> {
-        if !matches!(self.look(runtime_id).await?.container, Some(SeenContainer { state: ContainerState::Running { .. }, .. })) {
+        let container = self.look(runtime_id).await?.container;
+        if !matches!(container, Some(SeenContainer { state: ContainerState::Running { .. } | ContainerState::Frozen { .. }, .. })) {
             return Ok(None);
         }
         let docker = self.docker().await?;
@@ -413,7 +435,10 @@ impl Engine for DockerEngine {
     async fn events(&self) -> Result<BoxStream<'static, EngineEvent>> {
         let mut filters = self.ours();
         filters.insert("type".to_owned(), vec!["container".to_owned()]);
-        filters.insert("event".to_owned(), ["start", "die", "oom", "destroy", "update", "rename"].map(str::to_owned).to_vec());
+        filters.insert(
+            "event".to_owned(),
+            ["start", "die", "oom", "destroy", "update", "rename", "pause", "unpause"].map(str::to_owned).to_vec(),
+        );
         let docker = self.docker().await?.clone();
         let events = docker.events(Some(EventsOptionsBuilder::default().filters(&filters).build()));
         Ok(events
@@ -427,6 +452,11 @@ impl Engine for DockerEngine {
 }
 
 impl DockerEngine {
+    /// Where our container stands; none without one.
+    async fn state_of(&self, runtime_id: RuntimeId) -> Result<Option<ContainerStateStatusEnum>> {
+        Ok(self.inspect(runtime_id).await?.and_then(|container| container.state?.status))
+    }
+
     async fn remove_network(&self, runtime_id: RuntimeId) -> Result<()> {
         let name = self.names.runtime(runtime_id);
         let docker = self.docker().await?;

@@ -43,6 +43,8 @@ pub struct Misery {
     pub no_walls: bool,
     /// Containers cannot be started: the engine says no.
     pub no_start: bool,
+    /// Containers cannot be frozen: the engine says no.
+    pub no_freeze: bool,
     /// Every call takes this long.
     pub slow: Option<Duration>,
     /// The server dies at this effect, counted from 1; the call then never returns.
@@ -146,6 +148,18 @@ impl FakeEngine {
         let line = LogLine { at, text: text.to_owned() };
         state.logs.entry(runtime_id).or_default().push(line.clone());
         drop(self.output.send((runtime_id, Some(line))));
+    }
+
+    /// Freezes or thaws a container behind everybody's back.
+    pub fn pause(&self, runtime_id: RuntimeId, still: bool) {
+        self.state().stand_still(runtime_id, still);
+        drop(self.events.send(EngineEvent { runtime_id }));
+    }
+
+    /// Whether a runtime's container stands still.
+    #[must_use]
+    pub fn is_frozen(&self, runtime_id: RuntimeId) -> bool {
+        matches!(self.state().containers.get(&runtime_id), Some((_, ContainerState::Frozen { .. })))
     }
 
     /// Changes a container behind everybody's back.
@@ -277,6 +291,16 @@ impl State {
             }),
             isolation: self.isolations.get(&runtime_id).copied(),
             configuration: self.configurations.get(&runtime_id).cloned(),
+        }
+    }
+
+    fn stand_still(&mut self, runtime_id: RuntimeId, still: bool) {
+        if let Some((_, container)) = self.containers.get_mut(&runtime_id) {
+            *container = match (container.clone(), still) {
+                (ContainerState::Running { since, address }, true) => ContainerState::Frozen { since, address },
+                (ContainerState::Frozen { since, address }, false) => ContainerState::Running { since, address },
+                (other, _) => other,
+            };
         }
     }
 
@@ -415,6 +439,25 @@ impl Engine for FakeEngine {
                 *container = ended(0);
             }
             drop(self.output.send((runtime_id, None)));
+            Ok(())
+        })
+        .await
+    }
+
+    async fn freeze(&self, runtime_id: RuntimeId) -> Result<()> {
+        self.effect(|state| {
+            if state.misery.no_freeze {
+                return Err(Problem::new(Code::RuntimeStartFailed, "The engine refused freezing a container.").into());
+            }
+            state.stand_still(runtime_id, true);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn thaw(&self, runtime_id: RuntimeId) -> Result<()> {
+        self.effect(|state| {
+            state.stand_still(runtime_id, false);
             Ok(())
         })
         .await

@@ -17,6 +17,7 @@ pub mod firewall;
 pub mod names;
 pub mod plan;
 pub mod remote;
+pub mod rpc;
 pub mod warden;
 mod wire;
 
@@ -83,12 +84,20 @@ pub struct Made {
 pub enum ContainerState {
     /// Made, never started.
     Created,
-    /// Runs (frozen counts too).
+    /// Runs.
     Running {
         /// Since when.
         #[serde(with = "time::serde::rfc3339")]
         since: OffsetDateTime,
         /// Where OpenClaw listens.
+        address: Option<SocketAddr>,
+    },
+    /// Stands still: its processes are there, with their memory, and do nothing.
+    Frozen {
+        /// Since when it runs, the time that it stood still included.
+        #[serde(with = "time::serde::rfc3339")]
+        since: OffsetDateTime,
+        /// Where OpenClaw listens. Connections are taken, and answered after the thaw.
         address: Option<SocketAddr>,
     },
     /// Ended, or half removed.
@@ -171,8 +180,12 @@ pub trait Engine: Send + Sync {
     async fn start(&self, runtime_id: RuntimeId) -> Result<()>;
     /// Whether OpenClaw answers and is ready.
     async fn is_ready(&self, runtime_id: RuntimeId) -> Result<bool>;
-    /// Asks the container to end and kills it after `grace`.
+    /// Asks the container to end and kills it after `grace`; one that stands still goes on to end.
     async fn stop(&self, runtime_id: RuntimeId, grace: Duration) -> Result<()>;
+    /// Lets the running container stand still. One that does not run is left as it is.
+    async fn freeze(&self, runtime_id: RuntimeId) -> Result<()>;
+    /// Lets the container that stands still go on.
+    async fn thaw(&self, runtime_id: RuntimeId) -> Result<()>;
     /// Puts the container's limits back, while it runs.
     async fn update(&self, runtime_id: RuntimeId, limits: &Limits) -> Result<()>;
     /// Removes the container; a running one is killed.

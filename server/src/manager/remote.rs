@@ -148,6 +148,14 @@ impl Engine for Remote {
         self.ask(Request::Stop { runtime_id, grace }).await
     }
 
+    async fn freeze(&self, runtime_id: RuntimeId) -> Result<()> {
+        self.ask(Request::Freeze { runtime_id }).await
+    }
+
+    async fn thaw(&self, runtime_id: RuntimeId) -> Result<()> {
+        self.ask(Request::Thaw { runtime_id }).await
+    }
+
     async fn update(&self, runtime_id: RuntimeId, limits: &Limits) -> Result<()> {
         self.ask(Request::Update { runtime_id, limits: *limits }).await
     }

@@ -187,6 +187,8 @@ impl Warden {
                 Allowance::grace(grace)?;
                 once(engine.stop(runtime_id, grace).await)
             }
+            Request::Freeze { runtime_id } => once(engine.freeze(runtime_id).await),
+            Request::Thaw { runtime_id } => once(engine.thaw(runtime_id).await),
             Request::Update { runtime_id, limits } => {
                 self.allowance.limits(&limits)?;
                 once(engine.update(runtime_id, &limits).await)

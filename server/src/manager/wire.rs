@@ -47,6 +47,8 @@ pub(super) enum Request {
     Start { runtime_id: RuntimeId },
     IsReady { runtime_id: RuntimeId },
     Stop { runtime_id: RuntimeId, grace: Duration },
+    Freeze { runtime_id: RuntimeId },
+    Thaw { runtime_id: RuntimeId },
     Update { runtime_id: RuntimeId, limits: Limits },
     Remove { runtime_id: RuntimeId },
     Stats { runtime_id: RuntimeId },

@@ -100,6 +100,32 @@ impl Orchestrator {
         Ok(answers)
     }
 
+    /// Waits no longer for what it finishes before it ends: for whoever may stop it.
+    pub async fn hurry(&self, caller: &Caller, runtime_id: RuntimeId) -> Result<()> {
+        let row = self.store.get(runtime_id).await?.ok_or_else(not_found)?;
+        may(caller, &row, Asked::Stop)?;
+        if row.phase != Phase::Draining {
+            return Ok(());
+        }
+        self.store.hurry(caller, &row, self.clock.now()).await
+    }
+
+    /// Chooses after how many minutes without use it goes to sleep: 0 is never, none is what is usual here.
+    pub async fn choose_sleep(&self, caller: &Caller, runtime_id: RuntimeId, minutes: Option<i32>) -> Result<()> {
+        let row = self.store.get(runtime_id).await?.ok_or_else(not_found)?;
+        may(caller, &row, Asked::Restart)?;
+        let rule = self.sleep_rule(&row);
+        if minutes.is_some_and(|minutes| !rule.allows(minutes)) {
+            let most = rule.most_minutes;
+            let allowed = if most == 0 { "a number of minutes, or never".to_owned() } else { format!("1 to {most} minutes") };
+            return Err(Problem::new(Code::Invalid, format!("A runtime here goes to sleep after {allowed} without use."))
+                .remedy("Choose one of the times that are offered.")
+                .field("minutes")
+                .into());
+        }
+        self.store.choose_sleep(caller, &row, minutes).await
+    }
+
     /// Decides on what is there and writes the wish, until no other came in between.
     async fn ask(&self, caller: &Caller, runtime_id: RuntimeId, asked: Asked) -> Result<()> {
         loop {
@@ -110,11 +136,25 @@ impl Orchestrator {
                 Asked::Delete(retention) => Some(retention),
                 Asked::Start | Asked::Stop | Asked::Restart => None,
             };
-            let wish = Wish { caller, row: &row, task_id: clock::new_id(), kind, desired_state, retention, renew, phase };
-            match self.store.wish(&wish, self.clock.now()).await? {
+            let now = self.clock.now();
+            let drain_until = self.drain_until(&row, asked, now);
+            let wish = Wish { caller, row: &row, task_id: clock::new_id(), kind, desired_state, retention, renew, phase, drain_until };
+            match self.store.wish(&wish, now).await? {
                 Written::Done => return Ok(()),
                 Written::Moved => {}
             }
+        }
+    }
+
+    /// What is at work may finish before it is stopped or made anew. What goes for good, or was asked before, has no longer for that.
+    fn drain_until(&self, row: &Row, asked: Asked, now: OffsetDateTime) -> OffsetDateTime {
+        match (asked, row.phase, row.drain_until) {
+            (Asked::Delete(_), _, _) => now,
+            (Asked::Start | Asked::Stop | Asked::Restart, Phase::Draining, Some(until)) => until,
+            (Asked::Start | Asked::Stop | Asked::Restart, Phase::Ready, _) => {
+                now + time::Duration::seconds(self.config.runtimes.drain_seconds)
+            }
+            (Asked::Start | Asked::Stop | Asked::Restart, _, _) => now,
         }
     }
 
@@ -156,6 +196,7 @@ fn wish_of(row: &Row, asked: Asked) -> Result<Option<(TaskKind, DesiredState, bo
         Asked::Start => match start_disposition(row.desired_state, row.phase) {
             StartDisposition::AlreadyStarted => Ok(None),
             StartDisposition::Leaving => Err(leaving()),
+            StartDisposition::Wake => Ok(Some((TaskKind::Start, DesiredState::Running, false, Phase::Waking))),
             StartDisposition::Start => Ok(Some((TaskKind::Start, DesiredState::Running, true, Phase::Pending))),
         },
         Asked::Stop | Asked::Restart if leaves => Err(leaving()),

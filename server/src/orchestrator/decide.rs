@@ -1,10 +1,11 @@
 //! What to do next: pure functions from a wish and what is seen to one action. No IO, no time of their own.
 
+use super::rest::Rest;
 use crate::{
     manager::{ContainerState, SeenContainer},
     runtime::spec::RuntimeSpec,
 };
-use contract::{DesiredState, Phase, Retention};
+use contract::{DesiredState, Phase, Retention, SleepDepth};
 use time::{Duration, OffsetDateTime};
 
 /// After so many failed tries in a row a runtime is given up, and a person decides.
@@ -15,6 +16,8 @@ pub const GOOD_RUN: Duration = Duration::minutes(10);
 const DEADLINE_FLOOR: Duration = Duration::seconds(60);
 /// What a start may take before this machine has any history. The slowest known machine took 294 s.
 const DEADLINE_UNLEARNED: Duration = Duration::seconds(300);
+/// How soon one that finishes what it does is asked again: OpenClaw answers thirty such questions a minute.
+const DRAIN_AGAIN: Duration = Duration::seconds(3);
 /// How long to wait before OpenClaw is asked again.
 const ASK_AGAIN: Duration = Duration::milliseconds(300);
 
@@ -25,6 +28,8 @@ pub enum StartDisposition {
     Start,
     /// It runs or is about to: asking again is success.
     AlreadyStarted,
+    /// It sleeps: it is woken.
+    Wake,
     /// It is being deleted.
     Leaving,
 }
@@ -37,6 +42,7 @@ pub fn start_disposition(desired: DesiredState, phase: Phase) -> StartDispositio
         (DesiredState::Stopped, _) => StartDisposition::Start,
         // Asked again while it waits for its next try: try now.
         (DesiredState::Running, Phase::Failed | Phase::Retrying) => StartDisposition::Start,
+        (DesiredState::Running, Phase::Asleep) => StartDisposition::Wake,
         (
             DesiredState::Running,
             Phase::Stopped
@@ -46,6 +52,8 @@ pub fn start_disposition(desired: DesiredState, phase: Phase) -> StartDispositio
             | Phase::Starting
             | Phase::Waiting
             | Phase::Ready
+            | Phase::Waking
+            | Phase::Draining
             | Phase::Stopping
             | Phase::Deleting
             | Phase::Deleted,
@@ -62,6 +70,16 @@ pub struct Facts<'a> {
     pub retention: Option<Retention>,
     /// Where the runtime stood at the last look.
     pub phase: Phase,
+    /// Since when.
+    pub phase_since: OffsetDateTime,
+    /// What is known of its sleep.
+    pub rest: Rest,
+    /// Until when running turns may finish before its container ends.
+    pub drain_until: Option<OffsetDateTime>,
+    /// Whether they have, where OpenClaw was asked in this round.
+    pub drained: Option<bool>,
+    /// Whether OpenClaw got its agreement to sleep back in this round.
+    pub resumed: bool,
     /// Which container is asked for.
     pub revision: i64,
     /// The hash of what it is to be made from.
@@ -133,6 +151,20 @@ pub enum Action {
     Configure,
     /// Put the limits back, while it runs, and go on.
     Adjust,
+    /// Nobody uses it: ask OpenClaw whether it may sleep so deep.
+    Doze(SleepDepth),
+    /// Let it stand still.
+    Freeze,
+    /// It is to sleep without a container: what it is woken for needs more time from now on.
+    Sink,
+    /// Somebody needs it, or something is due.
+    Wake,
+    /// Let it go on.
+    Thaw,
+    /// Give OpenClaw's agreement to sleep back.
+    Resume,
+    /// Ask OpenClaw to finish what it does.
+    Drain,
     /// Look again after this long.
     Wait(Duration),
     /// Note a failed try.
@@ -155,8 +187,9 @@ pub enum Action {
 pub fn next(facts: &Facts<'_>) -> Action {
     match facts.desired {
         DesiredState::Running if facts.phase == Phase::Failed => clear_to(facts, Action::Rest(Phase::Failed)),
+        DesiredState::Running if facts.phase == Phase::Asleep => asleep(facts),
         DesiredState::Running => run(facts),
-        DesiredState::Stopped => clear_to(facts, Action::Rest(Phase::Stopped)),
+        DesiredState::Stopped => drain(facts).unwrap_or_else(|| clear_to(facts, Action::Rest(Phase::Stopped))),
         DesiredState::Deleted => clear_to(facts, Action::Finish { wipe: facts.retention == Some(Retention::WipeWorkspace) }),
     }
 }
@@ -164,10 +197,55 @@ pub fn next(facts: &Facts<'_>) -> Action {
 /// Nothing but the workspace may be left; `then` when that is so.
 fn clear_to(facts: &Facts<'_>, then: Action) -> Action {
     match facts.container.map(|container| &container.state) {
-        Some(ContainerState::Running { .. }) => Action::Stop,
+        Some(ContainerState::Running { .. } | ContainerState::Frozen { .. }) => Action::Stop,
         Some(ContainerState::Created | ContainerState::Ended { .. }) => Action::Remove,
         None if facts.isolated || facts.configured => Action::Release,
         None => then,
+    }
+}
+
+/// What runs may finish what it does before it ends, within its bound. One that stands still has nothing to finish.
+fn drain(facts: &Facts<'_>) -> Option<Action> {
+    let until = facts.drain_until.filter(|until| *until > facts.now)?;
+    match (facts.container.map(|container| &container.state), facts.drained) {
+        (Some(ContainerState::Running { .. }), None) => Some(Action::Drain),
+        (Some(ContainerState::Running { .. }), Some(false)) => Some(Action::Wait(DRAIN_AGAIN.min(until - facts.now))),
+        (_, _) => None,
+    }
+}
+
+/// What it takes to sleep as deep as it is to, and to wake in time. What is lost of it meanwhile is not missed before it wakes.
+fn asleep(facts: &Facts<'_>) -> Action {
+    let (rest, now) = (&facts.rest, facts.now);
+    if rest.is_due(now) {
+        return Action::Wake;
+    }
+    let deep = rest.depth == Some(SleepDepth::Stopped);
+    let Some(container) = facts.container else {
+        return match deep {
+            false => Action::Sink,
+            true if facts.isolated || facts.configured => Action::Release,
+            true => Action::Rest(Phase::Asleep),
+        };
+    };
+    let broken = container.revision != facts.revision || !facts.isolated || drift::weak(facts).is_some();
+    match &container.state {
+        // Nothing goes on behind weaker walls; the next waking builds new ones.
+        ContainerState::Running { .. } | ContainerState::Frozen { .. } if broken && deep => Action::Stop,
+        ContainerState::Running { .. } | ContainerState::Frozen { .. } if broken => Action::Sink,
+        ContainerState::Created | ContainerState::Ended { .. } if deep => Action::Remove,
+        ContainerState::Created | ContainerState::Ended { .. } => Action::Sink,
+        ContainerState::Frozen { .. } if deep => Action::Thaw,
+        ContainerState::Frozen { .. } if rest.sinks(now) => Action::Sink,
+        ContainerState::Frozen { .. } => Action::Rest(Phase::Asleep),
+        ContainerState::Running { .. } => match (rest.is_agreed(now), deep) {
+            (true, true) => Action::Stop,
+            (true, false) => Action::Freeze,
+            // Thawed to end: it may have taken up work since, and is asked again.
+            (false, true) => Action::Doze(SleepDepth::Stopped),
+            // Thawed by hand, or we were away for too long: nobody knows what it does.
+            (false, false) => Action::Wake,
+        },
     }
 }
 
@@ -184,32 +262,47 @@ fn run(facts: &Facts<'_>) -> Action {
     let weak = drift::weak(facts);
     match &container.state {
         // Of an earlier wish, or cut off: without its network nobody reaches it.
-        ContainerState::Running { .. } if !asked_for || !facts.isolated => Action::Stop,
+        ContainerState::Running { .. } if !asked_for && facts.isolated => drain(facts).unwrap_or(Action::Stop),
+        ContainerState::Running { .. } | ContainerState::Frozen { .. } if !asked_for || !facts.isolated => Action::Stop,
         ContainerState::Created | ContainerState::Ended { .. } if !asked_for => Action::Remove,
         // The start of it failed, and that is noted: made anew after the wait.
         ContainerState::Created if facts.phase == Phase::Retrying => Action::Remove,
         // Its walls are not those that we built: nothing is started behind them, and what runs there is ended at once.
-        ContainerState::Running { .. } if weak.is_some() && matches!(facts.phase, Phase::Retrying | Phase::Stopping) => Action::Stop,
-        ContainerState::Created | ContainerState::Running { .. } if let Some(what) = weak => Action::Fail(Cause::Changed { what }),
+        ContainerState::Running { .. } | ContainerState::Frozen { .. }
+            if weak.is_some() && matches!(facts.phase, Phase::Retrying | Phase::Stopping) =>
+        {
+            Action::Stop
+        }
+        ContainerState::Created | ContainerState::Running { .. } | ContainerState::Frozen { .. } if let Some(what) = weak => {
+            Action::Fail(Cause::Changed { what })
+        }
         // Never started, so nothing is lost by making it anew from what is wished now.
         ContainerState::Created if container.spec_hash != facts.spec_hash || !facts.isolated => Action::Remove,
         ContainerState::Created if !facts.current => Action::Configure,
         ContainerState::Created => Action::Start,
         ContainerState::Running { since, .. } => running(facts, *since),
-        // The failure is noted, or it was we who ended it; what is left of it goes.
-        ContainerState::Ended { .. } if matches!(facts.phase, Phase::Retrying | Phase::Stopping) => Action::Remove,
+        // It was too slow to wake, and that is noted.
+        ContainerState::Frozen { .. } if facts.phase == Phase::Retrying => Action::Stop,
+        // It wakes; or somebody froze it by hand, and nobody asked for that.
+        ContainerState::Frozen { .. } => Action::Thaw,
+        // The failure is noted, or it was we who ended it, or it ended in its sleep; what is left of it goes.
+        ContainerState::Ended { .. } if matches!(facts.phase, Phase::Retrying | Phase::Stopping | Phase::Waking) => Action::Remove,
         ContainerState::Ended { code, out_of_memory } => Action::Fail(Cause::Ended { code: *code, out_of_memory: *out_of_memory }),
     }
 }
 
 /// A running container is never restarted for our sake: what can change while it runs is changed, the rest waits for its next start.
 fn running(facts: &Facts<'_>, since: OffsetDateTime) -> Action {
+    // One that was thawed runs for long already; it is its waking that may not take too long.
+    let since = if facts.phase == Phase::Waking { since.max(facts.phase_since) } else { since };
     match (facts.phase, facts.ready) {
         // It was too slow, and that is noted.
         (Phase::Retrying, _) => Action::Stop,
         (_, _) if !facts.adjusted && drift::loose(facts).is_some() => Action::Adjust,
         (_, _) if !facts.current => Action::Configure,
+        (Phase::Ready, _) if facts.rest.is_tired(facts.now) => Action::Doze(SleepDepth::Frozen),
         (Phase::Ready, _) => Action::Rest(Phase::Ready),
+        (Phase::Waking, _) if !facts.resumed => Action::Resume,
         (_, None) => Action::Ask,
         (_, Some(true)) => Action::Welcome,
         (_, Some(false)) if facts.now - since > facts.deadline => Action::Fail(Cause::Slow { deadline: facts.deadline }),

@@ -7,7 +7,7 @@ use crate::{
     error::chain,
     manager::{ContainerState, EngineEvent, Seen, World},
 };
-use contract::{DesiredState, ModelView, Phase, RuntimeId};
+use contract::{DesiredState, ModelView, Phase, RuntimeId, SleepDepth};
 use futures::{StreamExt as _, stream::BoxStream};
 use std::{
     collections::{BTreeSet, HashMap},
@@ -248,18 +248,37 @@ impl Orchestrator {
         match (row.desired_state, row.phase) {
             (DesiredState::Running, Phase::Ready) => match (&seen.container, seen.isolation) {
                 (Some(container), Some(isolation)) => {
-                    matches!(container.state, ContainerState::Running { .. })
+                    !self.rest(row).is_tired(self.clock.now())
+                        && matches!(container.state, ContainerState::Running { .. })
                         && container.revision == row.revision
                         && container.breaches.is_empty()
                         && seen.configuration.as_deref() == Some(&self.render(row, isolation.gateway, models))
                 }
                 (_, _) => false,
             },
+            (DesiredState::Running, Phase::Asleep) => self.sleeps_well(row, seen),
             (DesiredState::Running, Phase::Failed) | (DesiredState::Stopped, Phase::Stopped) => {
                 seen.container.is_none() && seen.isolation.is_none() && seen.configuration.is_none() && row.admitted_at.is_none()
             }
             (_, _) => false,
         }
+    }
+
+    /// Whether a runtime sleeps as deep as it is to, and nothing is due.
+    fn sleeps_well(&self, row: &Row, seen: &Seen) -> bool {
+        let (rest, now) = (self.rest(row), self.clock.now());
+        let deep_enough = match (&seen.container, row.sleep_depth) {
+            (Some(container), Some(SleepDepth::Frozen)) => {
+                matches!(container.state, ContainerState::Frozen { .. })
+                    && container.revision == row.revision
+                    && container.breaches.is_empty()
+                    && seen.isolation.is_some()
+                    && !rest.sinks(now)
+            }
+            (None, Some(SleepDepth::Stopped)) => seen.isolation.is_none() && seen.configuration.is_none() && row.admitted_at.is_none(),
+            (_, _) => false,
+        };
+        deep_enough && !rest.is_due(now)
     }
 
     /// What bears our labels and has no row is left over from a crash: it goes. Workspaces never do.

@@ -8,7 +8,9 @@ pub mod decide;
 mod driver;
 pub mod logs;
 pub mod reconcile;
+pub mod rest;
 pub mod routes;
+mod sleep;
 pub mod store;
 
 use crate::{
@@ -16,10 +18,15 @@ use crate::{
     clock::Clock,
     config::Config,
     data::{Pool, listen::Changes},
-    manager::{Engine, bounded::Bounded},
+    manager::{
+        Engine,
+        bounded::Bounded,
+        rpc::{AdminRpc, Openclaw},
+    },
 };
 use async_trait::async_trait;
 use std::{net::IpAddr, sync::Arc};
+use time::OffsetDateTime;
 
 pub use routes::Route;
 use store::{Room, Store, postgres::Postgres};
@@ -46,6 +53,12 @@ pub struct Orchestrator {
     room: tokio::sync::OnceCell<Room>,
     decide: fn(&decide::Facts<'_>) -> decide::Action,
     logs: Option<Arc<logs::Logs>>,
+    openclaw: Arc<dyn Openclaw>,
+    /// In place of the settings', for tests.
+    policy: Option<rest::Policy>,
+    /// Since when this server watches: what was used before it, nobody knows.
+    began: OffsetDateTime,
+    visits: sleep::Visits,
 }
 
 impl Orchestrator {
@@ -77,6 +90,7 @@ impl Orchestrator {
         let kept = routes::Kept::new(changes.subscribe());
         let engine: Arc<dyn Engine> = Arc::new(Bounded::new(engine));
         let room = tokio::sync::OnceCell::new();
+        let began = clock.now();
         Self {
             store,
             clock,
@@ -90,6 +104,10 @@ impl Orchestrator {
             room,
             decide: decide::next,
             logs: None,
+            openclaw: Arc::new(AdminRpc::new()),
+            policy: None,
+            began,
+            visits: sleep::Visits::default(),
         }
     }
 
@@ -104,6 +122,20 @@ impl Orchestrator {
     #[must_use]
     pub fn keeping(mut self, logs: Arc<logs::Logs>) -> Self {
         self.logs = Some(logs);
+        self
+    }
+
+    /// With another way to speak with OpenClaw: the simulation's lies, is slow and refuses.
+    #[must_use]
+    pub fn speaking(mut self, openclaw: Arc<dyn Openclaw>) -> Self {
+        self.openclaw = openclaw;
+        self
+    }
+
+    /// With this rule of sleep for every runtime, whatever the settings and their owners say: for tests, which have no half hours.
+    #[must_use]
+    pub fn resting(mut self, policy: rest::Policy) -> Self {
+        self.policy = Some(policy);
         self
     }
 

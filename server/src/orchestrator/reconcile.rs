@@ -3,6 +3,7 @@
 use super::{
     Orchestrator,
     decide::{self, Action, Cause, Facts, Verdict},
+    rest::Rest,
     store::{Admission, RuntimeKey},
 };
 use crate::{
@@ -23,7 +24,7 @@ const DELETE_GRACE: Duration = Duration::from_secs(5);
 /// How soon an engine that does not answer is tried again.
 const ENGINE_AGAIN: Duration = Duration::from_secs(1);
 /// The longest sleep before a runtime that waits is looked at again.
-const LONGEST_WAIT: Duration = Duration::from_secs(2);
+const LONGEST_WAIT: Duration = Duration::from_secs(3);
 /// How soon what the engine refused is looked at again.
 const AFTER_NO: Duration = Duration::from_secs(1);
 /// How soon a runtime that waits its turn asks again.
@@ -59,7 +60,10 @@ impl Orchestrator {
             Err(error) => {
                 let problem = Problem::from(error);
                 let waits = row.retry_at.is_some_and(|at| at > self.clock.now());
-                if row.desired_state == DesiredState::Running && !matches!(row.phase, Phase::Ready | Phase::Failed) && !waits {
+                if row.desired_state == DesiredState::Running
+                    && !matches!(row.phase, Phase::Ready | Phase::Asleep | Phase::Failed)
+                    && !waits
+                {
                     self.fail(&row, problem).await?;
                 } else if row.problem.as_ref().map(|known| &known.message) != Some(&problem.message) {
                     self.note(&row, row.phase, Some(&problem)).await?;
@@ -80,7 +84,7 @@ impl Orchestrator {
         let spec = self.spec(row);
         let lesson = self.store.lesson(&row.image).await?;
         let hash = spec.hash();
-        let mut facts = facts(row, &seen, &spec, &hash, wanted.as_deref());
+        let mut facts = facts(row, &seen, self.rest(row), (&spec, &hash), wanted.as_deref());
         facts.deadline = decide::deadline(lesson.p95_ms, row.attempts);
         facts.now = self.clock.now();
         let drift = decide::drift::compare(&facts);
@@ -93,8 +97,16 @@ impl Orchestrator {
             facts.adjusted = true;
             action = (self.decide)(&facts);
         }
+        if action == Action::Drain {
+            facts.drained = Some(self.drained(row, &seen).await?);
+            action = (self.decide)(&facts);
+        }
+        if action == Action::Resume && self.resume(row, &seen).await {
+            facts.resumed = true;
+            action = (self.decide)(&facts);
+        }
         if action == Action::Ask {
-            if row.phase != Phase::Waiting {
+            if !matches!(row.phase, Phase::Waiting | Phase::Waking) {
                 self.begin(row, StartStep::Wait, Phase::Waiting).await?;
             }
             facts.ready = Some(self.engine.is_ready(row.runtime_id).await?);
@@ -109,13 +121,19 @@ impl Orchestrator {
             Action::Rest(phase) => {
                 let problem = row.problem.as_ref().filter(|_| phase == Phase::Failed).map(|problem| &problem.0);
                 // Without a container no memory is held.
-                let noted = Noted { phase, problem, attempts: row.attempts, retry_at: row.retry_at, holds: phase == Phase::Ready };
+                let holds = phase == Phase::Ready || (phase == Phase::Asleep && seen.container.is_some());
+                let noted = Noted { phase, problem, attempts: row.attempts, retry_at: row.retry_at, holds };
                 self.store.note(row, &noted, self.clock.now()).await?;
                 return Ok(Next::Rest);
             }
             Action::Wait(time) => return Ok(Next::After(Duration::try_from(time).unwrap_or(Duration::ZERO).min(LONGEST_WAIT))),
             // Just asked, or just done.
-            Action::Ask | Action::Adjust => return Ok(Next::After(ENGINE_AGAIN)),
+            Action::Ask | Action::Adjust | Action::Drain | Action::Resume => return Ok(Next::After(ENGINE_AGAIN)),
+            Action::Doze(depth) => return self.doze(row, seen, depth).await,
+            Action::Freeze => return self.freeze(row).await,
+            Action::Sink => self.sink(row).await?,
+            Action::Wake => self.note(row, Phase::Waking, None).await?,
+            Action::Thaw => self.engine.thaw(id).await?,
             Action::Queue => return self.queue(row).await,
             Action::Place => {
                 self.begin(row, StartStep::Place, Phase::Creating).await?;
@@ -157,6 +175,7 @@ impl Orchestrator {
                 let (phase, grace) = match (row.desired_state, row.phase) {
                     (DesiredState::Deleted, _) => (Phase::Deleting, DELETE_GRACE),
                     (DesiredState::Stopped | DesiredState::Running, kept @ (Phase::Retrying | Phase::Failed)) => (kept, DELETE_GRACE),
+                    (DesiredState::Running, Phase::Asleep) => (Phase::Asleep, STOP_GRACE),
                     (DesiredState::Stopped | DesiredState::Running, _) => (Phase::Stopping, STOP_GRACE),
                 };
                 if phase != row.phase {
@@ -242,6 +261,12 @@ impl Orchestrator {
 
     async fn welcome(&self, row: &Row) -> Result<()> {
         let noted = Noted { phase: Phase::Ready, problem: None, attempts: row.attempts, retry_at: None, holds: true };
+        // A waking is no start, and teaches nothing about one.
+        if row.phase == Phase::Waking {
+            self.store.note(row, &noted, self.clock.now()).await?;
+            tracing::info!(runtime = %row.runtime_id, name = row.name, "a runtime was woken");
+            return Ok(());
+        }
         self.store.end_start(row, &noted, LONGEST_LESSON, self.clock.now()).await?;
         tracing::info!(runtime = %row.runtime_id, name = row.name, "a runtime is ready");
         Ok(())
@@ -270,7 +295,7 @@ impl Orchestrator {
     }
 
     /// Notes a phase.
-    async fn note(&self, row: &Row, phase: Phase, problem: Option<&Problem>) -> Result<()> {
+    pub(super) async fn note(&self, row: &Row, phase: Phase, problem: Option<&Problem>) -> Result<()> {
         let noted = Noted { phase, problem, attempts: row.attempts, retry_at: row.retry_at, holds: true };
         self.store.note(row, &noted, self.clock.now()).await
     }
@@ -298,10 +323,16 @@ impl Orchestrator {
         }
         match row.phase {
             // It runs, as far as anybody knows.
-            Phase::Ready | Phase::Stopped | Phase::Failed | Phase::Retrying | Phase::Deleted => Ok(()),
-            Phase::Pending | Phase::Queued | Phase::Creating | Phase::Starting | Phase::Waiting | Phase::Stopping | Phase::Deleting => {
-                self.note(row, row.phase, Some(&problem)).await
-            }
+            Phase::Ready | Phase::Asleep | Phase::Stopped | Phase::Failed | Phase::Retrying | Phase::Deleted => Ok(()),
+            Phase::Pending
+            | Phase::Queued
+            | Phase::Creating
+            | Phase::Starting
+            | Phase::Waiting
+            | Phase::Waking
+            | Phase::Draining
+            | Phase::Stopping
+            | Phase::Deleting => self.note(row, row.phase, Some(&problem)).await,
         }
     }
 
@@ -361,12 +392,17 @@ pub(super) fn silent_engine() -> Problem {
         .remedy("If it lasts, tell your administrator.")
 }
 
-/// The facts of a runtime without time: deadline and clock are the caller's to set.
-pub(super) fn facts<'a>(row: &Row, seen: &'a Seen, spec: &'a RuntimeSpec, spec_hash: &'a str, wanted: Option<&str>) -> Facts<'a> {
+/// The facts of a runtime without time: deadline and clock are the caller's to set. `spec` comes with its hash.
+fn facts<'a>(row: &Row, seen: &'a Seen, rest: Rest, (spec, spec_hash): (&'a RuntimeSpec, &'a str), wanted: Option<&str>) -> Facts<'a> {
     Facts {
         desired: row.desired_state,
         retention: row.retention,
         phase: row.phase,
+        phase_since: row.phase_since,
+        rest,
+        drain_until: row.drain_until,
+        drained: None,
+        resumed: false,
         revision: row.revision,
         spec_hash,
         spec,

@@ -27,7 +27,7 @@ pub struct Route {
     pub name: String,
     /// Where it stands.
     pub phase: Phase,
-    /// Where OpenClaw listens; only when it is ready.
+    /// Where OpenClaw listens; only when it is ready, or sleeps with its container.
     pub address: Option<SocketAddr>,
     /// What is wrong with it.
     pub problem: Option<Problem>,
@@ -75,9 +75,9 @@ impl Orchestrator {
         let asked = Instant::now();
         let row = self.store.by_host_label(host_label).await?;
         let Some(row) = row else { return Ok(None) };
-        let address = if row.phase == Phase::Ready {
+        let address = if matches!(row.phase, Phase::Ready | Phase::Asleep | Phase::Waking) {
             match self.engine.look(row.runtime_id).await?.container.map(|container| container.state) {
-                Some(ContainerState::Running { address, .. }) => address,
+                Some(ContainerState::Running { address, .. } | ContainerState::Frozen { address, .. }) => address,
                 Some(ContainerState::Created | ContainerState::Ended { .. }) | None => None,
             }
         } else {

@@ -9,6 +9,7 @@ use super::decide::drift::Drift;
 use crate::{
     Result,
     data::runtime::{Noted, Row},
+    data::sleep::Nap,
     data::start_history::Lesson,
 };
 use async_trait::async_trait;
@@ -58,6 +59,8 @@ pub struct Wish<'a> {
     pub renew: bool,
     /// What the page shows until the reconciler looks.
     pub phase: Phase,
+    /// Until when running turns may finish before the present container ends; the past where nothing is waited for.
+    pub drain_until: OffsetDateTime,
 }
 
 /// Whether a wish was written.
@@ -143,6 +146,18 @@ pub trait Store: Send + Sync {
     async fn begin_step(&self, row: &Row, step: StartStep, noted: &Noted<'_>, now: OffsetDateTime) -> Result<()>;
     /// As [`Store::note`], at the end of a start. `longest`: what took longer teaches nothing.
     async fn end_start(&self, row: &Row, noted: &Noted<'_>, longest: time::Duration, now: OffsetDateTime) -> Result<()>;
+    /// Somebody is at these runtimes: those that sleep are woken.
+    async fn visit(&self, runtime_ids: &[RuntimeId], now: OffsetDateTime) -> Result<()>;
+    /// Falls asleep, or deeper, if nobody was there and nothing was wished since the row was read. Whether it did.
+    async fn fall_asleep(&self, row: &Row, nap: &Nap, now: OffsetDateTime) -> Result<bool>;
+    /// It is to sleep without a container, and is woken at `wakes_at` for what it has to do.
+    async fn sink(&self, row: &Row, wakes_at: Option<OffsetDateTime>) -> Result<()>;
+    /// It is not asked before this whether it may sleep.
+    async fn stay_awake(&self, row: &Row, until: OffsetDateTime) -> Result<()>;
+    /// Its owner chooses when it goes to sleep, in minutes without use; none is what is usual.
+    async fn choose_sleep(&self, caller: &Caller, row: &Row, minutes: Option<i32>) -> Result<()>;
+    /// What finishes its work is waited for no longer.
+    async fn hurry(&self, caller: &Caller, row: &Row, now: OffsetDateTime) -> Result<()>;
     /// The runtime is gone, if that is still wished.
     async fn finish(&self, row: &Row, now: OffsetDateTime) -> Result<()>;
     /// Makes this the one key of the runtime.

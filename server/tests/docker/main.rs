@@ -1,11 +1,12 @@
 //! Once over the real thing: Docker Engine, the runtime image, OpenClaw. Fails where one of them is missing.
 //!
 //! Works under an instance name of its own, and leaves nothing behind.
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, reason = "a test says what it wants by failing")]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, reason = "a test says what it wants by failing")]
 
 mod drift;
 mod faults;
 mod logs;
+mod sleep;
 mod split;
 mod storm;
 mod walls;

@@ -17,7 +17,7 @@ use server::{
     config::Config,
     data::{self, Pool, listen::Changes},
     manager::{Engine, docker::DockerEngine, names},
-    orchestrator::{Doors, Orchestrator, logs::Logs},
+    orchestrator::{Doors, Orchestrator, logs::Logs, rest::Policy},
 };
 use std::{
     collections::HashMap,
@@ -139,7 +139,16 @@ impl World {
         self.live_over(Arc::new(DockerEngine::new(&self.config).unwrap()))
     }
 
+    /// As [`World::live`], with another rule of sleep.
+    pub fn live_resting(&self, rest: Policy) -> Life {
+        self.live_with(Arc::new(DockerEngine::new(&self.config).unwrap()), |orchestrator| orchestrator.resting(rest))
+    }
+
     pub fn live_over(&self, engine: Arc<dyn Engine>) -> Life {
+        self.live_with(engine, |orchestrator| orchestrator)
+    }
+
+    fn live_with(&self, engine: Arc<dyn Engine>, made: impl FnOnce(Orchestrator) -> Orchestrator) -> Life {
         let changes = Changes::new();
         let logs = Logs::new(&self.config, Arc::clone(&engine), Arc::new(SystemClock));
         let orchestrator = Orchestrator::new(
@@ -151,7 +160,7 @@ impl World {
             Arc::clone(&self.doors) as Arc<dyn Doors>,
             changes.clone(),
         );
-        let orchestrator = Arc::new(orchestrator.keeping(logs));
+        let orchestrator = Arc::new(made(orchestrator.keeping(logs)));
         let pool = self.pool.clone();
         let tasks = vec![
             tokio::spawn(async move { changes.feed(&pool).await }),

@@ -9,5 +9,6 @@ mod logs;
 mod outages;
 mod revocation;
 mod runtime_log;
+mod sleeping;
 mod support;
 mod tickets;

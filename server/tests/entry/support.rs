@@ -42,6 +42,18 @@ impl Routes for Table {
     async fn route(&self, label: &str) -> Result<Option<Route>> {
         Ok(self.0.lock().unwrap().get(label).cloned())
     }
+
+    async fn visited(&self, _runtimes: &[RuntimeId]) -> Result<()> {
+        Ok(())
+    }
+
+    /// Wakes at once.
+    async fn wake(&self, runtime: RuntimeId) -> Result<()> {
+        if let Some(route) = self.0.lock().unwrap().values_mut().find(|route| route.runtime_id == runtime && route.phase == Phase::Asleep) {
+            route.phase = Phase::Ready;
+        }
+        Ok(())
+    }
 }
 
 /// The engine in memory has no network to listen in.

@@ -3,7 +3,10 @@
 use contract::{DesiredState, Phase};
 use server::{
     manager::{ContainerState, SeenContainer},
-    orchestrator::decide::{self, Action, Facts},
+    orchestrator::{
+        decide::{self, Action, Facts},
+        rest::Rest,
+    },
 };
 
 /// One thing that is broken.
@@ -43,10 +46,18 @@ pub enum Break {
     KeepsWeakWalls,
     /// A runtime that is well is ended for our sake.
     RestartsTheWell,
+    /// Nobody asks OpenClaw before it is frozen.
+    SleepsUnasked,
+    /// What is due wakes nobody.
+    SleepsThrough,
+    /// A visitor wakes nobody.
+    NeverWakes,
+    /// Whoever is there is not noticed.
+    OverlooksVisitors,
 }
 
 impl Break {
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 20] = [
         Self::AlwaysWipes,
         Self::NeverWipes,
         Self::NeverReleases,
@@ -63,6 +74,10 @@ impl Break {
         Self::NeverAdjusts,
         Self::KeepsWeakWalls,
         Self::RestartsTheWell,
+        Self::SleepsUnasked,
+        Self::SleepsThrough,
+        Self::NeverWakes,
+        Self::OverlooksVisitors,
     ];
 
     /// How a server that is broken in this way decides.
@@ -104,6 +119,15 @@ impl Break {
             Self::RestartsTheWell => |facts| match decide::next(facts) {
                 Action::Rest(Phase::Ready) => Action::Stop,
                 right => right,
+            },
+            Self::SleepsUnasked => |facts| match decide::next(facts) {
+                Action::Doze(_) => Action::Freeze,
+                right => right,
+            },
+            Self::SleepsThrough => |facts| decide::next(&Facts { rest: Rest { wakes_at: None, ..facts.rest }, ..facts.clone() }),
+            Self::NeverWakes => |facts| match (facts.phase, facts.desired) {
+                (Phase::Waking, DesiredState::Running) => Action::Rest(Phase::Asleep),
+                _ => decide::next(facts),
             },
             _ => decide::next,
         }

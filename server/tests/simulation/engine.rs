@@ -1,5 +1,6 @@
 //! An engine as bad as engines get: slow, silent, refusing, lying, forgetful. What it holds is judged at every effect.
 
+use crate::claw::Claw;
 use crate::{
     breaks::Break,
     dice::Dice,
@@ -34,7 +35,7 @@ pub struct Container {
     /// What a hand did to its walls.
     pub breaches: Vec<String>,
     /// When OpenClaw will be ready; never, in a bad container.
-    ready_at: Option<OffsetDateTime>,
+    pub ready_at: Option<OffsetDateTime>,
 }
 
 /// What the engine holds.
@@ -45,6 +46,9 @@ pub struct Held {
     pub isolations: BTreeSet<RuntimeId>,
     pub configurations: BTreeMap<RuntimeId, String>,
     pub workspaces: BTreeSet<String>,
+    /// What OpenClaw keeps in its workspace, and does.
+    pub claws: BTreeMap<RuntimeId, Claw>,
+    started: u32,
     down_until: Option<OffsetDateTime>,
     old: World,
     pub wrongs: Vec<String>,
@@ -74,6 +78,10 @@ impl Machine {
     ) -> Arc<Self> {
         let (held, events) = (Mutex::default(), broadcast::channel(256).0);
         Arc::new(Self { held, database, clock, dice, broken, events, memory_bytes, one_leader })
+    }
+
+    pub fn now(&self) -> OffsetDateTime {
+        self.clock.now()
     }
 
     pub fn held(&self) -> MutexGuard<'_, Held> {
@@ -110,7 +118,9 @@ impl Machine {
         let name = names[usize::try_from(dice.below(names.len() as u64)).unwrap_or_default()].clone();
         let Some(container) = held.containers.get_mut(&name) else { return };
         let runtime_id = container.spec.runtime_id;
-        match dice.below(6) {
+        match dice.below(8) {
+            6 => container.state = still(&container.state, true),
+            7 => container.state = still(&container.state, false),
             4 => {
                 let limits = &mut container.limits;
                 match dice.below(3) {
@@ -148,6 +158,55 @@ impl Machine {
         }
     }
 
+    /// Called when something is frozen, or ended while it sleeps: nothing may be under way in it, and nobody there.
+    fn puts_to_sleep(&self, held: &mut Held, runtime_id: RuntimeId) {
+        let phase = self.database.tables().rows.get(&runtime_id).filter(|kept| !kept.gone).map(|kept| kept.row.phase);
+        if !self.one_leader || !matches!(phase, Some(Phase::Ready | Phase::Asleep)) {
+            return;
+        }
+        let now = self.clock.now();
+        let runs = held
+            .containers
+            .values()
+            .any(|container| container.spec.runtime_id == runtime_id && matches!(container.state, ContainerState::Running { .. }));
+        let Some(claw) = held.claws.get(&runtime_id).filter(|_| runs) else { return };
+        if claw.works(now) {
+            held.wrongs.push("a runtime was put to sleep while it works".to_owned());
+        }
+        if claw.has_visitor(now) {
+            held.wrongs.push("a runtime was put to sleep before somebody who was there".to_owned());
+        }
+    }
+
+    /// What OpenClaw does by itself from one second to the next, and what must not be slept through.
+    pub fn live(&self, strict: bool) {
+        let (now, dice) = (self.clock.now(), &self.dice);
+        let phases: BTreeMap<RuntimeId, Phase> = {
+            let tables = self.database.tables();
+            let alive = tables.rows.values().filter(|kept| !kept.gone && kept.row.desired_state == DesiredState::Running);
+            alive.map(|kept| (kept.row.runtime_id, kept.row.phase)).collect()
+        };
+        let mut held = self.held();
+        let Held { containers, claws, wrongs, .. } = &mut *held;
+        for container in containers.values() {
+            let ready = container.ready_at.is_some_and(|at| at <= now);
+            if matches!(container.state, ContainerState::Running { .. }) && ready {
+                claws.entry(container.spec.runtime_id).or_default().live(now, dice);
+            }
+        }
+        for (runtime_id, claw) in claws.iter().filter(|_| strict) {
+            if phases.get(runtime_id) != Some(&Phase::Asleep) {
+                continue;
+            }
+            if claw.is_overdue(now) {
+                wrongs.push("a schedule was slept through".to_owned());
+            }
+            if claw.waits_long(now) {
+                wrongs.push("a visitor stands before a runtime that sleeps on".to_owned());
+            }
+        }
+    }
+
     fn judge(&self, held: &mut Held) {
         let mut seen = BTreeSet::new();
         for container in held.containers.values() {
@@ -155,7 +214,8 @@ impl Machine {
                 held.wrongs.push("two containers for one runtime".to_owned());
             }
         }
-        let runs = held.containers.values().filter(|container| matches!(container.state, ContainerState::Running { .. }));
+        let lives = |container: &&Container| matches!(container.state, ContainerState::Running { .. } | ContainerState::Frozen { .. });
+        let runs = held.containers.values().filter(lives);
         let memory: i64 = runs.map(|container| container.spec.memory_bytes).sum();
         if memory > self.memory_bytes {
             held.wrongs.push(format!("{} runtimes' memory runs in {}", memory / PERSON_MEMORY, self.memory_bytes / PERSON_MEMORY));
@@ -239,8 +299,34 @@ impl SimEngine {
         }
     }
 
+    async fn still(&self, runtime_id: RuntimeId, freezes: bool) -> Result<()> {
+        self.effect(Some(()), |held| {
+            if let Some(name) = self.find(held, runtime_id) {
+                if freezes {
+                    self.machine.puts_to_sleep(held, runtime_id);
+                }
+                if let Some(container) = held.containers.get_mut(&name) {
+                    container.state = still(&container.state, freezes);
+                }
+            }
+            Ok(())
+        })
+        .await?;
+        self.machine.tell(runtime_id);
+        Ok(())
+    }
+
     fn find(&self, held: &Held, runtime_id: RuntimeId) -> Option<String> {
         held.containers.iter().rfind(|(_, container)| container.spec.runtime_id == runtime_id).map(|(name, _)| name.clone())
+    }
+}
+
+/// The state of a container that is frozen or thawed.
+fn still(state: &ContainerState, freezes: bool) -> ContainerState {
+    match (state.clone(), freezes) {
+        (ContainerState::Running { since, address }, true) => ContainerState::Frozen { since, address },
+        (ContainerState::Frozen { since, address }, false) => ContainerState::Running { since, address },
+        (other, _) => other,
     }
 }
 
@@ -377,14 +463,17 @@ impl Engine for SimEngine {
             let Some(container) = self.find(held, runtime_id).and_then(|name| held.containers.get_mut(&name)) else {
                 return Err(Problem::new(Code::RuntimeStartFailed, "No such container.").into());
             };
-            if matches!(container.state, ContainerState::Running { .. }) {
+            if matches!(container.state, ContainerState::Running { .. } | ContainerState::Frozen { .. }) {
                 return Ok(());
             }
             if dice.fault(12) {
                 container.state = ContainerState::Ended { code: 1, out_of_memory: dice.once_in(3) };
                 return Ok(());
             }
-            let address = Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), OPENCLAW_PORT));
+            held.started += 1;
+            let address = Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::from_bits(0x0ad5_0000 + held.started)), OPENCLAW_PORT));
+            held.claws.entry(runtime_id).or_default().begin();
+            let Some(container) = self.find(held, runtime_id).and_then(|name| held.containers.get_mut(&name)) else { return Ok(()) };
             container.state = ContainerState::Running { since, address };
             container.ready_at = (!dice.fault(12)).then(|| since + Duration::from_millis(1000 + dice.below(12_000)));
             Ok(())
@@ -400,8 +489,9 @@ impl Engine for SimEngine {
         let ready = {
             let held = self.machine.held();
             let container = self.find(&held, runtime_id).and_then(|name| held.containers.get(&name).cloned());
+            let takes = held.claws.get(&runtime_id).is_none_or(|claw| !claw.is_closed(now));
             container.is_some_and(|container| {
-                matches!(container.state, ContainerState::Running { .. }) && container.ready_at.is_some_and(|at| at <= now)
+                takes && matches!(container.state, ContainerState::Running { .. }) && container.ready_at.is_some_and(|at| at <= now)
             })
         };
         self.answer(ready).await
@@ -411,8 +501,9 @@ impl Engine for SimEngine {
         self.effect(Some(()), |held| {
             let Some(name) = self.find(held, runtime_id) else { return Ok(()) };
             self.machine.ended_by_us(held, &name);
+            self.machine.puts_to_sleep(held, runtime_id);
             if let Some(container) = held.containers.get_mut(&name)
-                && matches!(container.state, ContainerState::Running { .. })
+                && matches!(container.state, ContainerState::Running { .. } | ContainerState::Frozen { .. })
             {
                 container.state = ContainerState::Ended { code: 0, out_of_memory: false };
             }
@@ -421,6 +512,14 @@ impl Engine for SimEngine {
         .await?;
         self.machine.tell(runtime_id);
         Ok(())
+    }
+
+    async fn freeze(&self, runtime_id: RuntimeId) -> Result<()> {
+        self.still(runtime_id, true).await
+    }
+
+    async fn thaw(&self, runtime_id: RuntimeId) -> Result<()> {
+        self.still(runtime_id, false).await
     }
 
     async fn update(&self, runtime_id: RuntimeId, limits: &Limits) -> Result<()> {

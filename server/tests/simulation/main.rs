@@ -12,6 +12,7 @@
 )]
 
 mod breaks;
+mod claw;
 mod dice;
 mod engine;
 mod store;

@@ -6,12 +6,15 @@ use crate::{
     world::{Changed, Life},
 };
 use async_trait::async_trait;
-use contract::{Code, DesiredState, ModelView, PersonId, Phase, Problem, Retention, RuntimeId, StartStep, TaskKind, TaskStatus};
+use contract::{
+    Caller, Code, DesiredState, ModelView, PersonId, Phase, Problem, Retention, RuntimeId, SleepDepth, StartStep, TaskKind, TaskStatus,
+};
 use server::{
     Error, Result,
     data::{
         listen::Change,
         runtime::{Noted, Row},
+        sleep::Nap,
         start_history::Lesson,
     },
     orchestrator::decide::drift::Drift,
@@ -163,10 +166,11 @@ impl Tables {
     }
 
     fn note(&mut self, row: &Row, noted: &Noted<'_>, now: OffsetDateTime, broken: Break) {
-        if let Some(kept) = self.under(row) {
+        if let Some(kept) = self.under(row).filter(|kept| noted.phase != Phase::Asleep || kept.row.phase == Phase::Asleep) {
             let row = &mut kept.row;
             if row.phase != noted.phase {
                 row.phase_since = now;
+                row.woken_at = if noted.phase == Phase::Waking { Some(now) } else { row.woken_at };
             }
             (row.phase, row.attempts, row.retry_at) = (noted.phase, noted.attempts, noted.retry_at);
             row.problem = noted.problem.cloned().map(Json);
@@ -291,6 +295,17 @@ impl Store for SimStore {
                 admitted_at: None,
                 changed: None,
                 restart_brings: None,
+                used_at: now,
+                awake_until: None,
+                sleep_depth: None,
+                suspension_id: None,
+                agreed_until: None,
+                schedule_at: None,
+                schedule_name: None,
+                wakes_at: None,
+                woken_at: None,
+                sleep_minutes: None,
+                drain_until: None,
                 wished_at: now,
                 created_at: now,
             };
@@ -314,6 +329,7 @@ impl Store for SimStore {
             row.revision += i64::from(wish.renew);
             (row.problem, row.attempts, row.retry_at, row.queued_at, row.wished_at) = (None, 0, None, None, now);
             (row.changed, row.restart_brings) = (None, None);
+            (row.used_at, row.awake_until, row.drain_until) = (now, None, Some(wish.drain_until));
             let generation = row.generation;
             tables.accept(wish.row.runtime_id, wish.kind, generation, broken);
             Ok(Written::Done)
@@ -374,6 +390,82 @@ impl Store for SimStore {
 
     async fn end_start(&self, row: &Row, noted: &Noted<'_>, _longest: time::Duration, now: OffsetDateTime) -> Result<()> {
         self.note(row, noted, now).await
+    }
+
+    async fn visit(&self, runtime_ids: &[RuntimeId], now: OffsetDateTime) -> Result<()> {
+        let broken = self.database.broken;
+        self.call(|tables| {
+            for kept in tables.rows.values_mut().filter(|kept| !kept.gone && runtime_ids.contains(&kept.row.runtime_id)) {
+                let row = &mut kept.row;
+                if broken != Break::OverlooksVisitors {
+                    row.used_at = now;
+                }
+                if row.phase == Phase::Asleep && row.desired_state == DesiredState::Running {
+                    (row.phase, row.phase_since, row.woken_at) = (Phase::Waking, now, Some(now));
+                }
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn fall_asleep(&self, row: &Row, nap: &Nap, now: OffsetDateTime) -> Result<bool> {
+        self.call(|tables| {
+            let wanted = |kept: &&mut Kept| {
+                kept.row.desired_state == DesiredState::Running && (kept.row.phase, kept.row.used_at) == (row.phase, row.used_at)
+            };
+            let Some(kept) = tables.under(row).filter(wanted) else { return Ok(false) };
+            let row = &mut kept.row;
+            if row.phase != Phase::Asleep {
+                (row.phase, row.phase_since) = (Phase::Asleep, now);
+            }
+            (row.problem, row.awake_until, row.sleep_depth) = (None, None, Some(nap.depth));
+            (row.suspension_id, row.agreed_until) = (Some(nap.suspension_id.clone()), Some(nap.agreed_until));
+            (row.schedule_at, row.schedule_name) = nap.schedule.clone().unzip();
+            row.wakes_at = nap.wakes_at;
+            Ok(true)
+        })
+        .await
+    }
+
+    async fn sink(&self, row: &Row, wakes_at: Option<OffsetDateTime>) -> Result<()> {
+        self.call(|tables| {
+            if let Some(kept) = tables.under(row).filter(|kept| kept.row.phase == Phase::Asleep) {
+                (kept.row.sleep_depth, kept.row.agreed_until, kept.row.wakes_at) = (Some(SleepDepth::Stopped), None, wakes_at);
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn stay_awake(&self, row: &Row, until: OffsetDateTime) -> Result<()> {
+        self.call(|tables| {
+            if let Some(kept) = tables.under(row) {
+                kept.row.awake_until = Some(until);
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn choose_sleep(&self, _caller: &Caller, row: &Row, minutes: Option<i32>) -> Result<()> {
+        self.call(|tables| {
+            if let Some(kept) = tables.rows.get_mut(&row.runtime_id) {
+                kept.row.sleep_minutes = minutes;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn hurry(&self, _caller: &Caller, row: &Row, now: OffsetDateTime) -> Result<()> {
+        self.call(|tables| {
+            if let Some(kept) = tables.under(row) {
+                kept.row.drain_until = kept.row.drain_until.map(|until| until.min(now));
+            }
+            Ok(())
+        })
+        .await
     }
 
     async fn finish(&self, row: &Row, _now: OffsetDateTime) -> Result<()> {

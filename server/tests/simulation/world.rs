@@ -3,12 +3,13 @@
 
 use crate::{
     breaks::Break,
+    claw::{Claw, SimOpenclaw},
     dice::Dice,
     engine::{Machine, SimEngine},
     store::{Database, SimStore},
 };
 use async_trait::async_trait;
-use contract::{Caller, DesiredState, PersonId, Phase, Retention, Role, RuntimeId, SessionId};
+use contract::{Caller, DesiredState, PersonId, Phase, Retention, Role, RuntimeId, SessionId, SleepDepth};
 use server::{
     Error,
     clock::Clock,
@@ -18,7 +19,7 @@ use server::{
         runtime::Row,
     },
     manager::ContainerState,
-    orchestrator::{Doors, Orchestrator},
+    orchestrator::{Doors, Orchestrator, rest::Policy},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -40,6 +41,16 @@ const MOST: i64 = 2;
 const STORM: Duration = Duration::from_secs(90);
 /// How long everything may take to come right afterwards: four tries that are too slow, with all their waits.
 const PEACE: Duration = Duration::from_secs(1500);
+
+/// When runtimes sleep here: soon, so that a schedule holds many sleeps.
+const REST: Policy = Policy {
+    sleep_after: Some(time::Duration::seconds(25)),
+    stop_after: Some(time::Duration::seconds(20)),
+    worth: time::Duration::seconds(5),
+    ask_again: time::Duration::seconds(6),
+};
+/// How often a visitor is heard.
+const HEARD: Duration = Duration::from_secs(5);
 
 /// The simulation's time: tokio's, which moves on only when nobody has anything to do.
 pub struct SimClock(tokio::time::Instant);
@@ -116,6 +127,7 @@ pub struct World {
     changed: Changed,
     broken: Break,
     config: Arc<Config>,
+    rest: Policy,
     people: Vec<Caller>,
     servers: Vec<Server>,
     asked: Mutex<Asked>,
@@ -132,6 +144,8 @@ impl World {
         let mut config = Config::for_tests();
         config.runtimes.runtimes_per_person = MOST;
         config.runtimes.memory_budget_mib = Some(room / (1 << 20));
+        // Where nothing sleeps, nothing is put right by sleeping over it.
+        let sleeps = dice.once_in(2);
         let people = (0..=dice.below(2)).map(|number| person(&format!("p{number}"))).collect();
         Self {
             dice,
@@ -141,6 +155,7 @@ impl World {
             changed,
             broken,
             config: Arc::new(config),
+            rest: if sleeps { REST } else { Policy::of(0, 0) },
             people,
             servers: Vec::new(),
             asked: Mutex::default(),
@@ -161,7 +176,8 @@ impl World {
             Arc::new(NoDoors),
             changes,
         );
-        let orchestrator = Arc::new(orchestrator.deciding(self.broken.decide()));
+        let openclaw = SimOpenclaw { machine: Arc::clone(&self.machine), life: Arc::clone(&life) };
+        let orchestrator = Arc::new(orchestrator.deciding(self.broken.decide()).speaking(Arc::new(openclaw)).resting(self.rest));
         drop(tokio::spawn(Arc::clone(&orchestrator).run(stop.clone())));
         self.servers.push(Server { orchestrator, life, stop });
     }
@@ -181,7 +197,7 @@ impl World {
 
     /// One thing that happens.
     async fn happen(&mut self) {
-        match self.dice.below(16) {
+        match self.dice.below(18) {
             0 | 2 | 3 if self.machine.one_leader => {}
             0 if self.servers.len() < 3 => self.begin_server(),
             1 => {
@@ -197,8 +213,33 @@ impl World {
             3 => self.database.drop_lead(),
             4 => self.machine.go_down(Duration::from_millis(self.dice.below(20_000))),
             5 | 6 => self.machine.harm(),
+            7 | 8 => self.visit(),
             _ => self.press(),
         }
+    }
+
+    /// Somebody opens a runtime, and stays for a while.
+    fn visit(&self) {
+        let dice = &self.dice;
+        let ids: Vec<RuntimeId> = self.database.tables().rows.values().filter(|kept| !kept.gone).map(|kept| kept.row.runtime_id).collect();
+        if ids.is_empty() {
+            return;
+        }
+        let (id, from) = (dice.pick(&ids), self.clock.now());
+        let until = from + Duration::from_secs(5 + dice.below(60));
+        let server = Arc::clone(&self.servers[usize::try_from(dice.below(self.servers.len() as u64)).unwrap_or_default()].orchestrator);
+        // In the storm the server that they came through may die, and they with it.
+        if dice.is_quiet() {
+            self.machine.held().claws.entry(id).or_default().visit(from, until);
+        }
+        let clock = Arc::clone(&self.clock);
+        drop(tokio::spawn(async move {
+            drop(server.wake(&[id]).await);
+            while clock.now() < until {
+                tokio::time::sleep(HEARD).await;
+                drop(server.visit(&[id]).await);
+            }
+        }));
     }
 
     /// Somebody presses a button, and does not wait.
@@ -215,7 +256,7 @@ impl World {
                 .map(|kept| kept.row.runtime_id)
                 .collect()
         };
-        let verb = dice.below(10);
+        let verb = dice.below(11);
         if ids.is_empty() || verb == 0 {
             let name = dice.pick(&["a", "b", "c"]);
             drop(tokio::spawn(async move { server.create(&caller, name).await }));
@@ -228,6 +269,7 @@ impl World {
                 4..=6 => server.stop(&caller, id).await,
                 7 => server.restart(&caller, id).await,
                 8 => server.delete(&caller, id, Retention::PreserveWorkspace).await,
+                10 => server.hurry(&caller, id).await,
                 _ => server.delete(&caller, id, Retention::WipeWorkspace).await,
             }
         }));
@@ -273,12 +315,33 @@ impl World {
         let waits = |id: RuntimeId| tables.rows.get(&id).is_some_and(|kept| !kept.gone && kept.row.phase == Phase::Queued);
         for kept in tables.rows.values() {
             let row = &kept.row;
+            let scheduled = held.claws.get(&row.runtime_id).is_some_and(Claw::has_schedules);
+            if scheduled && !kept.gone && row.desired_state == DesiredState::Running && row.phase != Phase::Queued {
+                return fail("something is still scheduled".to_owned());
+            }
             let containers: Vec<_> = held.containers.values().filter(|container| container.spec.runtime_id == row.runtime_id).collect();
             let isolated = held.isolations.contains(&row.runtime_id);
             if !kept.gone && row.desired_state == DesiredState::Running && row.phase == Phase::Queued && full(row) {
                 // It waits rightly: there is no memory for it.
                 if !containers.is_empty() || row.queued_at.is_none() {
                     return fail("a runtime that waits its turn has a container, or no place".to_owned());
+                }
+            } else if !kept.gone && row.desired_state == DesiredState::Running && row.phase == Phase::Asleep {
+                let frozen = containers.len() == 1
+                    && containers[0].spec.revision == row.revision
+                    && matches!(containers[0].state, ContainerState::Frozen { .. });
+                let nothing = containers.is_empty() && !isolated && !held.configurations.contains_key(&row.runtime_id);
+                let sleeps = match row.sleep_depth {
+                    Some(SleepDepth::Frozen) => frozen && isolated && row.admitted_at.is_some(),
+                    Some(SleepDepth::Stopped) => nothing && row.admitted_at.is_none(),
+                    None => false,
+                };
+                if !sleeps {
+                    return fail(format!(
+                        "it is not as deep asleep as it is to be: {:?}, {} containers",
+                        row.sleep_depth,
+                        containers.len()
+                    ));
                 }
             } else if !kept.gone && row.desired_state == DesiredState::Running {
                 let runs = containers.len() == 1
@@ -431,6 +494,14 @@ pub fn play(seed: u64, broken: Break) -> Result<(), String> {
     runtime.block_on(async {
         let mut world = World::new(seed, broken);
         world.begin_server();
+        let (machine, strict) = (Arc::clone(&world.machine), Arc::new(AtomicBool::new(false)));
+        let peaceful = Arc::clone(&strict);
+        drop(tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                machine.live(peaceful.load(Ordering::Relaxed));
+            }
+        }));
         let end = tokio::time::Instant::now() + STORM;
         while tokio::time::Instant::now() < end {
             let pause = if world.dice.once_in(3) { 12_000 } else { 1500 };
@@ -442,6 +513,8 @@ pub fn play(seed: u64, broken: Break) -> Result<(), String> {
         // What was pressed in the storm is answered before the last wishes are made.
         tokio::time::sleep(Duration::from_secs(70)).await;
         world.settle_wishes().await?;
+        strict.store(true, Ordering::Relaxed);
+        world.visit();
         let end = tokio::time::Instant::now() + PEACE;
         let mut last = Err("never judged".to_owned());
         while tokio::time::Instant::now() < end {

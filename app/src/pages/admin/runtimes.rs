@@ -155,8 +155,10 @@ fn verbs_for_one(runtime: &RuntimeView, act: Deed) -> AnyView {
     match runtime.phase {
         Phase::Stopped => verb("start", "Start"),
         Phase::Failed => view! { {verb("stop", "Stop")}{verb("start", "Start")} }.into_any(),
-        Phase::Ready => view! { {verb("restart", "Restart")}{verb("stop", "Stop")} }.into_any(),
-        Phase::Pending | Phase::Queued | Phase::Creating | Phase::Starting | Phase::Waiting | Phase::Retrying => verb("stop", "Stop"),
-        Phase::Stopping | Phase::Deleting | Phase::Deleted => ().into_any(),
+        Phase::Ready | Phase::Asleep => view! { {verb("restart", "Restart")}{verb("stop", "Stop")} }.into_any(),
+        Phase::Pending | Phase::Queued | Phase::Creating | Phase::Starting | Phase::Waiting | Phase::Waking | Phase::Retrying => {
+            verb("stop", "Stop")
+        }
+        Phase::Draining | Phase::Stopping | Phase::Deleting | Phase::Deleted => ().into_any(),
     }
 }

@@ -6,7 +6,7 @@ use crate::{
     manager::{ContainerState, SeenContainer},
     runtime::spec::Limits,
 };
-use contract::DesiredState;
+use contract::{DesiredState, Phase};
 
 /// What a look found beside the wish.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub struct Drift {
 #[must_use]
 pub fn compare(facts: &Facts<'_>) -> Drift {
     let cut_off = running(facts).filter(|_| !facts.isolated).map(|_| "its network was removed or changed".to_owned());
-    let changed: Vec<String> = [cut_off, weak(facts), loose(facts)].into_iter().flatten().collect();
+    let changed: Vec<String> = [cut_off, weak(facts), loose(facts), frozen(facts)].into_iter().flatten().collect();
     let changed = (!changed.is_empty()).then(|| changed.join("; "));
     Drift { changed, restart_brings: waits(facts) }
 }
@@ -46,6 +46,13 @@ pub fn loose(facts: &Facts<'_>) -> Option<String> {
     let container = running(facts)?;
     let (is, ought) = (container.made.as_ref()?.limits, facts.spec.limits());
     (is != ought).then(|| told(&is, &ought))
+}
+
+/// Whether a hand froze what is to run.
+fn frozen(facts: &Facts<'_>) -> Option<String> {
+    let still = matches!(asked_for(facts)?.state, ContainerState::Frozen { .. });
+    let ours = matches!(facts.phase, Phase::Asleep | Phase::Waking);
+    (still && !ours).then(|| "it was frozen".to_owned())
 }
 
 fn told(is: &Limits, ought: &Limits) -> String {

@@ -1,7 +1,7 @@
 //! From any state whatever, one action after the other leads to what was asked, and nothing is done that was not.
 
 use super::*;
-use crate::manager::Made;
+use crate::{manager::Made, orchestrator::rest};
 use proptest::prelude::*;
 
 /// A small world to act in: what the engine would do, at once and without fail.
@@ -17,6 +17,16 @@ struct Small {
     current: bool,
     workspace: bool,
     finished: bool,
+    /// How deep it is to sleep, and whether OpenClaw agreed.
+    depth: Option<SleepDepth>,
+    agreed: bool,
+    /// Whether something is due that it must be awake for.
+    due: bool,
+    /// Whether nobody used it for long.
+    tired: bool,
+    /// Whether OpenClaw finishes something.
+    drains: bool,
+    resumed: bool,
     now: OffsetDateTime,
 }
 
@@ -55,6 +65,19 @@ impl Small {
             desired: self.desired,
             retention: self.retention,
             phase: self.phase,
+            phase_since: self.now,
+            rest: Rest {
+                policy: rest::Policy::of(i32::from(self.tired), 0),
+                idle_since: self.now - Duration::hours(1),
+                awake_until: None,
+                asleep_since: self.now,
+                depth: self.depth,
+                agreed_until: self.agreed.then(|| self.now + Duration::seconds(30)),
+                wakes_at: self.due.then_some(self.now),
+            },
+            drain_until: self.drains.then(|| self.now + Duration::seconds(1)),
+            drained: None,
+            resumed: self.resumed,
             revision: REVISION,
             spec_hash: "now",
             spec: &spec(),
@@ -74,6 +97,25 @@ impl Small {
     fn act(&mut self, action: &Action) {
         match action {
             Action::Rest(phase) => self.phase = *phase,
+            Action::Doze(depth) => {
+                assert!(matches!(self.phase, Phase::Ready | Phase::Asleep), "one that is not well is not asked");
+                (self.phase, self.depth, self.agreed) = (Phase::Asleep, Some(*depth), true);
+            }
+            Action::Freeze => {
+                assert!(self.agreed, "frozen without a word");
+                let Some(ContainerState::Running { since, address }) = self.state() else { panic!("nothing runs") };
+                self.set(ContainerState::Frozen { since, address });
+            }
+            Action::Thaw => {
+                let Some(ContainerState::Frozen { since, address }) = self.state() else { panic!("nothing stands still") };
+                // Nobody knows what it took up since.
+                self.agreed = false;
+                self.set(ContainerState::Running { since, address });
+            }
+            Action::Sink => (self.depth, self.agreed) = (Some(SleepDepth::Stopped), false),
+            Action::Wake => (self.phase, self.due) = (Phase::Waking, false),
+            Action::Resume => self.resumed = true,
+            Action::Drain => self.drains = false,
             Action::Place => {
                 (self.phase, self.retry_at, self.isolated, self.configured, self.current, self.workspace) =
                     (Phase::Creating, None, true, true, true, true)
@@ -89,6 +131,7 @@ impl Small {
                 self.phase = Phase::Starting;
                 self.set(ContainerState::Running { since: self.now, address: None });
             }
+            Action::Ask if self.phase == Phase::Waking => {}
             Action::Ask => self.phase = Phase::Waiting,
             Action::Welcome => self.phase = Phase::Ready,
             Action::Adjust => {
@@ -100,13 +143,13 @@ impl Small {
             Action::Wait(time) => self.now += *time,
             Action::Fail(_) => (self.phase, self.retry_at) = (Phase::Retrying, Some(self.now + Duration::seconds(2))),
             Action::Stop => {
-                if self.phase != Phase::Retrying {
+                if !matches!(self.phase, Phase::Retrying | Phase::Asleep) {
                     self.phase = Phase::Stopping;
                 }
                 self.set(ContainerState::Ended { code: 0, out_of_memory: false });
             }
             Action::Remove => {
-                assert!(!matches!(self.container, Some(SeenContainer { state: ContainerState::Running { .. }, .. })));
+                assert!(!matches!(self.state(), Some(ContainerState::Running { .. } | ContainerState::Frozen { .. })));
                 self.container = None;
             }
             Action::Release => {
@@ -121,6 +164,10 @@ impl Small {
         }
     }
 
+    fn state(&self) -> Option<ContainerState> {
+        self.container.as_ref().map(|container| container.state.clone())
+    }
+
     fn set(&mut self, state: ContainerState) {
         if let Some(container) = &mut self.container {
             container.state = state;
@@ -133,7 +180,14 @@ impl Small {
         loop {
             assert!(done.len() < 60, "does not come to rest: {done:?}");
             let mut action = self.next(None);
+            if action == Action::Resume {
+                self.act(&action);
+                done.push(action);
+                action = self.next(None);
+                self.resumed = false;
+            }
             if action == Action::Ask {
+                self.resumed = self.phase == Phase::Waking;
                 self.act(&action);
                 action = self.next(Some(answers));
             }
@@ -150,6 +204,29 @@ fn beginning() -> OffsetDateTime {
     time::macros::datetime!(2026-11-22 12:00 UTC)
 }
 
+/// One that nobody sends to sleep.
+fn awake() -> Small {
+    Small {
+        desired: DesiredState::Running,
+        retention: None,
+        phase: Phase::Ready,
+        retry_at: None,
+        container: None,
+        isolated: true,
+        configured: true,
+        current: true,
+        workspace: true,
+        finished: false,
+        depth: None,
+        agreed: false,
+        due: false,
+        tired: false,
+        drains: false,
+        resumed: false,
+        now: beginning(),
+    }
+}
+
 fn phases() -> impl Strategy<Value = Phase> {
     prop::sample::select(vec![
         Phase::Stopped,
@@ -158,6 +235,9 @@ fn phases() -> impl Strategy<Value = Phase> {
         Phase::Starting,
         Phase::Waiting,
         Phase::Ready,
+        Phase::Asleep,
+        Phase::Waking,
+        Phase::Draining,
         Phase::Stopping,
         Phase::Deleting,
         Phase::Retrying,
@@ -168,6 +248,7 @@ fn states() -> impl Strategy<Value = ContainerState> {
     prop_oneof![
         Just(ContainerState::Created),
         (0_i64..600).prop_map(|ago| ContainerState::Running { since: beginning() - Duration::seconds(ago), address: None }),
+        (0_i64..600).prop_map(|ago| ContainerState::Frozen { since: beginning() - Duration::seconds(ago), address: None }),
         (prop::sample::select(vec![0_i64, 1, 78, 137, 255]), any::<bool>())
             .prop_map(|(code, out_of_memory)| ContainerState::Ended { code, out_of_memory }),
     ]
@@ -184,7 +265,9 @@ prop_compose! {
         configured in any::<bool>(),
         current in any::<bool>(),
         workspace in any::<bool>(),
+        rest in (prop::sample::select(vec![None, Some(SleepDepth::Frozen), Some(SleepDepth::Stopped)]), any::<[bool; 4]>()),
     ) -> Small {
+        let (depth, [agreed, due, tired, drains]) = rest;
         let retention = if wipe { Retention::WipeWorkspace } else { Retention::PreserveWorkspace };
         Small {
             desired,
@@ -198,6 +281,12 @@ prop_compose! {
             // A place that is made has a workspace: it is made first and never removed under one.
             workspace: workspace || configured,
             finished: false,
+            depth,
+            agreed,
+            due,
+            tired,
+            drains,
+            resumed: false,
             now: beginning(),
         }
     }
@@ -209,6 +298,13 @@ proptest! {
         let before = world.clone();
         let done = world.settle(true);
         match world.desired {
+            DesiredState::Running if world.phase == Phase::Asleep => {
+                prop_assert!(before.tired || before.phase == Phase::Asleep, "nobody sent it to sleep: {:?}", done);
+                match world.depth {
+                    Some(SleepDepth::Frozen) => prop_assert!(matches!(world.state(), Some(ContainerState::Frozen { .. })), "{:?}", done),
+                    _ => prop_assert!(world.container.is_none() && !world.isolated && !world.configured, "{:?}", done),
+                }
+            }
             DesiredState::Running => {
                 prop_assert_eq!(world.phase, Phase::Ready);
                 prop_assert!(world.current && world.isolated, "{:?}", done);
@@ -234,7 +330,7 @@ proptest! {
     fn who_is_asked_to_stop_is_never_started(mut world in worlds()) {
         prop_assume!(world.desired != DesiredState::Running);
         let done = world.settle(false);
-        let started = done.iter().any(|action| matches!(action, Action::Place | Action::Create | Action::Start | Action::Wait(_)));
+        let started = done.iter().any(|action| matches!(action, Action::Place | Action::Create | Action::Start | Action::Thaw | Action::Wait(_)));
         prop_assert!(!started, "{:?}", done);
     }
 
@@ -252,7 +348,7 @@ proptest! {
             current,
             workspace: true,
             finished: false,
-            now: beginning(),
+            ..awake()
         };
         let done = world.settle(false);
         let left = done.iter().all(|action| matches!(action, Action::Rest(Phase::Ready) | Action::Configure));
@@ -279,7 +375,7 @@ fn who_is_never_ready_fails_by_its_deadline() {
         current: true,
         workspace: true,
         finished: false,
-        now: beginning(),
+        ..awake()
     };
     assert_eq!(world.next(Some(false)), Action::Wait(ASK_AGAIN));
     world.now += Duration::seconds(61);
@@ -303,6 +399,48 @@ fn failures_are_counted_waited_for_and_forgiven() {
     );
 }
 
+/// A container that runs or stands still, in a runtime that sleeps.
+fn asleep(depth: SleepDepth, state: Option<ContainerState>) -> Small {
+    let container = state.map(|state| made(REVISION, "now", state));
+    Small { phase: Phase::Asleep, depth: Some(depth), container, ..awake() }
+}
+
+#[test]
+fn what_sleeps_is_left_alone_until_it_is_needed() {
+    let still = ContainerState::Frozen { since: beginning(), address: None };
+    let runs = ContainerState::Running { since: beginning(), address: None };
+    let frozen = asleep(SleepDepth::Frozen, Some(still.clone()));
+    assert_eq!(frozen.next(None), Action::Rest(Phase::Asleep));
+    assert_eq!(Small { due: true, ..frozen.clone() }.settle(true)[..3], [Action::Wake, Action::Thaw, Action::Resume]);
+    // Thawed by hand, or never frozen and the agreement ran out: nobody knows what it does.
+    assert_eq!(asleep(SleepDepth::Frozen, Some(runs.clone())).next(None), Action::Wake);
+    assert_eq!(Small { agreed: true, ..asleep(SleepDepth::Frozen, Some(runs.clone())) }.next(None), Action::Freeze);
+    // Killed in its sleep: it sleeps on, deeper, and will be woken earlier.
+    let killed = ContainerState::Ended { code: 137, out_of_memory: false };
+    let done = asleep(SleepDepth::Frozen, Some(killed)).settle(true);
+    assert_eq!(done, [Action::Sink, Action::Remove, Action::Release, Action::Rest(Phase::Asleep)]);
+    // What is to end is thawed first, and asked again.
+    let done = asleep(SleepDepth::Stopped, Some(still.clone())).settle(true);
+    assert_eq!(done[..4], [Action::Thaw, Action::Doze(SleepDepth::Stopped), Action::Stop, Action::Remove]);
+    // A wish to stop or to go wakes nothing.
+    let done = Small { desired: DesiredState::Stopped, drains: true, ..frozen }.settle(true);
+    assert_eq!(done, [Action::Stop, Action::Remove, Action::Release, Action::Rest(Phase::Stopped)]);
+    // Frozen by a hand: nobody asked for that.
+    let by_hand = Small { container: Some(made(REVISION, "now", still)), ..awake() };
+    assert_eq!(by_hand.next(None), Action::Thaw);
+}
+
+#[test]
+fn what_works_may_finish_within_its_bound() {
+    let runs = || Some(made(REVISION - 1, "then", ContainerState::Running { since: beginning(), address: None }));
+    let stop = Small { desired: DesiredState::Stopped, container: runs(), drains: true, ..awake() };
+    assert_eq!(stop.next(None), Action::Drain);
+    assert_eq!(Small { drains: false, ..stop }.next(None), Action::Stop, "hurried, or over");
+    let restart = Small { container: runs(), drains: true, ..awake() };
+    assert_eq!(restart.next(None), Action::Drain);
+    assert_eq!(Small { isolated: false, ..restart }.next(None), Action::Stop, "cut off, it finishes nothing");
+}
+
 #[test]
 fn starting_twice_is_starting_once() {
     assert_eq!(start_disposition(DesiredState::Running, Phase::Waiting), StartDisposition::AlreadyStarted);
@@ -310,4 +448,5 @@ fn starting_twice_is_starting_once() {
     assert_eq!(start_disposition(DesiredState::Running, Phase::Failed), StartDisposition::Start);
     assert_eq!(start_disposition(DesiredState::Stopped, Phase::Stopping), StartDisposition::Start);
     assert_eq!(start_disposition(DesiredState::Deleted, Phase::Deleting), StartDisposition::Leaving);
+    assert_eq!(start_disposition(DesiredState::Running, Phase::Asleep), StartDisposition::Wake);
 }

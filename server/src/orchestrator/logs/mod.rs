@@ -91,7 +91,11 @@ impl Logs {
     /// Follows every container that runs and is not followed yet.
     pub(super) fn follow_all(self: &Arc<Self>, world: &World) {
         for (runtime_id, seen) in world {
-            if seen.container.as_ref().is_some_and(|container| matches!(container.state, ContainerState::Running { .. })) {
+            if seen
+                .container
+                .as_ref()
+                .is_some_and(|container| matches!(container.state, ContainerState::Running { .. } | ContainerState::Frozen { .. }))
+            {
                 self.follow(*runtime_id);
             }
         }

@@ -6,6 +6,7 @@ use crate::{
     data::{
         Connection, Pool,
         runtime::{Noted, Row},
+        sleep::Nap,
         start_history::Lesson,
         task::NewTask,
     },
@@ -94,8 +95,13 @@ impl Store for Postgres {
         if wish.desired_state == DesiredState::Running {
             owner_and_caller_active(&mut transaction, row, caller).await?;
         }
-        let asked =
-            data::runtime::Wish { desired_state: wish.desired_state, retention: wish.retention, renew: wish.renew, phase: wish.phase };
+        let asked = data::runtime::Wish {
+            desired_state: wish.desired_state,
+            retention: wish.retention,
+            renew: wish.renew,
+            phase: wish.phase,
+            drain_until: wish.drain_until,
+        };
         if !data::runtime::wish(&mut transaction, row.runtime_id, row.generation, &asked, now).await? {
             return Ok(Written::Moved);
         }
@@ -155,6 +161,49 @@ impl Store for Postgres {
             data::start_history::insert(&mut transaction, &row.image, took, now).await?;
         }
         note(&mut transaction, row, noted, now).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    async fn visit(&self, runtime_ids: &[RuntimeId], now: OffsetDateTime) -> Result<()> {
+        let mut transaction = data::begin(&self.0).await?;
+        data::sleep::visit(&mut transaction, runtime_ids, now).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    async fn fall_asleep(&self, row: &Row, nap: &Nap, now: OffsetDateTime) -> Result<bool> {
+        let mut transaction = data::begin(&self.0).await?;
+        let asleep = data::sleep::fall_asleep(&mut transaction, row, nap, now).await?;
+        transaction.commit().await?;
+        Ok(asleep)
+    }
+
+    async fn sink(&self, row: &Row, wakes_at: Option<OffsetDateTime>) -> Result<()> {
+        let mut transaction = data::begin(&self.0).await?;
+        data::sleep::sink(&mut transaction, row, wakes_at).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    async fn stay_awake(&self, row: &Row, until: OffsetDateTime) -> Result<()> {
+        data::sleep::stay_awake(&mut *self.0.acquire().await?, row, until).await
+    }
+
+    async fn choose_sleep(&self, caller: &Caller, row: &Row, minutes: Option<i32>) -> Result<()> {
+        let mut transaction = data::begin(&self.0).await?;
+        data::sleep::choose(&mut transaction, row, minutes).await?;
+        let chosen = match minutes {
+            None => "as usual".to_owned(),
+            Some(0) => "never".to_owned(),
+            Some(minutes) => format!("after {minutes} minutes"),
+        };
+        audit::record(&mut transaction, Actor::Person(caller), "runtime.sleep_chosen", Some(row.person_id), &row.name, &chosen).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    async fn hurry(&self, caller: &Caller, row: &Row, now: OffsetDateTime) -> Result<()> {
+        let mut transaction = data::begin(&self.0).await?;
+        if data::sleep::hurry(&mut transaction, row, now).await? {
+            audit::record(&mut transaction, Actor::Person(caller), "runtime.hurried", Some(row.person_id), &row.name, "").await?;
+        }
         Ok(transaction.commit().await?)
     }
 

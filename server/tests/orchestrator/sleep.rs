@@ -1,0 +1,375 @@
+//! Sleep by agreement, over PostgreSQL: OpenClaw is asked, freezes, wakes in time and for whoever comes.
+
+use super::*;
+use contract::{SleepDepth, TaskKind, TaskStatus};
+use server::manager::rpc::{Consent, Due, Mute, Openclaw, Outlook, Purpose};
+use std::{net::SocketAddr, sync::Mutex};
+use time::Duration as Span;
+
+/// An OpenClaw that says what the test wants.
+#[derive(Default)]
+struct Claw {
+    says: Mutex<Says>,
+    calls: Mutex<Vec<String>>,
+}
+
+#[derive(Clone, Default)]
+struct Says {
+    outlook: Outlook,
+    works: bool,
+    mute: bool,
+}
+
+impl Claw {
+    fn say(&self, says: Says) {
+        *self.says.lock().unwrap() = says;
+    }
+
+    fn called(&self) -> Vec<String> {
+        std::mem::take(&mut *self.calls.lock().unwrap())
+    }
+
+    fn hear(&self, call: String) -> Result<Says, Mute> {
+        self.calls.lock().unwrap().push(call);
+        let says = self.says.lock().unwrap().clone();
+        if says.mute { Err(Mute("no answer".to_owned())) } else { Ok(says) }
+    }
+}
+
+#[async_trait]
+impl Openclaw for Claw {
+    async fn outlook(&self, _address: SocketAddr) -> Result<Outlook, Mute> {
+        Ok(self.hear("outlook".to_owned())?.outlook)
+    }
+
+    async fn prepare(&self, _address: SocketAddr, purpose: Purpose) -> Result<Consent, Mute> {
+        let works = self.hear(format!("prepare {purpose:?}"))?.works;
+        Ok(if works { Consent::Busy("1 active request".to_owned()) } else { Consent::Given { suspension_id: "s1".to_owned() } })
+    }
+
+    async fn resume(&self, _address: SocketAddr, suspension_id: &str) -> Result<(), Mute> {
+        self.hear(format!("resume {suspension_id}")).map(drop)
+    }
+}
+
+/// What goes to sleep: asked, given back to read what is scheduled, asked again.
+const ASKED: [&str; 4] = ["prepare Sleep", "resume s1", "outlook", "prepare Sleep"];
+
+fn due(at: OffsetDateTime) -> Outlook {
+    Outlook { next: Some(Due { at, name: "daily digest".to_owned() }), watches: None }
+}
+
+fn server(world: &World, claw: &Arc<Claw>) -> Orchestrator {
+    Arc::into_inner(world.server()).unwrap().speaking(Arc::clone(claw) as Arc<dyn Openclaw>)
+}
+
+/// A runtime that nobody uses for longer than is usual, its server and its OpenClaw.
+async fn idle(world: &World) -> (RuntimeId, Orchestrator, Arc<Claw>) {
+    let (id, claw) = (world.running().await, Arc::new(Claw::default()));
+    let server = server(world, &claw);
+    world.clock.advance(Span::minutes(31));
+    (id, server, claw)
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn what_nobody_uses_is_asked_and_frozen_and_a_visit_wakes_it(pool: Pool) {
+    let world = World::new(pool).await;
+    let (id, claw) = (world.running().await, Arc::new(Claw::default()));
+    let server = server(&world, &claw);
+    world.clock.advance(Span::minutes(29));
+    assert!(server.pass().await.unwrap().is_empty(), "not yet");
+    world.clock.advance(Span::minutes(2));
+    let schedule = world.clock.now() + Span::hours(18);
+    claw.say(Says { outlook: due(schedule), ..Says::default() });
+    world.settle(&server).await;
+    assert_eq!(claw.called(), ASKED);
+    let row = world.row(id).await.unwrap();
+    assert_eq!((row.phase, row.sleep_depth), (Phase::Asleep, Some(SleepDepth::Frozen)));
+    assert_eq!((row.schedule_name.as_deref(), row.wakes_at), (Some("daily digest"), Some(schedule - Span::seconds(15))));
+    assert!(world.engine.is_frozen(id) && row.admitted_at.is_some(), "its memory is held for it");
+    let route = server.address_of("main").await.unwrap().unwrap();
+    assert!(route.phase == Phase::Asleep && route.address.is_some(), "what is open towards it is not cut");
+
+    server.wake(&[id]).await.unwrap();
+    assert_eq!(world.phase(id).await, Phase::Waking);
+    world.settle(&server).await;
+    assert_eq!((world.phase(id).await, world.engine.is_frozen(id)), (Phase::Ready, false));
+    assert_eq!(claw.called(), ["resume s1"]);
+    let after = world.row(id).await.unwrap();
+    assert_eq!((after.generation, after.revision, after.attempts), (row.generation, row.revision, 0), "the same container, and no wish");
+    let lessons: i64 = sqlx::query_scalar("select count(*) from start_history").fetch_one(&world.pool).await.unwrap();
+    assert_eq!(lessons, 1, "a waking teaches nothing about starts");
+
+    // Whoever is there keeps it awake.
+    for _ in 0..4 {
+        world.clock.advance(Span::minutes(20));
+        server.visit(&[id]).await.unwrap();
+        assert!(server.pass().await.unwrap().is_empty());
+    }
+    assert!(claw.called().is_empty());
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn what_is_scheduled_wakes_it_in_time_from_either_depth(pool: Pool) {
+    let world = World::new(pool).await;
+    let (id, server, claw) = idle(&world).await;
+    let schedule = world.clock.now() + Span::hours(1);
+    claw.say(Says { outlook: due(schedule), ..Says::default() });
+    world.settle(&server).await;
+    assert_eq!(world.phase(id).await, Phase::Asleep);
+    world.clock.advance(Span::hours(1) - Span::seconds(16));
+    assert!(server.pass().await.unwrap().is_empty());
+    world.clock.advance(Span::SECOND);
+    assert_eq!(server.pass().await.unwrap(), [id]);
+    world.attend(&server, id).await;
+    assert_eq!((world.phase(id).await, world.engine.is_frozen(id)), (Phase::Ready, false));
+    assert!(world.clock.now() < schedule);
+
+    // Once more, and so long that its memory is given back.
+    world.clock.advance(Span::minutes(31));
+    let schedule = world.clock.now() + Span::hours(20);
+    claw.say(Says { outlook: due(schedule), ..Says::default() });
+    world.settle(&server).await;
+    claw.called();
+    world.clock.advance(Span::hours(8));
+    world.settle(&server).await;
+    assert_eq!(claw.called(), ASKED, "asked again before it ends");
+    let row = world.row(id).await.unwrap();
+    assert_eq!((row.phase, row.sleep_depth, row.admitted_at), (Phase::Asleep, Some(SleepDepth::Stopped), None));
+    assert_eq!(world.engine.count(), count(0, 0, 1));
+    assert!(schedule - row.wakes_at.unwrap() >= Span::seconds(30), "a whole start fits in");
+    world.clock.advance(row.wakes_at.unwrap() - world.clock.now());
+    world.settle(&server).await;
+    assert_eq!((world.phase(id).await, world.engine.count()), (Phase::Ready, count(1, 1, 1)));
+    assert!(world.clock.now() < schedule);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn openclaw_is_believed_and_whatever_is_no_clear_yes_is_no(pool: Pool) {
+    let world = World::new(pool).await;
+    let (id, server, claw) = idle(&world).await;
+    let watches = Outlook { next: None, watches: Some("build log".to_owned()) };
+    let soon = due(world.clock.now() + Span::minutes(2));
+    for (says, what) in [
+        (Says { works: true, ..Says::default() }, "it works"),
+        (Says { mute: true, ..Says::default() }, "it says nothing"),
+        (Says { outlook: watches, ..Says::default() }, "it watches"),
+        (Says { outlook: soon, ..Says::default() }, "it is about to work"),
+    ] {
+        claw.say(says);
+        world.attend(&server, id).await;
+        assert_eq!((world.phase(id).await, world.engine.is_frozen(id)), (Phase::Ready, false), "{what}");
+        let called = claw.called();
+        assert!(!called.is_empty(), "{what}");
+        assert!(called.last().is_none_or(|last| called.len() < 4 || last == "resume s1"), "what was agreed is given back: {called:?}");
+        assert!(server.pass().await.unwrap().is_empty(), "it is not asked at once again: {what}");
+        world.clock.advance(Span::minutes(6));
+    }
+    // An engine that cannot freeze keeps it awake, and ends nothing.
+    claw.say(Says::default());
+    world.engine.suffer(Misery { no_freeze: true, ..Misery::default() });
+    world.settle(&server).await;
+    let row = world.row(id).await.unwrap();
+    assert_eq!((row.phase, row.attempts, world.engine.running(id)), (Phase::Ready, 0, Some(row.revision)));
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn who_comes_while_it_falls_asleep_is_not_overlooked(pool: Pool) {
+    let world = World::new(pool).await;
+    let (id, server, claw) = idle(&world).await;
+    let row = world.row(id).await.unwrap();
+    let mut connection = world.pool.acquire().await.unwrap();
+    server.visit(&[id]).await.unwrap();
+    let nap = data::sleep::Nap {
+        depth: SleepDepth::Frozen,
+        suspension_id: "s1".to_owned(),
+        agreed_until: world.clock.now() + Span::minutes(1),
+        schedule: None,
+        wakes_at: None,
+    };
+    assert!(!data::sleep::fall_asleep(&mut connection, &row, &nap, world.clock.now()).await.unwrap(), "somebody came since");
+    drop(connection);
+
+    // And one who comes between the agreement and the freezing.
+    world.clock.advance(Span::minutes(31));
+    assert_eq!(server.step(id).await.unwrap(), Next::Again);
+    assert_eq!((world.phase(id).await, world.engine.is_frozen(id)), (Phase::Asleep, false));
+    server.wake(&[id]).await.unwrap();
+    world.settle(&server).await;
+    assert_eq!((world.phase(id).await, world.engine.is_frozen(id)), (Phase::Ready, false));
+    assert_eq!(claw.called().last().unwrap(), "resume s1");
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn what_a_hand_does_to_a_sleeper_is_decided_right(pool: Pool) {
+    let world = World::new(pool).await;
+    let (id, server, claw) = idle(&world).await;
+    let schedule = world.clock.now() + Span::hours(1);
+    claw.say(Says { outlook: due(schedule), ..Says::default() });
+    world.settle(&server).await;
+
+    // Thawed: nobody knows what it does now.
+    world.engine.pause(id, false);
+    world.clock.advance(Span::minutes(2));
+    world.settle(&server).await;
+    assert_eq!(world.phase(id).await, Phase::Ready);
+
+    // Frozen: nobody asked for that.
+    world.engine.pause(id, true);
+    assert_eq!(server.pass().await.unwrap(), [id]);
+    world.settle(&server).await;
+    assert_eq!((world.phase(id).await, world.engine.is_frozen(id)), (Phase::Ready, false));
+    let said: String =
+        sqlx::query_scalar("select detail from audit_entry where action = 'runtime.repaired'").fetch_one(&world.pool).await.unwrap();
+    assert_eq!(said, "it was frozen");
+
+    // Killed: it sleeps on without a container, and is woken early enough.
+    world.clock.advance(Span::minutes(31));
+    claw.say(Says { outlook: due(world.clock.now() + Span::hours(5)), ..Says::default() });
+    world.settle(&server).await;
+    assert!(world.engine.is_frozen(id));
+    world.engine.end(id, 137);
+    world.settle(&server).await;
+    let row = world.row(id).await.unwrap();
+    assert_eq!((row.phase, row.sleep_depth, row.attempts, row.admitted_at), (Phase::Asleep, Some(SleepDepth::Stopped), 0, None));
+    assert_eq!(world.engine.count(), count(0, 0, 1));
+    assert!(row.schedule_at.unwrap() - row.wakes_at.unwrap() >= Span::seconds(30));
+
+    // Start wakes it, as a task; Stop wins over both.
+    server.start(&world.ada, id).await.unwrap();
+    world.settle(&server).await;
+    assert_eq!(world.phase(id).await, Phase::Ready);
+    let tasks = data::task::of_runtime(&mut world.pool.acquire().await.unwrap(), id, 50).await.unwrap();
+    assert_eq!((tasks[0].kind, tasks[0].status), (TaskKind::Start, TaskStatus::Succeeded));
+    world.clock.advance(Span::minutes(31));
+    claw.say(Says::default());
+    world.settle(&server).await;
+    assert!(world.engine.is_frozen(id));
+    server.start(&world.ada, id).await.unwrap();
+    server.stop(&world.ada, id).await.unwrap();
+    world.settle(&server).await;
+    assert_eq!((world.phase(id).await, world.engine.count()), (Phase::Stopped, count(0, 0, 1)));
+    assert_eq!(world.engine.wrongs(), Vec::<String>::new());
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn what_works_finishes_before_it_ends_within_a_bound_that_can_be_cut_short(pool: Pool) {
+    let world = World::new(pool).await;
+    let (id, claw) = (world.running().await, Arc::new(Claw::default()));
+    let server = server(&world, &claw);
+    claw.say(Says { works: true, ..Says::default() });
+    let asked = world.clock.now();
+    server.stop(&world.ada, id).await.unwrap();
+    assert!(matches!(server.step(id).await.unwrap(), Next::After(_)));
+    let row = world.row(id).await.unwrap();
+    assert_eq!((row.phase, row.drain_until), (Phase::Draining, Some(asked + Span::seconds(120))));
+    assert_eq!(world.engine.running(id), Some(row.revision), "it goes on");
+    // It finishes.
+    claw.say(Says::default());
+    world.settle(&server).await;
+    assert_eq!(world.phase(id).await, Phase::Stopped);
+    assert!(claw.called().iter().all(|call| call == "prepare End"));
+
+    // It does not finish: the bound holds.
+    server.start(&world.ada, id).await.unwrap();
+    world.settle(&server).await;
+    claw.say(Says { works: true, ..Says::default() });
+    let (asked, before) = (world.clock.now(), world.row(id).await.unwrap().revision);
+    server.restart(&world.ada, id).await.unwrap();
+    world.attend(&server, id).await;
+    assert_eq!((world.phase(id).await, world.engine.running(id)), (Phase::Ready, Some(before + 1)));
+    let took = world.clock.now() - asked;
+    assert!(took >= Span::seconds(120) && took < Span::seconds(130), "{took}");
+
+    // Somebody waits no longer.
+    server.stop(&world.ada, id).await.unwrap();
+    server.step(id).await.unwrap();
+    assert_eq!(world.phase(id).await, Phase::Draining);
+    let eve = person(&world.pool, "eve@example.org", Role::Person).await;
+    assert_eq!(code(server.hurry(&eve, id).await.unwrap_err()), Code::RuntimeNotFound);
+    let asked = world.clock.now();
+    server.hurry(&world.ada, id).await.unwrap();
+    world.attend(&server, id).await;
+    assert_eq!((world.phase(id).await, world.clock.now()), (Phase::Stopped, asked), "at once");
+    let told: i64 =
+        sqlx::query_scalar("select count(*) from audit_entry where action = 'runtime.hurried'").fetch_one(&world.pool).await.unwrap();
+    assert_eq!(told, 1);
+
+    // One who is disabled is not waited for.
+    server.start(&world.ada, id).await.unwrap();
+    world.settle(&server).await;
+    claw.called();
+    let mut transaction = data::begin(&world.pool).await.unwrap();
+    commands::close_person(&mut transaction, world.ada.person_id, world.clock.now()).await.unwrap();
+    transaction.commit().await.unwrap();
+    world.settle(&server).await;
+    assert_eq!((world.phase(id).await, claw.called()), (Phase::Stopped, Vec::new()));
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn its_owner_chooses_when_it_sleeps_within_what_is_allowed(pool: Pool) {
+    let mut world = World::new(pool).await;
+    let mut config = Config::for_tests();
+    (config.runtimes.sleep_most_minutes, config.runtimes.runtimes_per_person) = (60, 10);
+    world.config = Arc::new(config);
+    let (id, claw) = (world.running().await, Arc::new(Claw::default()));
+    let server = server(&world, &claw);
+    for wrong in [0, 61, -1] {
+        assert_eq!(code(server.choose_sleep(&world.ada, id, Some(wrong)).await.unwrap_err()), Code::Invalid, "{wrong}");
+    }
+    let eve = person(&world.pool, "eve@example.org", Role::Person).await;
+    assert_eq!(code(server.choose_sleep(&eve, id, Some(5)).await.unwrap_err()), Code::RuntimeNotFound);
+    server.choose_sleep(&world.ada, id, Some(5)).await.unwrap();
+    world.clock.advance(Span::minutes(5));
+    world.settle(&server).await;
+    assert_eq!(world.phase(id).await, Phase::Asleep);
+    server.wake(&[id]).await.unwrap();
+    world.settle(&server).await;
+    server.choose_sleep(&world.ada, id, Some(60)).await.unwrap();
+    world.clock.advance(Span::minutes(59));
+    assert!(server.pass().await.unwrap().is_empty());
+    server.choose_sleep(&world.ada, id, None).await.unwrap();
+    assert_eq!(server.pass().await.unwrap(), [id], "as usual here: 30 minutes");
+    let said: Vec<String> =
+        sqlx::query_scalar("select detail from audit_entry where action = 'runtime.sleep_chosen' order by audit_entry_id")
+            .fetch_all(&world.pool)
+            .await
+            .unwrap();
+    assert_eq!(said, ["after 5 minutes", "after 60 minutes", "as usual"]);
+}
+
+/// The server dies before and after every effect of falling asleep, sinking and waking; the next one makes it so.
+#[sqlx::test(migrations = "../migrations")]
+async fn a_crash_at_any_effect_of_a_sleep_ends_well(pool: Pool) {
+    let world = World::new(pool).await;
+    for moment in [Moment::Before, Moment::After] {
+        for effect in 1..12 {
+            let (id, claw) = (world.running().await, Arc::new(Claw::default()));
+            world.engine.suffer(Misery { dies_at: Some((effect, moment)), ..Misery::default() });
+            let sleeps = async {
+                let server = server(&world, &claw);
+                for hours in [1, 9] {
+                    world.clock.advance(Span::hours(hours));
+                    world.settle(&server).await;
+                }
+                server.wake(&[id]).await.unwrap();
+                world.settle(&server).await;
+            };
+            let died = tokio::select! {
+                () = sleeps => false,
+                () = world.engine.died() => true,
+            };
+            world.engine.suffer(Misery::default());
+            let server = server(&world, &claw);
+            world.settle(&server).await;
+            server.wake(&[id]).await.unwrap();
+            world.settle(&server).await;
+            let row = world.row(id).await.unwrap();
+            let place = format!("dead {moment:?} effect {effect}");
+            assert_eq!((row.phase, row.attempts, world.engine.running(id)), (Phase::Ready, 0, Some(row.revision)), "{place}");
+            assert_eq!((world.engine.count(), world.engine.wrongs()), (count(1, 1, 1), Vec::new()), "{place}");
+            assert!(died || effect > 8, "there are effects enough: {place}");
+            world.wipe_all().await;
+        }
+    }
+}
