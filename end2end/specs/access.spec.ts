@@ -143,8 +143,8 @@ test.describe.serial('a runtime and those who may not enter it', () => {
   });
 
   test("another person's runtime cannot be stopped or deleted either", async () => {
-    for (const verb of ['start-runtime', 'stop-runtime', 'restart-runtime', 'delete-runtime']) {
-      const answer = await submit(wei.context(), `/api/ui/${verb}`, `runtime_id=${id}&retention=wipe_workspace`);
+    for (const verb of ['start-runtime', 'stop-runtime', 'restart-runtime', 'hurry-runtime', 'choose-sleep', 'delete-runtime']) {
+      const answer = await submit(wei.context(), `/api/ui/${verb}`, `runtime_id=${id}&retention=wipe_workspace&minutes=5`);
       expect(answer.status, verb).toBe(404);
       expect(answer.body, verb).toContain('RUNTIME_NOT_FOUND');
     }

@@ -35,6 +35,8 @@ fn limit_of(amount: i64, settled: i64, reserved: i64) -> BudgetView {
 fn a_state_is_text_and_shape() {
     insta::assert_snapshot!(html(|| state::state(Phase::Ready)), @r#"<span class="state running">Running</span>"#);
     insta::assert_snapshot!(html(|| state::state(Phase::Waiting)), @r#"<span class="state starting">Starting</span>"#);
+    insta::assert_snapshot!(html(|| state::state(Phase::Asleep)), @r#"<span class="state sleeping">Asleep</span>"#);
+    insta::assert_snapshot!(html(|| state::state(Phase::Draining)), @r#"<span class="state starting">Finishing</span>"#);
     insta::assert_snapshot!(html(|| state::state(Phase::Failed)), @r#"<span class="state failed">Stopped working</span>"#);
 }
 

@@ -22,18 +22,19 @@ const LOOK: Duration = Duration::from_millis(200);
 /// The runtime's route and address, if it can be spoken with: one that sleeps is woken, and waited for a moment. Otherwise how it stands.
 pub(super) async fn awake(entry: &Entry, label: &str, mut route: Route) -> Result<(Route, SocketAddr), Box<Route>> {
     let runtime_id = route.runtime_id;
+    if let (Phase::Ready, Some(address)) = (route.phase, route.address) {
+        if let Err(error) = entry.routes.visited(&[runtime_id]).await {
+            tracing::warn!(error = %chain(&error), "a visit could not be written down");
+        }
+        return Ok((route, address));
+    }
     // Heard from now on: what changes while it is woken is not missed.
     let mut changes = entry.changes.subscribe();
     let until = Instant::now() + PATIENCE;
     let mut asked = false;
     loop {
         match (route.phase, route.address) {
-            (Phase::Ready, Some(address)) => {
-                if let Err(error) = entry.routes.visited(&[runtime_id]).await {
-                    tracing::warn!(error = %chain(&error), "a visit could not be written down");
-                }
-                return Ok((route, address));
-            }
+            (Phase::Ready, Some(address)) => return Ok((route, address)),
             (Phase::Asleep, _) if !asked => {
                 asked = true;
                 if let Err(error) = entry.routes.wake(runtime_id).await {
