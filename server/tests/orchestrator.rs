@@ -19,6 +19,7 @@ use std::{
     },
     time::Duration,
 };
+use steps::Wish;
 use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 
@@ -32,6 +33,8 @@ mod queue;
 mod refusals;
 #[path = "orchestrator/sleep.rs"]
 mod sleep;
+#[path = "orchestrator/steps.rs"]
+mod steps;
 
 #[derive(Default)]
 struct CountedDoors(AtomicUsize);
@@ -172,60 +175,26 @@ fn code(error: Error) -> Code {
     }
 }
 
-#[derive(Clone, Copy, Debug)]
-enum Wish {
-    Create,
-    Start,
-    Stop,
-    Restart,
-    Keep,
-    Wipe,
-}
-
 /// The server dies before and after every effect of every wish; the next one makes it so, and nothing is left over.
 #[sqlx::test(migrations = "../migrations")]
 async fn a_crash_at_any_effect_ends_as_wished(pool: Pool) {
     let world = World::new(pool).await;
     let mut crashes = 0;
-    for wish in [Wish::Create, Wish::Start, Wish::Stop, Wish::Restart, Wish::Keep, Wish::Wipe] {
+    for wish in Wish::ALL {
         for moment in [Moment::Before, Moment::After] {
             let mut effect = 0;
             loop {
                 effect += 1;
-                let mut id = None;
-                if !matches!(wish, Wish::Create) {
-                    id = Some(world.running().await);
-                }
-                if let (Wish::Start, Some(id)) = (wish, id) {
-                    let server = world.server();
-                    server.stop(&world.ada, id).await.unwrap();
-                    world.settle(&server).await;
-                }
+                let before = wish.prepare(&world).await;
                 world.engine.suffer(Misery { dies_at: Some((effect, moment)), ..Misery::default() });
                 let server = world.server();
-                let id = match (wish, id) {
-                    (Wish::Create, _) | (_, None) => server.create(&world.ada, "Main").await.unwrap(),
-                    (_, Some(id)) => id,
-                };
-                match wish {
-                    Wish::Create => {}
-                    Wish::Start => server.start(&world.ada, id).await.unwrap(),
-                    Wish::Stop => server.stop(&world.ada, id).await.unwrap(),
-                    Wish::Restart => server.restart(&world.ada, id).await.unwrap(),
-                    Wish::Keep => server.delete(&world.ada, id, Retention::PreserveWorkspace).await.unwrap(),
-                    Wish::Wipe => server.delete(&world.ada, id, Retention::WipeWorkspace).await.unwrap(),
-                }
+                let id = wish.say(&world, &server, before).await;
                 let died = world.settle_or_die(server).await;
                 world.engine.suffer(Misery::default());
                 world.settle(&world.server()).await;
 
                 let place = format!("{wish:?}, dead {moment:?} effect {effect}");
-                let (phase, there) = match wish {
-                    Wish::Create | Wish::Start | Wish::Restart => (Phase::Ready, count(1, 1, 1)),
-                    Wish::Stop => (Phase::Stopped, count(0, 0, 1)),
-                    Wish::Keep => (Phase::Deleted, count(0, 0, 1)),
-                    Wish::Wipe => (Phase::Deleted, count(0, 0, 0)),
-                };
+                let (phase, there) = wish.end();
                 assert_eq!(world.phase(id).await, phase, "{place}");
                 assert_eq!(world.engine.count(), there, "{place}");
                 if let Some(row) = world.row(id).await {

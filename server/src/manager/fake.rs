@@ -49,6 +49,10 @@ pub struct Misery {
     pub slow: Option<Duration>,
     /// The server dies at this effect, counted from 1; the call then never returns.
     pub dies_at: Option<(u32, Moment)>,
+    /// The engine says no to this effect, counted from 1.
+    pub refuses_at: Option<u32>,
+    /// These effects, counted from 1, are done twice.
+    pub repeats: std::ops::Range<u32>,
 }
 
 /// An engine in memory.
@@ -123,6 +127,12 @@ impl FakeEngine {
     /// Gives the machine another size.
     pub fn resize(&self, capacity: Capacity) {
         self.state().capacity = Some(capacity);
+    }
+
+    /// How many effects there were since the last change of what goes wrong.
+    #[must_use]
+    pub fn effects(&self) -> u32 {
+        self.state().effects
     }
 
     /// Waits until the server died at the effect it was to die at.
@@ -237,11 +247,17 @@ impl FakeEngine {
     }
 
     /// Does something to the engine, unless the server dies of it.
-    async fn effect<T>(&self, act: impl FnOnce(&mut State) -> Result<T>) -> Result<T> {
+    async fn effect<T>(&self, mut act: impl FnMut(&mut State) -> Result<T>) -> Result<T> {
         self.answer().await?;
         let (done, dies) = {
             let mut state = self.state();
             state.effects += 1;
+            if state.misery.refuses_at == Some(state.effects) {
+                return Err(Problem::new(Code::RuntimeStartFailed, "The engine refused.").into());
+            }
+            if state.misery.repeats.contains(&state.effects) {
+                act(&mut state)?;
+            }
             let dies = state.misery.dies_at.filter(|(at, _)| *at == state.effects).map(|(_, moment)| moment);
             (if dies == Some(Moment::Before) { None } else { Some(act(&mut state)) }, dies)
         };

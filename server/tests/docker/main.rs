@@ -8,6 +8,7 @@ mod faults;
 mod logs;
 mod sleep;
 mod split;
+mod steps;
 mod storm;
 mod walls;
 mod world;
