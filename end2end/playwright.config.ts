@@ -44,6 +44,7 @@ export default defineConfig({
     { name: 'access', testMatch: 'access.spec.ts', dependencies: ['first'] },
     { name: 'money', testMatch: 'money.spec.ts', dependencies: ['first'] },
     { name: 'noscript', testMatch: 'noscript.spec.ts', dependencies: ['first'], use: { javaScriptEnabled: false } },
+    { name: 'runtimes', testMatch: 'runtimes.spec.ts', dependencies: ['first'] },
     { name: 'looks', testMatch: 'looks.spec.ts', dependencies: ['first'] },
     // Takes the parts of a product of its own away, so nobody else notices.
     { name: 'faults', testMatch: 'faults.spec.ts' },

@@ -52,6 +52,11 @@ export function environment(container: string): string[] {
   return JSON.parse(docker('inspect', '--format', '{{json .Config.Env}}', container)[0] ?? '[]') as string[];
 }
 
+/** Lets a container say a line, as its agent might. */
+export function prints(container: string, line: string): void {
+  execFileSync('docker', ['exec', container, 'sh', '-c', 'echo "$0" > /proc/1/fd/1', line]);
+}
+
 /** Which container it is and since when it runs: the same pair, the same run. */
 export function run(container: string): string[] {
   return docker('inspect', '--format', '{{.Id}} {{.State.StartedAt}} {{.RestartCount}}', container);

@@ -115,7 +115,7 @@ pub fn card(runtime: &RuntimeView, verbs: Verbs) -> AnyView {
         Phase::Ready => view! { <div class="facts-row">{facts(runtime)}</div> }.into_any(),
         // How long a start takes says nothing about how long one waits for it.
         Phase::Failed | Phase::Retrying | Phase::Queued => {
-            view! { {runtime.problem.as_ref().map(notice::problem)}{held_up(runtime)} }.into_any()
+            view! { {runtime.problem.as_ref().map(notice::problem)}{held_up(runtime, "you")} }.into_any()
         }
         Phase::Asleep | Phase::Draining => rest::line(runtime),
         Phase::Stopped
@@ -130,7 +130,7 @@ pub fn card(runtime: &RuntimeView, verbs: Verbs) -> AnyView {
             // What holds it up, while it goes on.
             let problem = runtime.problem.as_ref().map(notice::problem);
             let line = runtime.progress.clone().map(|progress| view! { <StartLine name=runtime.name.clone() progress=progress /> });
-            view! { {problem}{held_up(runtime)}{line} }.into_any()
+            view! { {problem}{held_up(runtime, "you")}{line} }.into_any()
         }
     };
     view! {

@@ -36,18 +36,18 @@ fn percent(expected_ms: i64, elapsed_ms: i64) -> i64 {
     if elapsed_ms <= expected { elapsed_ms * 90 / expected } else { 99 - (9 * expected / elapsed_ms) }
 }
 
-/// What holds a start up, or already did: its place in the queue, and which try it is.
-pub fn held_up(runtime: &RuntimeView) -> AnyView {
-    let turn = runtime.turn.map(|turn| view! { <p class="small">{turn_line(turn)}</p> });
+/// What holds a start up, or already did: its place in the queue, and which try it is. Told to `whom`: to `you`, who wait, or of `it` to others.
+pub fn held_up(runtime: &RuntimeView, whom: &str) -> AnyView {
+    let turn = runtime.turn.map(|turn| view! { <p class="small">{turn_line(turn, whom)}</p> });
     let retry = runtime.retry.map(|retry| view! { <p class="small muted">{format!("Try {} of {}.", retry.number, retry.of)}</p> });
     view! { {turn}{retry} }.into_any()
 }
 
-fn turn_line(turn: Turn) -> String {
+fn turn_line(turn: Turn, whom: &str) -> String {
     let what = if turn.memory { "Waiting for memory" } else { "Waiting for others to start" };
     match turn.ahead {
-        0 => format!("{what}: you are next."),
-        ahead => format!("{what}: {ahead} ahead of you."),
+        0 => format!("{what}: next."),
+        ahead => format!("{what}: {ahead} ahead of {whom}."),
     }
 }
 
@@ -174,8 +174,8 @@ mod tests {
 
     #[test]
     fn a_place_in_the_queue_is_told_with_its_reason() {
-        assert_eq!(turn_line(Turn { ahead: 3, memory: true }), "Waiting for memory: 3 ahead of you.");
-        assert_eq!(turn_line(Turn { ahead: 0, memory: false }), "Waiting for others to start: you are next.");
+        assert_eq!(turn_line(Turn { ahead: 3, memory: true }, "you"), "Waiting for memory: 3 ahead of you.");
+        assert_eq!(turn_line(Turn { ahead: 0, memory: false }, "it"), "Waiting for others to start: next.");
     }
 
     #[test]

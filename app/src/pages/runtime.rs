@@ -124,9 +124,9 @@ fn whole(runtime: &RuntimeView, verbs: Verbs, (delete, choose): (Deed, Deed), lo
 
 fn hero(runtime: &RuntimeView, verbs: Verbs, stats: Stats) -> AnyView {
     let below = match (&runtime.progress, runtime.phase) {
-        (Some(_), Phase::Queued) => held_up(runtime),
+        (_, Phase::Queued) => held_up(runtime, "you"),
         (Some(progress), _) => view! {
-            {held_up(runtime)}
+            {held_up(runtime, "you")}
             <StartLine name=runtime.name.clone() progress=progress.clone() />
             <StartSteps runtime=runtime.clone() progress=progress.clone() />
         }
