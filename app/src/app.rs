@@ -39,6 +39,7 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("/admin/people") view=admin::people::page ssr=SsrMode::Async />
                     <Route path=path!("/admin/people/:id") view=admin::person::page ssr=SsrMode::Async />
                     <Route path=path!("/admin/runtimes") view=admin::runtimes::page ssr=SsrMode::Async />
+                    <Route path=path!("/admin/profiles") view=admin::profiles::page ssr=SsrMode::Async />
                     <Route path=path!("/admin/models") view=admin::models::page ssr=SsrMode::Async />
                     <Route path=path!("/admin/usage") view=admin::usage::page ssr=SsrMode::Async />
                     <Route path=path!("/admin/audit") view=admin::audit::page ssr=SsrMode::Async />

@@ -1,7 +1,7 @@
 //! What people type into forms, as values.
 
-use crate::server_fns::providers::ModelForm;
-use contract::{Code, Micros, ModelChange, Price, Problem, Unit};
+use crate::server_fns::{profiles::ProfileForm, providers::ModelForm};
+use contract::{Code, Micros, ModelChange, ModelId, OwnQuota, Price, Problem, ProfileChange, Unit};
 
 type Parsed<T> = Result<T, Problem>;
 
@@ -75,6 +75,84 @@ pub fn model(form: &ModelForm) -> Parsed<ModelChange> {
     })
 }
 
+/// A profile's form.
+pub fn profile(form: &ProfileForm) -> Parsed<ProfileChange> {
+    let of = |field: &str| format!("profile[{field}]");
+    let models = match form.models.as_str() {
+        "chosen" => {
+            let ids: Result<Vec<ModelId>, _> = form.model.iter().map(|id| id.parse()).collect();
+            Some(ids.map_err(|_| wrong(&of("models"), "One of the models is none of the catalog's."))?)
+        }
+        _ => None,
+    };
+    Ok(ProfileChange {
+        name: form.name.clone(),
+        description: form.description.clone(),
+        image: some(Some(form.image.clone())),
+        memory_bytes: size(&of("memory"), &form.memory)?,
+        cpu_millis: cores(&of("cpu"), &form.cpu)?,
+        pids: count(&form.pids).ok_or_else(|| wrong(&of("pids"), "Write a number of processes, as 512."))?,
+        workspace_bytes: size(&of("disk"), &form.disk)?,
+        models,
+        gpu: form.gpu.is_some(),
+        oci_runtime: some(Some(form.oci_runtime.clone())),
+        position: match form.position.trim() {
+            "" => 0,
+            text => count(text).ok_or_else(|| wrong(&of("position"), "Write a whole number, as 1."))?,
+        },
+        offered: form.offered.is_some(),
+    })
+}
+
+/// What one person may use, as typed; what is empty is everyone's.
+pub fn quota(runtimes: &str, memory: &str, cpu: &str, disk: &str) -> Parsed<OwnQuota> {
+    let typed = |text: &str| !text.trim().is_empty();
+    Ok(OwnQuota {
+        runtimes: typed(runtimes)
+            .then(|| count(runtimes).ok_or_else(|| wrong("runtimes", "Write a number of runtimes, as 3.")))
+            .transpose()?,
+        memory_bytes: typed(memory).then(|| size("memory", memory)).transpose()?,
+        cpu_millis: typed(cpu).then(|| cores("cpu", cpu)).transpose()?,
+        workspace_bytes: typed(disk).then(|| size("disk", disk)).transpose()?,
+    })
+}
+
+/// Bytes: a number of GiB, or with `MiB`, `GiB` or `TiB` behind it.
+fn size(field: &str, text: &str) -> Parsed<i64> {
+    let lower = text.trim().to_ascii_lowercase();
+    let (number, unit) = match lower.find(|c: char| c.is_ascii_alphabetic()) {
+        Some(at) => lower.split_at(at),
+        None => (lower.as_str(), "gib"),
+    };
+    let bytes = match unit {
+        "m" | "mb" | "mib" => 1_i64 << 20,
+        "g" | "gb" | "gib" => 1 << 30,
+        "t" | "tb" | "tib" => 1 << 40,
+        _ => 0,
+    };
+    thousandths(number.trim())
+        .filter(|_| bytes > 0)
+        .and_then(|thousandths| thousandths.checked_mul(bytes))
+        .map(|bytes| bytes / 1000)
+        .ok_or_else(|| wrong(field, "Write a size, as 4 GiB or 512 MiB."))
+}
+
+/// Thousandths of a core, from a number of cores.
+fn cores(field: &str, text: &str) -> Parsed<i64> {
+    thousandths(text.trim()).ok_or_else(|| wrong(field, "Write a number of cores, as 2 or 0.5."))
+}
+
+/// A number with at most three digits behind its point, in thousandths.
+fn thousandths(text: &str) -> Option<i64> {
+    let (whole, part) = text.split_once('.').unwrap_or((text, "0"));
+    let digits = |text: &str| (1..=9).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+    if !digits(whole) || !digits(part) || part.len() > 3 {
+        return None;
+    }
+    let part: i64 = format!("{part:0<3}").parse().ok()?;
+    Some(whole.parse::<i64>().ok()? * 1000 + part)
+}
+
 /// A whole number with an optional `k` or `M`; spaces and commas between digits are fine.
 fn count(text: &str) -> Option<i64> {
     let text: String = text.chars().filter(|c| !c.is_whitespace() && *c != ',' && *c != '_').collect();
@@ -114,6 +192,63 @@ mod tests {
     fn minutes_are_a_number_or_what_is_usual() {
         assert_eq!((minutes(""), minutes(" 15 "), minutes("0")), (Ok(None), Ok(Some(15)), Ok(Some(0))));
         assert!(minutes("soon").is_err() && minutes("99999999999").is_err());
+    }
+
+    #[test]
+    fn sizes_and_cores_are_read_as_people_write_them() {
+        for (text, bytes) in [("4", 4 << 30), ("1.5 GiB", 3 << 29), ("512 MiB", 512 << 20), ("2t", 2 << 40), (" 0.25GB ", 1 << 28)] {
+            assert_eq!(size("memory", text), Ok(bytes), "{text}");
+        }
+        for text in ["", "much", "-1", "4 KiB", "1,5", "1.2345", "99999999999", ".", "1.", "4 GiB GiB", "999999999 TiB"] {
+            assert_eq!(size("memory", text).map_err(|problem| problem.field), Err(Some("memory".to_owned())), "{text}");
+        }
+        assert_eq!((cores("cpu", "2"), cores("cpu", "0.5")), (Ok(2000), Ok(500)));
+        assert!(cores("cpu", "two").is_err());
+    }
+
+    #[test]
+    fn a_quota_that_is_left_empty_is_everyones() {
+        assert_eq!(quota("", " ", "", ""), Ok(OwnQuota::default()));
+        let own = OwnQuota { runtimes: Some(5), memory_bytes: None, cpu_millis: Some(500), workspace_bytes: Some(1 << 40) };
+        assert_eq!(quota("5", "", "0.5", "1 TiB"), Ok(own));
+        for (runtimes, memory, cpu, disk, field) in
+            [("x", "", "", "", "runtimes"), ("", "x", "", "", "memory"), ("", "", "x", "", "cpu"), ("", "", "", "x", "disk")]
+        {
+            assert_eq!(quota(runtimes, memory, cpu, disk).map_err(|problem| problem.field), Err(Some(field.to_owned())));
+        }
+    }
+
+    #[test]
+    fn a_profile_is_read_from_its_form() {
+        let form = ProfileForm {
+            name: "Large".to_owned(),
+            memory: "4".to_owned(),
+            cpu: "2.5".to_owned(),
+            pids: "1 k".to_owned(),
+            disk: "20 GiB".to_owned(),
+            models: "chosen".to_owned(),
+            model: vec![ModelId(Default::default()).to_string()],
+            offered: Some("on".to_owned()),
+            ..ProfileForm::default()
+        };
+        let read = profile(&form).unwrap();
+        assert_eq!((read.memory_bytes, read.cpu_millis, read.pids, read.workspace_bytes), (4 << 30, 2500, 1000, 20 << 30));
+        assert_eq!((read.image, read.oci_runtime, read.gpu, read.offered, read.position), (None, None, false, true, 0));
+        assert_eq!(read.models, Some(vec![ModelId(Default::default())]));
+        type Spoil = fn(&mut ProfileForm);
+        let cases: [(&str, Spoil); 6] = [
+            ("memory", |form| form.memory = "a lot".to_owned()),
+            ("cpu", |form| form.cpu = "fast".to_owned()),
+            ("pids", |form| form.pids = "some".to_owned()),
+            ("disk", |form| form.disk.clear()),
+            ("position", |form| form.position = "first".to_owned()),
+            ("models", |form| form.model = vec!["x".to_owned()]),
+        ];
+        for (field, spoil) in cases {
+            let mut spoiled = form.clone();
+            spoil(&mut spoiled);
+            assert_eq!(profile(&spoiled).map_err(|problem| problem.field), Err(Some(format!("profile[{field}]"))));
+        }
     }
 
     #[test]

@@ -41,14 +41,16 @@ pub trait Runtimes: Send + Sync {
     async fn list(&self, caller: &Caller) -> Answer<Vec<RuntimeView>>;
     /// One runtime; an administrator may see anyone's.
     async fn get(&self, caller: &Caller, runtime: RuntimeId) -> Answer<RuntimeView>;
-    /// Makes a runtime and asks for it to run.
-    async fn create(&self, caller: &Caller, name: &str) -> Answer<RuntimeView>;
+    /// Makes a runtime of a profile and asks for it to run; of the first that is offered where none is named.
+    async fn create(&self, caller: &Caller, name: &str, profile: Option<ProfileId>) -> Answer<RuntimeView>;
     /// Asks for it to run. Asked twice is asked once.
     async fn start(&self, caller: &Caller, runtime: RuntimeId) -> Answer<RuntimeView>;
     /// Asks for it to stop. An administrator may stop anyone's.
     async fn stop(&self, caller: &Caller, runtime: RuntimeId) -> Answer<RuntimeView>;
     /// Asks for a new container, also when it runs well.
     async fn restart(&self, caller: &Caller, runtime: RuntimeId) -> Answer<RuntimeView>;
+    /// Asks for another profile, or for what its own has become; with `restart` at once, otherwise what can be changed while it runs.
+    async fn change_profile(&self, caller: &Caller, runtime: RuntimeId, profile: ProfileId, restart: bool) -> Answer<RuntimeView>;
     /// Asks for it to go; the workspace stays or goes with it.
     async fn delete(&self, caller: &Caller, runtime: RuntimeId, retention: Retention) -> Answer<()>;
     /// Waits no longer for what it finishes before it ends. An administrator may ask that of anyone's.
@@ -69,6 +71,25 @@ pub trait Runtimes: Send + Sync {
     async fn act(&self, caller: &Caller, act: Act, runtimes: &[RuntimeId]) -> Answer<Vec<Acted>>;
     /// One person's runtimes; for administrators.
     async fn of_person(&self, caller: &Caller, person: PersonId) -> Answer<Vec<RuntimeView>>;
+}
+
+/// Profiles and quotas: what a runtime may be, and what a person may use.
+#[async_trait]
+pub trait Profiles: Send + Sync {
+    /// The profiles that people may choose; the first is the one that new runtimes take.
+    async fn offered_profiles(&self, caller: &Caller) -> Answer<Vec<ProfileView>>;
+    /// All profiles, withdrawn ones too; for administrators.
+    async fn all_profiles(&self, caller: &Caller) -> Answer<Vec<ProfileView>>;
+    /// Adds a profile; for administrators.
+    async fn add_profile(&self, caller: &Caller, profile: ProfileChange) -> Answer<ProfileView>;
+    /// Changes a profile; its runtimes take the new values with their next start. For administrators.
+    async fn edit_profile(&self, caller: &Caller, profile: ProfileId, change: ProfileChange) -> Answer<ProfileView>;
+    /// Offers a profile or withdraws it; runtimes that have it keep it. For administrators.
+    async fn offer_profile(&self, caller: &Caller, profile: ProfileId, offered: bool) -> Answer<()>;
+    /// What a person may use and uses; `None` asks for the caller's own, another's is for administrators.
+    async fn quota(&self, caller: &Caller, person: Option<PersonId>) -> Answer<QuotaView>;
+    /// Sets what one person may use; for administrators.
+    async fn set_quota(&self, caller: &Caller, person: PersonId, own: OwnQuota) -> Answer<()>;
 }
 
 /// The catalog and one's own keys.
@@ -154,6 +175,8 @@ pub struct Ports {
     pub accounts: Arc<dyn Accounts>,
     /// Runtimes.
     pub runtimes: Arc<dyn Runtimes>,
+    /// Profiles.
+    pub profiles: Arc<dyn Profiles>,
     /// Models.
     pub models: Arc<dyn Models>,
     /// Usage.

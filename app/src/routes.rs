@@ -20,6 +20,8 @@ pub const ADMIN: &str = "/admin";
 pub const ADMIN_PEOPLE: &str = "/admin/people";
 /// Everyone's runtimes.
 pub const ADMIN_RUNTIMES: &str = "/admin/runtimes";
+/// Profiles of runtimes.
+pub const ADMIN_PROFILES: &str = "/admin/profiles";
 /// Providers and the catalog.
 pub const ADMIN_MODELS: &str = "/admin/models";
 /// Everyone's usage.

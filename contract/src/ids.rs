@@ -42,6 +42,8 @@ ids! {
     InvitationId;
     /// One person's OpenClaw: its container, network, volume and host name.
     RuntimeId;
+    /// What a runtime may be and use, as an administrator defined it.
+    ProfileId;
     /// A wish that is being followed until it ends.
     TaskId;
     /// A source of models: a company's API, or a server of one's own.

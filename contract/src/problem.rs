@@ -46,6 +46,8 @@ codes! {
     PersonNotFound = "USER_NOT_FOUND", 404;
     /// No such runtime, or another person's.
     RuntimeNotFound = "RUNTIME_NOT_FOUND", 404;
+    /// No such profile, or not offered any more.
+    ProfileNotFound = "PROFILE_NOT_FOUND", 404;
     /// No such model, or not offered to this person.
     ModelNotFound = "MODEL_NOT_FOUND", 404;
     /// No such invitation.
@@ -70,6 +72,8 @@ codes! {
     QuotaExceeded = "QUOTA_EXCEEDED", 422;
     /// Too many tries in too short a time.
     TooManyRequests = "TOO_MANY_REQUESTS", 429;
+    /// The runtime needed more memory than its profile gives.
+    OutOfMemory = "RUNTIME_OUT_OF_MEMORY", 502;
     /// The runtime could not be started.
     RuntimeStartFailed = "RUNTIME_START_FAILED", 502;
     /// A model's provider, or LiteLLM, failed.

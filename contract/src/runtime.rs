@@ -1,7 +1,7 @@
 //! Runtimes: what was asked of them, where they stand, and what a start is doing.
 
 use crate::{
-    ids::{PersonId, RuntimeId},
+    ids::{PersonId, ProfileId, RuntimeId},
     problem::Problem,
     sleep::{SleepRule, SleepView},
 };
@@ -235,12 +235,22 @@ pub struct RuntimeView {
     pub restarts: i64,
     /// Why the last try failed that did.
     pub last_error: Option<LastError>,
+    /// Its profile.
+    pub profile_id: ProfileId,
+    /// Its profile's name.
+    pub profile: String,
     /// Memory it may use, in bytes.
     pub memory_bytes: i64,
     /// Processor time it may use, in thousandths of a core.
     pub cpu_millis: i64,
+    /// What its workspace may grow to, in bytes.
+    pub workspace_bytes: i64,
+    /// What its workspace held when it was last measured, in bytes; none before the first time.
+    pub workspace_used_bytes: Option<i64>,
     /// The image it runs, or will run.
     pub image: String,
+    /// The way to more memory, where it ran out of it.
+    pub more_memory: Option<MoreMemory>,
     /// What only a restart brings, in words; none when nothing waits for one.
     #[serde(default)]
     pub restart_brings: Option<String>,
@@ -265,6 +275,26 @@ pub struct LogView {
     pub lines: Vec<String>,
     /// Whether there are more of them further back.
     pub more: bool,
+}
+
+/// What helps a runtime that ran out of memory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MoreMemory {
+    /// A larger profile, which its owner may use and which fits what they may use in all.
+    Profile {
+        /// Which.
+        profile_id: ProfileId,
+        /// Its name.
+        name: String,
+        /// The memory it gives, in bytes.
+        memory_bytes: i64,
+    },
+    /// Somebody who can give more: there is no such profile.
+    Ask {
+        /// An administrator's address; none where there is no administrator.
+        whom: Option<String>,
+    },
 }
 
 /// What a running container uses now.

@@ -17,6 +17,7 @@ const CLOSED = [
   '/admin',
   '/admin/people',
   '/admin/runtimes',
+  '/admin/profiles',
   '/admin/models',
   '/admin/usage',
   '/admin/audit',

@@ -85,6 +85,7 @@ test('an administrator', async () => {
   person = new URL(mira.url()).pathname;
   await looked(mira, 'admin-person', person);
   await looked(mira, 'admin-runtimes', '/admin/runtimes');
+  await looked(mira, 'admin-profiles', '/admin/profiles');
   await looked(mira, 'admin-models', '/admin/models');
   await looked(mira, 'admin-usage', '/admin/usage');
   await looked(mira, 'admin-audit', '/admin/audit');

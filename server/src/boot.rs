@@ -16,7 +16,7 @@ use crate::{
     manager::{self as engines, Engine, docker_address},
     model::{self, door::Side},
     orchestrator::{Orchestrator, logs::Logs},
-    platform::{master_key::MasterKey, passwords::Passwords, setup, throttle::Throttle},
+    platform::{master_key::MasterKey, passwords::Passwords, profiles, setup, throttle::Throttle},
 };
 use anyhow::Context as _;
 use secrecy::ExposeSecret as _;
@@ -140,6 +140,8 @@ async fn serve_on(config: &Arc<Config>, pool: &Pool, stop: CancellationToken, st
     let changes = Changes::new();
     let master_key = MasterKey::load(config).context("loading the master key")?;
     master_key.check(pool).await.context("checking the master key against the database")?;
+
+    profiles::follow_settings(pool, config).await.context("giving the first profile its values")?;
 
     let engine: Arc<dyn Engine> = engines::engine(config).context("configuring the container engine")?;
     let models = model::Service::new(pool.clone(), Arc::clone(&clock), Arc::clone(config), master_key.derive("vault"), changes.clone())

@@ -108,13 +108,14 @@ pub struct Runtimes {
     /// The runtime image.
     #[arg(long, env = "CLAWLOOPS_RUNTIME_IMAGE", default_value = "ghcr.io/openclaw/openclaw:2026.9.6")]
     pub runtime_image: String,
-    /// Memory of a runtime, in MiB. OpenClaw is killed on its first turn with less than 2048.
+    /// Memory of a runtime, in MiB, as the first profile gives it until an administrator changes that profile. OpenClaw is killed on its first turn
+    /// with less than 2048.
     #[arg(long, env = "CLAWLOOPS_RUNTIME_MEMORY_MIB", default_value_t = 2048)]
     pub runtime_memory_mib: i64,
-    /// Processor time of a runtime, in thousandths of a core.
+    /// Processor time of a runtime, in thousandths of a core, as the first profile gives it.
     #[arg(long, env = "CLAWLOOPS_RUNTIME_CPU_MILLIS", default_value_t = 2000)]
     pub runtime_cpu_millis: i64,
-    /// Processes of a runtime.
+    /// Processes of a runtime, as the first profile gives it.
     #[arg(long, env = "CLAWLOOPS_RUNTIME_PIDS", default_value_t = 512)]
     pub runtime_pids: i64,
     /// How much is kept of each runtime's log, in MiB; the oldest lines go first.
@@ -141,6 +142,28 @@ pub struct Runtimes {
     /// How many runtimes a person may have.
     #[arg(long, env = "CLAWLOOPS_RUNTIMES_PER_PERSON", default_value_t = 3)]
     pub runtimes_per_person: i64,
+    /// Memory that all runtimes of a person may use at once, in MiB.
+    #[arg(long, env = "CLAWLOOPS_MEMORY_PER_PERSON_MIB", default_value_t = 8192)]
+    pub memory_per_person_mib: i64,
+    /// Processor time that all runtimes of a person may use at once, in thousandths of a core.
+    #[arg(long, env = "CLAWLOOPS_CPU_PER_PERSON_MILLIS", default_value_t = 8000)]
+    pub cpu_per_person_millis: i64,
+    /// Disk that all workspaces of a person may take, in MiB.
+    #[arg(long, env = "CLAWLOOPS_DISK_PER_PERSON_MIB", default_value_t = 51_200)]
+    pub disk_per_person_mib: i64,
+}
+
+impl Runtimes {
+    /// What a person's runtimes may use together, where nothing else was set for the person.
+    #[must_use]
+    pub fn quota(&self) -> contract::Resources {
+        contract::Resources {
+            runtimes: self.runtimes_per_person,
+            memory_bytes: self.memory_per_person_mib.saturating_mul(1024 * 1024),
+            cpu_millis: self.cpu_per_person_millis,
+            workspace_bytes: self.disk_per_person_mib.saturating_mul(1024 * 1024),
+        }
+    }
 }
 
 /// Minutes of up to a year.
@@ -187,6 +210,12 @@ pub struct Manager {
     /// The most processes of one runtime.
     #[arg(long, env = "CLAWLOOPS_MANAGER_PIDS", default_value_t = 4096)]
     pub pids: i64,
+    /// Whether runtimes may have this machine's GPUs.
+    #[arg(long, env = "CLAWLOOPS_MANAGER_GPU", default_value_t = false, action = clap::ArgAction::Set)]
+    pub gpu: bool,
+    /// OCI runtimes that may run below containers beside the engine's default (`runsc`, `kata-runtime`), separated by commas.
+    #[arg(long, env = "CLAWLOOPS_MANAGER_OCI_RUNTIMES", value_delimiter = ',')]
+    pub oci_runtimes: Vec<String>,
 }
 
 /// Models.

@@ -73,6 +73,8 @@ impl Managed {
             memory_bytes: 4096 * MIB,
             cpu_millis: 4000,
             pids: 1024,
+            gpu: false,
+            oci_runtimes: BTreeSet::from(["runsc".to_owned()]),
         };
         let warden = Warden::new(Arc::clone(&self.engine) as _, allowance, TOKEN.into(), users);
         drop(std::fs::remove_file(self.socket()));
@@ -100,6 +102,8 @@ fn spec(runtime_id: RuntimeId) -> RuntimeSpec {
         memory_bytes: 2048 * MIB,
         cpu_millis: 2000,
         pids: 512,
+        gpu: false,
+        oci_runtime: None,
         model_key: "cl_rt_key".to_owned().into(),
     }
 }
@@ -125,6 +129,7 @@ async fn life(engine: &dyn Engine) -> Vec<(&'static str, String)> {
     ask!(look, id);
     ask!(keep_workspace, &workspace);
     ask!(workspaces);
+    ask!(measure_workspace, &workspace);
     ask!(isolate, id);
     ask!(configure, id, "{\"a\": \"\u{fc}\"}");
     ask!(create, &spec(id));
@@ -289,6 +294,7 @@ async fn what_is_not_allowed_is_refused_and_not_done() {
     for workspace in foreign {
         assert_eq!(refusal(remote.keep_workspace(&workspace).await).0, Code::AccessDenied, "{workspace}");
         assert_eq!(refusal(remote.wipe_workspace(&workspace).await).0, Code::AccessDenied, "{workspace}");
+        assert_eq!(refusal(remote.measure_workspace(&workspace).await).0, Code::AccessDenied, "{workspace}");
         assert_eq!(refusal(remote.create(&RuntimeSpec { workspace, ..spec(id) }).await).0, Code::AccessDenied);
     }
     assert!(refusal(remote.has_image("other").await).1.contains("other"));
@@ -308,6 +314,9 @@ async fn what_is_not_allowed_is_refused_and_not_done() {
         RuntimeSpec { pids: 1025, ..spec(id) },
         RuntimeSpec { pids: 0, ..spec(id) },
         RuntimeSpec { pids: -1, ..spec(id) },
+        RuntimeSpec { gpu: true, ..spec(id) },
+        RuntimeSpec { oci_runtime: Some("runc-of-mine".to_owned()), ..spec(id) },
+        RuntimeSpec { oci_runtime: Some(String::new()), ..spec(id) },
         RuntimeSpec { model_key: "x".repeat(257).into(), ..spec(id) },
         RuntimeSpec { model_key: "key\nLD_PRELOAD=/tmp/x.so".into(), ..spec(id) },
     ];
@@ -321,7 +330,10 @@ async fn what_is_not_allowed_is_refused_and_not_done() {
     // At its bounds it is done.
     remote.isolate(id).await.unwrap();
     remote.configure(id, &huge[1..]).await.unwrap();
-    remote.create(&RuntimeSpec { memory_bytes: 4096 * MIB, cpu_millis: 4000, pids: 1024, ..spec(id) }).await.unwrap();
+    remote
+        .create(&RuntimeSpec { memory_bytes: 4096 * MIB, cpu_millis: 4000, pids: 1024, oci_runtime: Some("runsc".to_owned()), ..spec(id) })
+        .await
+        .unwrap();
     assert_eq!(managed.engine.count().containers, 1);
     let right = spec(id).limits();
     for limits in [

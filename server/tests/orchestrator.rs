@@ -27,6 +27,8 @@ use tokio_util::sync::CancellationToken;
 mod drift;
 #[path = "orchestrator/logs.rs"]
 mod logs;
+#[path = "orchestrator/profiles.rs"]
+mod profiles;
 #[path = "orchestrator/queue.rs"]
 mod queue;
 #[path = "orchestrator/refusals.rs"]
@@ -63,6 +65,8 @@ impl World {
         let engine = FakeEngine::well(Arc::clone(&clock) as Arc<dyn Clock>);
         let mut config = Config::for_tests();
         config.runtimes.runtimes_per_person = 1000;
+        (config.runtimes.memory_per_person_mib, config.runtimes.disk_per_person_mib) = (1 << 30, 1 << 30);
+        config.runtimes.cpu_per_person_millis = 1 << 30;
         let ada = person(&pool, "ada@example.org", Role::Person).await;
         Self { pool, clock, engine, config: Arc::new(config), changes: Changes::new(), doors: Arc::default(), ada }
     }
@@ -128,7 +132,7 @@ impl World {
     async fn running(&self) -> RuntimeId {
         self.engine.suffer(Misery::default());
         let server = self.server();
-        let id = server.create(&self.ada, "Main").await.unwrap();
+        let id = server.create(&self.ada, "Main", None).await.unwrap();
         self.settle(&server).await;
         assert_eq!(self.phase(id).await, Phase::Ready);
         id
@@ -228,7 +232,7 @@ async fn a_stop_during_a_start_wins_at_once(pool: Pool) {
     for steps in 2..9 {
         world.engine.suffer(Misery { never_ready: true, ..Misery::default() });
         let server = world.server();
-        let id = server.create(&world.ada, "Main").await.unwrap();
+        let id = server.create(&world.ada, "Main", None).await.unwrap();
         for _ in 0..steps {
             server.step(id).await.unwrap();
         }
@@ -267,7 +271,10 @@ async fn a_runtime_that_dies_is_tried_again_then_given_up_then_startable(pool: P
     let row = world.row(id).await.unwrap();
     assert_eq!((row.phase, row.attempts), (Phase::Failed, 5));
     let problem = row.problem.unwrap().0;
-    assert!(problem.message.starts_with("Gave up after 5 tries. OpenClaw ran out of memory (2.0 GiB)"), "{problem:?}");
+    assert!(
+        problem.message.starts_with("Gave up after 5 tries. OpenClaw ran out of memory (2 GiB). Ask for a larger profile."),
+        "{problem:?}"
+    );
     assert_eq!(world.engine.count(), count(0, 0, 1));
 
     // A person decides.
@@ -282,7 +289,7 @@ async fn what_never_becomes_ready_is_named(pool: Pool) {
     let world = World::new(pool).await;
     world.engine.suffer(Misery { never_ready: true, ..Misery::default() });
     let server = world.server();
-    let id = server.create(&world.ada, "Main").await.unwrap();
+    let id = server.create(&world.ada, "Main", None).await.unwrap();
     while world.phase(id).await != Phase::Retrying {
         if let Next::After(_) = server.step(id).await.unwrap() {
             world.clock.advance(time::Duration::seconds(1));
@@ -303,7 +310,7 @@ async fn missing_image_and_missing_walls_refuse_a_start_with_a_reason(pool: Pool
     {
         world.engine.suffer(misery);
         let server = world.server();
-        let id = server.create(&world.ada, "Main").await.unwrap();
+        let id = server.create(&world.ada, "Main", None).await.unwrap();
         world.settle(&server).await;
         assert_eq!(world.phase(id).await, Phase::Failed);
         assert!(world.problem(id).await.unwrap().message.contains(word));
@@ -319,7 +326,7 @@ async fn an_engine_that_is_gone_is_said_and_forgiven(pool: Pool) {
     let ready = world.running().await;
     let server = world.server();
     world.engine.suffer(Misery { down: true, ..Misery::default() });
-    let id = server.create(&world.ada, "Second").await.unwrap();
+    let id = server.create(&world.ada, "Second", None).await.unwrap();
     assert!(matches!(server.pass().await, Err(Error::Engine { .. })));
     for _ in 0..20 {
         assert!(matches!(server.step(id).await.unwrap(), Next::After(_)));
@@ -371,7 +378,7 @@ async fn a_quota_holds_when_many_are_made_at_once(pool: Pool) {
     world.config = Arc::new(config);
     let server = world.server();
     let names: Vec<String> = (0..8).map(|number| format!("Claw {number}")).collect();
-    let made = futures::future::join_all(names.iter().map(|name| server.create(&world.ada, name))).await;
+    let made = futures::future::join_all(names.iter().map(|name| server.create(&world.ada, name, None))).await;
     let (good, bad): (Vec<_>, Vec<_>) = made.into_iter().partition(Result::is_ok);
     assert_eq!(good.len(), 3);
     assert!(bad.into_iter().all(|error| code(error.unwrap_err()) == Code::QuotaExceeded));
@@ -382,10 +389,10 @@ async fn names_are_ones_own_and_host_names_everybodys(pool: Pool) {
     let world = World::new(pool).await;
     let server = world.server();
     let eve = person(&world.pool, "eve@example.org", Role::Person).await;
-    let first = server.create(&world.ada, "Main").await.unwrap();
-    assert_eq!(code(server.create(&world.ada, "main").await.unwrap_err()), Code::Conflict);
-    let second = server.create(&eve, "Main").await.unwrap();
-    assert_eq!(code(server.create(&eve, " ").await.unwrap_err()), Code::Invalid);
+    let first = server.create(&world.ada, "Main", None).await.unwrap();
+    assert_eq!(code(server.create(&world.ada, "main", None).await.unwrap_err()), Code::Conflict);
+    let second = server.create(&eve, "Main", None).await.unwrap();
+    assert_eq!(code(server.create(&eve, " ", None).await.unwrap_err()), Code::Invalid);
     assert_eq!(world.row(first).await.unwrap().host_label, "main");
     assert_eq!(world.row(second).await.unwrap().host_label, "main-2");
 
@@ -455,7 +462,7 @@ async fn of_two_servers_one_reconciles_and_the_other_takes_over(pool: Pool) {
     let two = tokio::spawn(world.server().run(second.clone()));
 
     let server = world.server();
-    let id = server.create(&world.ada, "Main").await.unwrap();
+    let id = server.create(&world.ada, "Main", None).await.unwrap();
     until(&world, id, Phase::Ready, Duration::from_secs(10)).await;
     world.engine.end(id, 1);
     until(&world, id, Phase::Retrying, Duration::from_secs(2)).await;

@@ -138,6 +138,7 @@ fn administration(path: Path) -> AnyView {
         {place(routes::ADMIN, "grid", "Overview", path)}
         {place(routes::ADMIN_PEOPLE, "people", "People", path)}
         {place(routes::ADMIN_RUNTIMES, "runtime", "All runtimes", path)}
+        {place(routes::ADMIN_PROFILES, "layers", "Profiles", path)}
         {place(routes::ADMIN_MODELS, "box", "Models & providers", path)}
         {place(routes::ADMIN_USAGE, "money", "Everyone's usage", path)}
         {place(routes::ADMIN_AUDIT, "page", "Audit", path)}

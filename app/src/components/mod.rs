@@ -9,6 +9,7 @@ pub mod frame;
 pub mod icon;
 pub mod limit;
 pub mod notice;
+pub mod profile;
 pub mod rest;
 pub mod runtime_card;
 pub mod start_steps;

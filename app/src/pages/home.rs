@@ -1,15 +1,15 @@
 //! Home: is it running, can I open it, what have I left; then what happened.
 
-use super::runtimes::{another, new_runtime};
+use super::runtimes::{another, new_runtime, offered};
 use crate::{
-    ask::ask,
+    ask::{Asked, ask},
     components::{
-        answer::{answer, aside, card_skeleton, list_skeleton, page_skeleton},
+        answer::{answer, aside, card_skeleton, list_skeleton, no_skeleton, page_skeleton},
         chart,
         form::{Field, Form, form_problem, submit, wrong, wrongs},
         frame::{Me, MyRuntimes, top},
         icon::{icon, mark},
-        limit, notice,
+        limit, notice, profile,
         runtime_card::{Verbs, card},
         time,
     },
@@ -21,7 +21,7 @@ use crate::{
         usage::{MyLimits, MyUsage},
     },
 };
-use contract::{AuditEntry, RuntimeView};
+use contract::{AuditEntry, ProfileView, RuntimeView};
 use leptos::prelude::*;
 
 /// The days that home's chart shows.
@@ -34,6 +34,7 @@ pub fn page() -> AnyView {
     };
     let live = Live::here();
     let create = Deed::of::<CreateRuntime>();
+    let profiles = offered();
     let verbs = Verbs::new();
     verbs.refresh(MyRuntimes(runtimes));
     let limits = ask(move || {
@@ -56,7 +57,7 @@ pub fn page() -> AnyView {
         <div class="split">
             <div class="stack">
                 {form_problem(wrongs([wrong(create), verbs.wrong()]), &[])}
-                {answer(runtimes, page_skeleton, move |runtimes| your_runtimes(&runtimes, verbs, create))}
+                {answer(runtimes, page_skeleton, move |runtimes| your_runtimes(&runtimes, verbs, create, profiles))}
                 {aside(usage, card_skeleton, |usage| chart::card(&usage, 640.0))}
             </div>
             <div class="stack">
@@ -67,20 +68,21 @@ pub fn page() -> AnyView {
                 </section>
             </div>
         </div>
-        {new_runtime(create)}
+        {new_runtime(create, profiles)}
     }
     .into_any()
 }
 
-fn your_runtimes(runtimes: &[RuntimeView], verbs: Verbs, create: Deed) -> AnyView {
+fn your_runtimes(runtimes: &[RuntimeView], verbs: Verbs, create: Deed, profiles: Asked<Vec<ProfileView>>) -> AnyView {
     if runtimes.is_empty() {
-        return first(create);
+        return first(create, profiles);
     }
     view! { <div class="stack">{runtimes.iter().map(|runtime| card(runtime, verbs)).collect_view()}</div> }.into_any()
 }
 
 /// The empty home: one form, one press.
-fn first(create: Deed) -> AnyView {
+fn first(create: Deed, profiles: Asked<Vec<ProfileView>>) -> AnyView {
+    let choice = aside(profiles, no_skeleton, |profiles| profile::select(&profiles, "first-runtime-profile"));
     view! {
         <section class="card hero">
             <div class="body">
@@ -89,6 +91,7 @@ fn first(create: Deed) -> AnyView {
                 <p class="muted">"It runs in a private container with your files and conversations. Models are included; your team pays within your limit."</p>
                 <Form deed=create class="row" label="Start your OpenClaw">
                     <Field label="Name" name="name" id="first-runtime-name".to_owned() value="my-agent" />
+                    {choice}
                     {submit("Start", "btn primary tall", create.pending())}
                 </Form>
             </div>

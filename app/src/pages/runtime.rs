@@ -5,10 +5,10 @@ use crate::{
     browser,
     components::{
         answer::{answer, aside, list_skeleton, no_skeleton, page_skeleton, reload_without_script},
-        form::{Form, cancel, dialog, form_problem, opener, submit, wrong, wrongs},
+        form::{Form, Press, cancel, close_when_done, dialog, form_problem, opener, press, submit, wrong, wrongs},
         frame::top,
         icon::icon,
-        notice, rest,
+        notice, profile, rest,
         runtime_card::{Verbs, cores, host},
         start_steps::{StartLine, StartSteps, held_up, image},
         state::{labelled, state},
@@ -16,11 +16,12 @@ use crate::{
     },
     deed::Deed,
     live::Live,
+    pages::runtimes::offered,
     routes,
-    server_fns::runtimes::{AskRuntimeStats, ChooseSleep, DeleteRuntime, Runtime, RuntimeLogs, RuntimeTasks},
+    server_fns::runtimes::{AskRuntimeStats, ChangeRuntimeProfile, ChooseSleep, DeleteRuntime, Runtime, RuntimeLogs, RuntimeTasks},
     words,
 };
-use contract::{LogView, Phase, RuntimeId, RuntimeView, TaskStatus, TaskView};
+use contract::{LogView, MoreMemory, Phase, ProfileView, RuntimeId, RuntimeView, TaskStatus, TaskView};
 use leptos::prelude::*;
 use leptos_router::hooks::{use_params_map, use_query_map};
 use std::time::Duration;
@@ -53,7 +54,17 @@ pub fn page() -> AnyView {
     let verbs = Verbs::new();
     let delete = Deed::of::<DeleteRuntime>();
     let choose = Deed::of::<ChooseSleep>();
+    let change = Deed::of::<ChangeRuntimeProfile>();
+    close_when_done(change);
+    let profiles = offered();
     let found = watched(id, verbs);
+    Effect::new(move |before: Option<usize>| {
+        let done = change.done();
+        if before.is_some_and(|before| before != done) {
+            found.again();
+        }
+        done
+    });
     let live = Live::here();
     let find = searched_for();
     let logs = ask(move || {
@@ -80,10 +91,12 @@ pub fn page() -> AnyView {
             browser::every(Duration::from_secs(4), move || stats.again());
         }
     });
-    let wrong = wrongs([verbs.wrong(), wrong(delete), wrong(choose)]);
+    let wrong = wrongs([verbs.wrong(), wrong(delete), wrong(change), wrong(choose)]);
     view! {
         {form_problem(wrong, &["minutes"])}
-        {answer(found, page_skeleton, move |runtime| whole(&runtime, verbs, (delete, choose), Log { find, lines: logs }, tasks, stats))}
+        {answer(found, page_skeleton, move |runtime| {
+            whole(&runtime, verbs, Changes { delete, choose, change, profiles }, Log { find, lines: logs }, tasks, stats)
+        })}
     }
     .into_any()
 }
@@ -104,7 +117,16 @@ struct Log {
 type Tasks = Asked<Vec<TaskView>>;
 type Stats = Asked<Option<contract::RuntimeStats>>;
 
-fn whole(runtime: &RuntimeView, verbs: Verbs, (delete, choose): (Deed, Deed), log: Log, tasks: Tasks, stats: Stats) -> AnyView {
+/// What changes the runtime itself, made outside of what is drawn anew.
+#[derive(Clone, Copy)]
+struct Changes {
+    delete: Deed,
+    choose: Deed,
+    change: Deed,
+    profiles: Asked<Vec<ProfileView>>,
+}
+
+fn whole(runtime: &RuntimeView, verbs: Verbs, changes: Changes, log: Log, tasks: Tasks, stats: Stats) -> AnyView {
     let moving = runtime.phase.is_moving();
     let below = view! { <p class="muted small mono">{host(runtime)}</p> };
     view! {
@@ -112,17 +134,17 @@ fn whole(runtime: &RuntimeView, verbs: Verbs, (delete, choose): (Deed, Deed), lo
         {reload_without_script(moving)}
         <div class="split">
             <div class="stack">
-                {hero(runtime, verbs, stats)}
+                {hero(runtime, verbs, changes.change, stats)}
                 {log_card(log, runtime)}
                 {task_card(tasks)}
             </div>
-            <div class="stack">{facts(runtime)}{rest::choice(runtime, choose, wrong(choose))}{danger(runtime, verbs, delete)}</div>
+            <div class="stack">{facts(runtime)}{rest::choice(runtime, changes.choose, wrong(changes.choose))}{danger(runtime, verbs, changes)}</div>
         </div>
     }
     .into_any()
 }
 
-fn hero(runtime: &RuntimeView, verbs: Verbs, stats: Stats) -> AnyView {
+fn hero(runtime: &RuntimeView, verbs: Verbs, change: Deed, stats: Stats) -> AnyView {
     let below = match (&runtime.progress, runtime.phase) {
         (_, Phase::Queued) => held_up(runtime, "you"),
         (Some(progress), _) => view! {
@@ -148,12 +170,32 @@ fn hero(runtime: &RuntimeView, verbs: Verbs, stats: Stats) -> AnyView {
                     <div class="row">{verbs.next(runtime)}</div>
                 </div>
                 {runtime.problem.as_ref().map(notice::problem)}
+                {runtime.more_memory.as_ref().map(|way| more_memory(runtime, way, change))}
                 {runtime.restart_brings.as_ref().map(|what| view! { <p class="muted small">"A restart brings "{what.clone()}"."</p> })}
                 {below}
             </div>
         </section>
     }
     .into_any()
+}
+
+/// What helps a runtime that ran out of memory: one press, or whom to ask.
+fn more_memory(runtime: &RuntimeView, way: &MoreMemory, change: Deed) -> AnyView {
+    match way {
+        MoreMemory::Profile { profile_id, name, memory_bytes } => {
+            let fields =
+                vec![("runtime_id", runtime.runtime_id.to_string()), ("profile_id", profile_id.to_string()), ("restart", "on".to_owned())];
+            let label = Some(format!("Change {} to {name} and start it", runtime.name));
+            let press =
+                press(change, Press { fields, label: "Change to it and start", name: label, icon: Some("play"), class: "btn primary" });
+            view! { <div class="row"><p class="small grow">"The profile "<b>{name.clone()}</b>" gives "{words::bytes(*memory_bytes)}"."</p>{press}</div> }
+                .into_any()
+        }
+        MoreMemory::Ask { whom } => {
+            let whom = whom.clone().unwrap_or_else(|| "your administrator".to_owned());
+            view! { <p class="small muted">"No larger profile is offered that fits what you may use. Ask "{whom}"."</p> }.into_any()
+        }
+    }
 }
 
 fn usage_now(stats: Stats) -> AnyView {
@@ -272,8 +314,10 @@ fn facts(runtime: &RuntimeView) -> AnyView {
             <div class="body">
                 <dl class="facts">
                     <dt>"Owner"</dt><dd>{runtime.owner.clone()}</dd>
+                    <dt>"Profile"</dt><dd>{runtime.profile.clone()}</dd>
                     <dt>"Memory"</dt><dd class="num">"up to "{words::bytes(runtime.memory_bytes)}</dd>
                     <dt>"Processor"</dt><dd class="num">"up to "{cores(runtime.cpu_millis)}</dd>
+                    <dt>"Workspace"</dt><dd class="num">{workspace(runtime)}</dd>
                     <dt>"Image"</dt><dd class="mono">{image(&runtime.image)}</dd>
                     <dt>{runtime.phase.label()}</dt><dd>{time::time(runtime.phase_since)}</dd>
                     {(runtime.restarts > 0).then(|| view! { <dt>"Restarts"</dt><dd class="num">{words::count(runtime.restarts)}</dd> })}
@@ -285,7 +329,41 @@ fn facts(runtime: &RuntimeView) -> AnyView {
     .into_any()
 }
 
-fn danger(runtime: &RuntimeView, verbs: Verbs, delete: Deed) -> AnyView {
+/// `1.3 GiB of 10 GiB`.
+fn workspace(runtime: &RuntimeView) -> String {
+    let most = words::bytes(runtime.workspace_bytes);
+    runtime.workspace_used_bytes.map_or_else(|| format!("up to {most}"), |used| format!("{} of {most}", words::bytes(used)))
+}
+
+/// The dialog that changes the profile, and the button that opens it.
+fn profile_change(runtime: &RuntimeView, change: Deed, profiles: Asked<Vec<ProfileView>>) -> AnyView {
+    let (id, present) = (runtime.runtime_id.to_string(), runtime.profile_id);
+    let choices = aside(profiles, list_skeleton, move |profiles| profile::choices(&profiles, present));
+    let when = match runtime.phase {
+        Phase::Ready => view! {
+            <label class="check"><input r#type="checkbox" name="restart" />"Restart it now"</label>
+            <p class="hint">"Without a restart it gets at once what can be changed while it runs, and the rest with its next start."</p>
+        }
+        .into_any(),
+        Phase::Stopped | Phase::Stopping => view! { <p class="hint">"It takes effect with its next start."</p> }.into_any(),
+        _ => view! { <p class="hint">"It starts anew with it."</p> }.into_any(),
+    };
+    let body = view! {
+        <Form deed=change>
+            <div class="body stack">
+                {form_problem(wrong(change), &[])}
+                <input r#type="hidden" name="runtime_id" value=id />
+                <fieldset class="stack close"><legend class="small muted">"Its present one is marked."</legend>{choices}</fieldset>
+                {when}
+                <div class="row end">{cancel("change-profile")}{submit("Change the profile", "btn primary", change.pending())}</div>
+            </div>
+        </Form>
+    };
+    view! { {opener("change-profile", "btn block", Some("layers"), "Change profile")}{dialog("change-profile", "Change profile", body.into_any())} }
+        .into_any()
+}
+
+fn danger(runtime: &RuntimeView, verbs: Verbs, Changes { delete, change, profiles, .. }: Changes) -> AnyView {
     let id = runtime.runtime_id.to_string();
     let body = view! {
         <Form deed=delete>
@@ -307,6 +385,7 @@ fn danger(runtime: &RuntimeView, verbs: Verbs, delete: Deed) -> AnyView {
         <section class="card">
             <div class="body stack close">
                 {restart}
+                {profile_change(runtime, change, profiles)}
                 {opener("delete-runtime", "btn danger block", Some("bin"), "Delete")}
             </div>
         </section>

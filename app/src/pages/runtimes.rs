@@ -1,21 +1,34 @@
 //! One's runtimes.
 
 use crate::{
+    ask::{Asked, ask},
     components::{
-        answer::{answer, aside, no_skeleton, page_skeleton},
+        answer::{answer, aside, list_skeleton, no_skeleton, page_skeleton},
         form::{Field, Form, cancel, dialog, form_problem, opener, submit, wrong, wrongs},
         frame::{MyRuntimes, top},
-        notice,
+        notice, profile,
         runtime_card::{Verbs, card},
     },
     deed::Deed,
-    server_fns::runtimes::CreateRuntime,
+    live::Live,
+    server_fns::{
+        profiles::{MyQuota, OfferedProfiles},
+        runtimes::CreateRuntime,
+    },
 };
+use contract::ProfileView;
 use leptos::prelude::*;
 
 /// The page of one's runtimes.
 pub fn page() -> AnyView {
     let create = Deed::of::<CreateRuntime>();
+    let profiles = offered();
+    let live = Live::here();
+    let quota = ask(move || {
+        live.runtimes.track();
+        live.usage.track();
+        MyQuota {}
+    });
     let verbs = Verbs::new();
     let Some(MyRuntimes(runtimes)) = use_context::<MyRuntimes>() else {
         return ().into_any();
@@ -31,8 +44,11 @@ pub fn page() -> AnyView {
     view! {
         {top("Runtimes", (), another(MyRuntimes(runtimes), "btn primary"))}
         {form_problem(wrongs([wrong(create), verbs.wrong()]), &[])}
-        {list}
-        {new_runtime(create)}
+        <div class="stack">
+            {list}
+            <section class="card"><header><h2>"What you may use"</h2></header><div class="body">{aside(quota, list_skeleton, |view| profile::quota(&view))}</div></section>
+        </div>
+        {new_runtime(create, profiles)}
     }
     .into_any()
 }
@@ -46,14 +62,25 @@ fn maker(class: &'static str) -> AnyView {
     opener("new-runtime", class, Some("plus"), "New runtime")
 }
 
+/// The profiles that can be chosen.
+pub fn offered() -> Asked<Vec<ProfileView>> {
+    let live = Live::here();
+    ask(move || {
+        live.catalog.track();
+        OfferedProfiles {}
+    })
+}
+
 /// The dialog for a new runtime.
-pub fn new_runtime(create: Deed) -> AnyView {
+pub fn new_runtime(create: Deed, profiles: Asked<Vec<ProfileView>>) -> AnyView {
     let wrong = wrong(create);
+    let choice = aside(profiles, no_skeleton, |profiles| profile::select(&profiles, "new-runtime-profile"));
     let body = view! {
         <Form deed=create>
             <div class="body stack">
                 {form_problem(wrong, &["name"])}
                 <Field wrong=wrong label="Name" name="name" id="new-runtime-name".to_owned() placeholder="research" hint="Small letters, digits and dashes. It becomes part of its address." />
+                {choice}
                 <div class="row end">{cancel("new-runtime")}{submit("Start", "btn primary", create.pending())}</div>
             </div>
         </Form>

@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod admin;
 pub mod models;
+pub mod profiles;
 pub mod providers;
 pub mod runtimes;
 pub mod usage;

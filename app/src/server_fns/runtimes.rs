@@ -5,7 +5,7 @@ use crate::api::Answered;
 use crate::{parse, request, routes};
 #[cfg(feature = "ssr")]
 use contract::Problem;
-use contract::{Act, Acted, LogView, PersonId, Retention, RuntimeId, RuntimeStats, RuntimeView, TaskView};
+use contract::{Act, Acted, LogView, PersonId, ProfileId, Retention, RuntimeId, RuntimeStats, RuntimeView, TaskView};
 use leptos::prelude::*;
 
 /// The caller's runtimes.
@@ -22,8 +22,8 @@ pub async fn runtime(runtime_id: RuntimeId) -> Answered<RuntimeView> {
 
 /// Makes a runtime, starts it, and shows the start.
 #[server(prefix = "/api/ui", endpoint = "create-runtime")]
-pub async fn create_runtime(name: String) -> Answered<()> {
-    let runtime = request::ports()?.runtimes.create(&request::caller()?, &name).await?;
+pub async fn create_runtime(name: String, profile_id: Option<ProfileId>) -> Answered<()> {
+    let runtime = request::ports()?.runtimes.create(&request::caller()?, &name, profile_id).await?;
     request::redirect(&routes::runtime(runtime.runtime_id));
     Ok(())
 }
@@ -62,6 +62,14 @@ pub async fn hurry_runtime(runtime_id: RuntimeId) -> Answered<()> {
 #[server(prefix = "/api/ui", endpoint = "choose-sleep")]
 pub async fn choose_sleep(runtime_id: RuntimeId, minutes: String) -> Answered<()> {
     request::ports()?.runtimes.choose_sleep(&request::caller()?, runtime_id, parse::minutes(&minutes)?).await?;
+    request::redirect(&routes::runtime(runtime_id));
+    Ok(())
+}
+
+/// Changes a runtime's profile: at once and with a new container where `restart` is sent, otherwise what can be changed while it runs.
+#[server(prefix = "/api/ui", endpoint = "change-profile-of-runtime")]
+pub async fn change_runtime_profile(runtime_id: RuntimeId, profile_id: ProfileId, restart: Option<String>) -> Answered<()> {
+    request::ports()?.runtimes.change_profile(&request::caller()?, runtime_id, profile_id, restart.is_some()).await?;
     request::redirect(&routes::runtime(runtime_id));
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! The ports over made-up things. Runtimes really start and stop, in memory.
 
 use crate::sample::{self, GIB, ago, id};
-use app::ports::{Accounts, Admin, Models, Providers, Runtimes, Usage};
+use app::ports::{Accounts, Admin, Models, Profiles, Providers, Runtimes, Usage};
 use async_trait::async_trait;
 use contract::*;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -15,6 +15,8 @@ struct State {
     models: Vec<ModelView>,
     keys: Vec<KeyView>,
     limit: i64,
+    profiles: Vec<ProfileView>,
+    own: OwnQuota,
 }
 
 pub struct Fake(Mutex<State>);
@@ -22,7 +24,14 @@ pub struct Fake(Mutex<State>);
 impl Fake {
     pub fn new() -> Self {
         let runtimes = sample::runtimes().into_iter().map(|runtime| (runtime, OffsetDateTime::now_utc())).collect();
-        Self(Mutex::new(State { runtimes, models: sample::models(), keys: sample::keys(), limit: 20_000_000 }))
+        Self(Mutex::new(State {
+            runtimes,
+            models: sample::models(),
+            keys: sample::keys(),
+            limit: 20_000_000,
+            profiles: sample::profiles(),
+            own: OwnQuota::default(),
+        }))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -56,6 +65,14 @@ impl Fake {
         found
             .filter(|runtime| runtime.person_id == caller.person_id || caller.is_administrator())
             .ok_or_else(|| Problem::new(Code::RuntimeNotFound, "There is no such runtime, or it is not yours."))
+    }
+}
+
+fn take(runtime: &mut RuntimeView, profile: Option<&ProfileView>) {
+    if let Some(profile) = profile {
+        (runtime.profile_id, runtime.profile) = (profile.profile_id, profile.name.clone());
+        (runtime.memory_bytes, runtime.cpu_millis) = (profile.memory_bytes, profile.cpu_millis);
+        (runtime.workspace_bytes, runtime.more_memory) = (profile.workspace_bytes, None);
     }
 }
 
@@ -137,13 +154,14 @@ impl Runtimes for Fake {
     async fn get(&self, caller: &Caller, runtime: RuntimeId) -> Answer<RuntimeView> {
         self.find(caller, runtime)
     }
-    async fn create(&self, caller: &Caller, name: &str) -> Answer<RuntimeView> {
+    async fn create(&self, caller: &Caller, name: &str, profile: Option<ProfileId>) -> Answer<RuntimeView> {
         if name.contains(' ') {
             return Err(Problem::new(Code::Invalid, "A name has small letters, digits and dashes only.").field("name"));
         }
         let mut state = self.state();
         let mut runtime = sample::runtime(100 + state.runtimes.len() as u128, 1, name, Phase::Waiting);
         (runtime.person_id, runtime.owner) = (caller.person_id, caller.name.clone());
+        take(&mut runtime, state.profiles.iter().find(|found| Some(found.profile_id) == profile));
         state.runtimes.push((runtime.clone(), OffsetDateTime::now_utc()));
         Ok(runtime)
     }
@@ -167,6 +185,15 @@ impl Runtimes for Fake {
             *kept = view.clone();
         }
         Ok(view)
+    }
+    async fn change_profile(&self, caller: &Caller, runtime: RuntimeId, profile: ProfileId, restart: bool) -> Answer<RuntimeView> {
+        let found = self.find(caller, runtime)?;
+        let chosen = self.state().profiles.iter().find(|known| known.profile_id == profile).cloned();
+        if let Some((runtime, _)) = self.state().runtimes.iter_mut().find(|(known, _)| known.runtime_id == runtime) {
+            take(runtime, chosen.as_ref());
+        }
+        let anew = restart || !matches!(found.phase, Phase::Ready | Phase::Stopped);
+        self.change(caller, runtime, if anew { Phase::Waiting } else { found.phase })
     }
     async fn delete(&self, caller: &Caller, runtime: RuntimeId, _: Retention) -> Answer<()> {
         self.find(caller, runtime)?;
@@ -225,6 +252,72 @@ impl Runtimes for Fake {
         only_administrators(caller)?;
         Ok(self.runtimes().into_iter().filter(|runtime| runtime.person_id == person).collect())
     }
+}
+
+#[async_trait]
+impl Profiles for Fake {
+    async fn offered_profiles(&self, _: &Caller) -> Answer<Vec<ProfileView>> {
+        Ok(self.state().profiles.iter().filter(|profile| profile.offered).cloned().collect())
+    }
+    async fn all_profiles(&self, caller: &Caller) -> Answer<Vec<ProfileView>> {
+        only_administrators(caller)?;
+        Ok(self.state().profiles.clone())
+    }
+    async fn add_profile(&self, caller: &Caller, profile: ProfileChange) -> Answer<ProfileView> {
+        only_administrators(caller)?;
+        let mut state = self.state();
+        let view = ProfileView { profile_id: ProfileId(id(810 + state.profiles.len() as u128)), ..defined(profile)? };
+        state.profiles.push(view.clone());
+        Ok(view)
+    }
+    async fn edit_profile(&self, caller: &Caller, profile: ProfileId, change: ProfileChange) -> Answer<ProfileView> {
+        only_administrators(caller)?;
+        let view = ProfileView { profile_id: profile, ..defined(change)? };
+        for known in self.state().profiles.iter_mut().filter(|known| known.profile_id == profile) {
+            *known = view.clone();
+        }
+        Ok(view)
+    }
+    async fn offer_profile(&self, caller: &Caller, profile: ProfileId, offered: bool) -> Answer<()> {
+        only_administrators(caller)?;
+        for known in self.state().profiles.iter_mut().filter(|known| known.profile_id == profile) {
+            known.offered = offered;
+        }
+        Ok(())
+    }
+    async fn quota(&self, _: &Caller, _: Option<PersonId>) -> Answer<QuotaView> {
+        let everyones = Resources { runtimes: 3, memory_bytes: 8 * GIB, cpu_millis: 8000, workspace_bytes: 50 * GIB };
+        let own = self.state().own;
+        let used = Resources { runtimes: 2, memory_bytes: 2 * GIB, cpu_millis: 2000, workspace_bytes: 20 * GIB };
+        Ok(QuotaView { quota: own.over(everyones), used, own })
+    }
+    async fn set_quota(&self, caller: &Caller, _: PersonId, own: OwnQuota) -> Answer<()> {
+        only_administrators(caller)?;
+        self.state().own = own;
+        Ok(())
+    }
+}
+
+fn defined(change: ProfileChange) -> Answer<ProfileView> {
+    if change.name.trim().is_empty() {
+        return Err(Problem::new(Code::Invalid, "A profile needs a name of at most 60 characters.").field("name"));
+    }
+    Ok(ProfileView {
+        profile_id: ProfileId(id(0)),
+        name: change.name,
+        description: change.description,
+        image: change.image,
+        memory_bytes: change.memory_bytes,
+        cpu_millis: change.cpu_millis,
+        pids: change.pids,
+        workspace_bytes: change.workspace_bytes,
+        models: change.models,
+        gpu: change.gpu,
+        oci_runtime: change.oci_runtime,
+        position: change.position,
+        offered: change.offered,
+        runtimes: 0,
+    })
 }
 
 #[async_trait]

@@ -63,6 +63,7 @@ fn ports(fake: &Arc<Fake>) -> Ports {
     Ports {
         accounts: fake.clone(),
         runtimes: fake.clone(),
+        profiles: fake.clone(),
         models: fake.clone(),
         usage: fake.clone(),
         admin: fake.clone(),

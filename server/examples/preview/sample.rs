@@ -75,8 +75,13 @@ pub fn runtimes() -> Vec<RuntimeView> {
 }
 
 pub fn runtime(number: u128, owner: u128, name: &str, phase: Phase) -> RuntimeView {
-    let broken = Problem::new(Code::RuntimeStartFailed, "OpenClaw ran out of memory: it needed more than the 2 GiB that it may use.")
-        .remedy("Start it again. If it happens again, ask your administrator for more memory.");
+    let broken =
+        Problem::new(Code::OutOfMemory, "OpenClaw ran out of memory (2 GiB). Ask for a larger profile.").remedy("Your workspace is safe.");
+    let more = if number == 103 {
+        MoreMemory::Profile { profile_id: ProfileId(id(801)), name: "Large".to_owned(), memory_bytes: 4 * GIB }
+    } else {
+        MoreMemory::Ask { whom: Some("mira@acme.example".to_owned()) }
+    };
     RuntimeView {
         runtime_id: RuntimeId(id(number)),
         person_id: PersonId(id(owner)),
@@ -93,8 +98,13 @@ pub fn runtime(number: u128, owner: u128, name: &str, phase: Phase) -> RuntimeVi
         restarts: if name == "research" { 3 } else { 0 },
         last_error: (name == "research")
             .then(|| LastError { message: "OpenClaw ended by itself with exit code 1.".to_owned(), at: ago(900) }),
+        profile_id: ProfileId(id(800)),
+        profile: "Standard".to_owned(),
         memory_bytes: 2 * GIB,
         cpu_millis: 2000,
+        workspace_bytes: 10 * GIB,
+        workspace_used_bytes: (name != "tickets").then_some(1_340 << 20),
+        more_memory: matches!(phase, Phase::Failed | Phase::Retrying).then_some(more),
         image: "registry.example/clawloops/openclaw:2026.9.6@sha256:0f3c".to_owned(),
         restart_brings: (name == "research").then(|| "a newer build of the image clawloops/openclaw:2026.9.6".to_owned()),
         sleep: (phase == Phase::Asleep).then(|| SleepView {
@@ -112,7 +122,12 @@ pub fn runtime(number: u128, owner: u128, name: &str, phase: Phase) -> RuntimeVi
 pub fn tasks(runtime_id: RuntimeId) -> Vec<TaskView> {
     let rows = [
         (TaskKind::Start, TaskStatus::Running, "", 0),
-        (TaskKind::Restart, TaskStatus::Failed, "Gave up after 5 tries. OpenClaw ran out of memory (2.0 GiB) and was ended.", 300),
+        (
+            TaskKind::Restart,
+            TaskStatus::Failed,
+            "Gave up after 5 tries. OpenClaw ran out of memory (2 GiB). Ask for a larger profile.",
+            300,
+        ),
         (TaskKind::Start, TaskStatus::Superseded, "Superseded by a newer wish: restart.", 301),
         (TaskKind::Create, TaskStatus::Succeeded, "", 60_000),
     ];
@@ -126,7 +141,38 @@ pub fn tasks(runtime_id: RuntimeId) -> Vec<TaskView> {
         created_at: ago(minutes),
         ended_at: status.is_end().then(|| ago(minutes) + Duration::seconds(12)),
     };
-    rows.into_iter().zip(800..).map(task).collect()
+    rows.into_iter().zip(850..).map(task).collect()
+}
+
+/// Standard, large, and one with a GPU that was withdrawn.
+pub fn profiles() -> Vec<ProfileView> {
+    let profile = |number: u128, name: &str, description: &str, gib: i64, cpu_millis, runtimes| ProfileView {
+        profile_id: ProfileId(id(number)),
+        name: name.to_owned(),
+        description: description.to_owned(),
+        image: None,
+        memory_bytes: gib * GIB,
+        cpu_millis,
+        pids: 512,
+        workspace_bytes: 5 * gib * GIB,
+        models: None,
+        gpu: false,
+        oci_runtime: None,
+        position: number as i64 - 800,
+        offered: true,
+        runtimes,
+    };
+    vec![
+        profile(800, "Standard", "Enough for one agent at work.", 2, 2000, 6),
+        profile(801, "Large", "For long tasks with many files and browsers.", 4, 4000, 0),
+        ProfileView {
+            gpu: true,
+            oci_runtime: Some("runsc".to_owned()),
+            models: Some(vec![ModelId(id(202))]),
+            offered: false,
+            ..profile(802, "Graphics", "With this machine's GPUs.", 8, 4000, 0)
+        },
+    ]
 }
 
 /// A start that began at `began_at`, as it stands now.

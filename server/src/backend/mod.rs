@@ -3,6 +3,7 @@
 mod accounts;
 mod admin;
 mod models;
+mod profiles;
 mod providers;
 mod runtimes;
 mod usage;
@@ -36,6 +37,7 @@ impl Backend {
         Ports {
             accounts: Arc::clone(self) as _,
             runtimes: Arc::clone(self) as _,
+            profiles: Arc::clone(self) as _,
             models: Arc::clone(self) as _,
             usage: Arc::clone(self) as _,
             admin: Arc::clone(self) as _,

@@ -5,13 +5,14 @@ use crate::{
     Result,
     data::{self, past::Past, runtime::Row},
     model,
-    orchestrator::{self, decide},
+    orchestrator::{self, decide, profile},
+    platform,
 };
 use app::ports::Runtimes;
 use async_trait::async_trait;
 use contract::{
-    Act, Acted, Answer, Caller, Code, LastError, LogView, PersonId, Phase, Problem, Progress, Retention, RuntimeId, RuntimeStats,
-    RuntimeView, SleepView, StartStep, StepView, TaskView, Try, Turn,
+    Act, Acted, Answer, Caller, Code, LastError, LogView, ModelView, MoreMemory, PersonId, Phase, Problem, ProfileId, ProfileView,
+    Progress, Retention, RuntimeId, RuntimeStats, RuntimeView, SleepView, StartStep, StepView, TaskView, Try, Turn,
 };
 use futures::StreamExt as _;
 use std::{collections::HashMap, time::Duration};
@@ -32,8 +33,8 @@ impl Runtimes for Backend {
         Ok(self.view(caller, runtime).await?)
     }
 
-    async fn create(&self, caller: &Caller, name: &str) -> Answer<RuntimeView> {
-        let runtime = self.orchestrator.create(caller, name).await?;
+    async fn create(&self, caller: &Caller, name: &str, profile: Option<ProfileId>) -> Answer<RuntimeView> {
+        let runtime = self.orchestrator.create(caller, name, profile).await?;
         Ok(self.view(caller, runtime).await?)
     }
 
@@ -49,6 +50,11 @@ impl Runtimes for Backend {
 
     async fn restart(&self, caller: &Caller, runtime: RuntimeId) -> Answer<RuntimeView> {
         self.orchestrator.restart(caller, runtime).await?;
+        Ok(self.view(caller, runtime).await?)
+    }
+
+    async fn change_profile(&self, caller: &Caller, runtime: RuntimeId, profile: ProfileId, restart: bool) -> Answer<RuntimeView> {
+        self.orchestrator.change_profile(caller, runtime, profile, restart).await?;
         Ok(self.view(caller, runtime).await?)
     }
 
@@ -164,8 +170,28 @@ impl Backend {
             data::past::of(&mut connection, &all).await?.into_iter().map(|past| (past.runtime_id, past)).collect();
         let queued = rows.iter().any(|row| row.phase == Phase::Queued);
         let turns = if queued { self.turns(&mut connection).await? } else { HashMap::new() };
-        let model = model::catalog::offered(&mut connection).await?.into_iter().next().map(|model| model.name);
+        let models = model::catalog::offered(&mut connection).await?;
+        let model_of = |row: &Row| {
+            let allowed = |model: &&ModelView| row.models.as_ref().is_none_or(|ids| ids.contains(&model.model_id.0));
+            models.iter().find(allowed).map(|model| model.name.clone())
+        };
+        let profiles = data::profile::all(&mut connection).await?;
+        let volumes: Vec<String> = rows.iter().map(|row| row.volume.clone()).collect();
+        let measures: HashMap<String, i64> = data::quota::measures(&mut connection, &volumes).await?.into_iter().collect();
+        let mut more = HashMap::new();
+        for row in rows.iter().filter(|row| ran_out_of_memory(row)) {
+            let measured = measures.get(&row.volume).copied();
+            more.insert(row.runtime_id, self.more_memory(&mut connection, row, &profiles, measured).await?);
+        }
         let views = rows.into_iter().map(|row| {
+            let brings = profiles
+                .iter()
+                .find(|profile| profile.profile_id == row.profile_id)
+                .and_then(|profile| profile::brings(&row, &platform::profiles::gives(profile, &self.config.runtimes.runtime_image)));
+            // Of a container that is not there nothing is old.
+            let brings = brings.filter(|_| row.phase == Phase::Ready);
+            let restart_brings = [brings, row.restart_brings.clone()].into_iter().flatten().reduce(|all, more| format!("{all}, {more}"));
+            let model = model_of(&row);
             let progress = is_starting(row.phase).then(|| self.progress(&row, &steps, expected.get(&row.image).copied().flatten()));
             let past = pasts.remove(&row.runtime_id);
             let sleep_rule = self.orchestrator.sleep_rule(&row);
@@ -190,18 +216,35 @@ impl Backend {
                 phase_since: row.phase_since,
                 problem: row.problem.map(|problem| problem.0),
                 progress,
+                profile_id: row.profile_id,
+                profile: row.profile,
                 memory_bytes: row.memory_bytes,
                 cpu_millis: row.cpu_millis,
+                workspace_bytes: row.workspace_bytes,
+                workspace_used_bytes: measures.get(&row.volume).copied(),
                 image: row.image,
-                restart_brings: row.restart_brings,
+                more_memory: more.remove(&row.runtime_id),
+                restart_brings,
                 sleep,
                 sleep_rule,
                 drain_until,
-                model: model.clone(),
+                model,
                 created_at: row.created_at,
             }
         });
         Ok(views.collect())
+    }
+
+    async fn more_memory(
+        &self,
+        connection: &mut data::Connection,
+        row: &Row,
+        profiles: &[ProfileView],
+        measured: Option<i64>,
+    ) -> Result<MoreMemory> {
+        let quota = platform::quotas::of(connection, self.config.runtimes.quota(), row.person_id).await?;
+        let whom = data::budget::whom_to_ask(connection).await?.into_iter().next();
+        Ok(profile::more_memory(row, profiles, &quota.quota, quota.used, measured, whom))
     }
 
     fn progress(&self, row: &Row, steps: &[data::runtime::Step], expected_ms: Option<i64>) -> Progress {
@@ -223,6 +266,11 @@ impl Backend {
             steps: StartStep::ALL.into_iter().map(of_step).collect(),
         }
     }
+}
+
+/// Whether it broke for lack of memory, and what helps is to be said.
+fn ran_out_of_memory(row: &Row) -> bool {
+    matches!(row.phase, Phase::Failed | Phase::Retrying) && row.problem.as_ref().is_some_and(|problem| problem.0.code == Code::OutOfMemory)
 }
 
 /// Whether a start is under way.

@@ -54,6 +54,8 @@ pub async fn serve(config: &Manager) -> anyhow::Result<()> {
         memory_bytes: config.memory_mib.saturating_mul(1024 * 1024),
         cpu_millis: config.cpu_millis,
         pids: config.pids,
+        gpu: config.gpu,
+        oci_runtimes: config.oci_runtimes.iter().filter(|name| !name.is_empty()).cloned().collect(),
     };
 
     let socket = std::path::absolute(&config.runtime_manager).context("finding the socket's folder")?;

@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod budget;
 pub mod cluster;
+pub mod given;
 pub mod invitation;
 pub mod listen;
 pub mod model;
@@ -10,8 +11,10 @@ pub mod model_key;
 pub mod overview;
 pub mod past;
 pub mod person;
+pub mod profile;
 pub mod provider;
 pub mod queue;
+pub mod quota;
 pub mod runtime;
 pub mod session;
 pub mod setting;

@@ -2,7 +2,7 @@
 
 use super::Connection;
 use crate::Result;
-use contract::{Micros, ModelChange, ModelId, ModelView, Price, ProviderId};
+use contract::{Micros, ModelChange, ModelId, ModelView, Price, ProviderId, RuntimeId};
 
 /// The whole catalog: the default first, then by name.
 pub async fn all(connection: &mut Connection) -> Result<Vec<ModelView>> {
@@ -32,6 +32,17 @@ pub async fn all(connection: &mut Connection) -> Result<Vec<ModelView>> {
         .collect())
 }
 
+/// The models that a runtime's profile allows; none allows all that are offered.
+pub async fn allowed(connection: &mut Connection, runtime_id: RuntimeId) -> Result<Option<Vec<ModelId>>> {
+    let ids = sqlx::query_scalar!(
+        r#"select case when all_models then null
+                       else array(select model_id from profile_model where profile_model.profile_id = profile.profile_id) end as "ids?"
+             from runtime join profile using (profile_id) where runtime_id = $1"#,
+        runtime_id.0
+    );
+    Ok(ids.fetch_optional(connection).await?.flatten().map(|ids| ids.into_iter().map(ModelId).collect()))
+}
+
 /// A model as a call needs it.
 #[derive(Clone, Debug)]
 pub struct Callable {
@@ -43,14 +54,21 @@ pub struct Callable {
     pub output_tokens: i64,
     /// Its price, where one is set.
     pub price: Option<Price>,
+    /// The name of the runtime's profile, where that does not allow it.
+    pub kept_out: Option<String>,
 }
 
-/// The published model of this name.
-pub async fn find_published(connection: &mut Connection, name: &str) -> Result<Option<Callable>> {
+/// The published model of this name, and for a runtime whether its profile allows it.
+pub async fn find_published(connection: &mut Connection, name: &str, runtime_id: Option<RuntimeId>) -> Result<Option<Callable>> {
     let row = sqlx::query!(
-        "select model.name, provider.name as provider, output_tokens, input_price, cached_input_price, output_price
-         from model join provider using (provider_id) where model.name = $1 and published",
-        name
+        r#"select model.name, provider.name as provider, output_tokens, input_price, cached_input_price, output_price,
+                  (select profile.name from runtime join profile using (profile_id)
+                    where runtime_id = $2 and not all_models
+                      and not exists (select from profile_model
+                                       where profile_model.profile_id = profile.profile_id and profile_model.model_id = model.model_id)) as "kept_out?"
+         from model join provider using (provider_id) where model.name = $1 and published"#,
+        name,
+        runtime_id.map(|id| id.0)
     )
     .fetch_optional(connection)
     .await?;
@@ -59,6 +77,7 @@ pub async fn find_published(connection: &mut Connection, name: &str) -> Result<O
         provider: row.provider,
         output_tokens: row.output_tokens,
         price: price(row.input_price, row.cached_input_price, row.output_price),
+        kept_out: row.kept_out,
     }))
 }
 

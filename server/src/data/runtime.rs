@@ -5,9 +5,10 @@ use super::{
     listen::{Change, notify},
 };
 use crate::Result;
-use contract::{DesiredState, PersonId, Phase, Problem, Retention, RuntimeId, SleepDepth, StartStep, TaskKind};
+use contract::{DesiredState, PersonId, Phase, Problem, ProfileId, Retention, RuntimeId, SleepDepth, StartStep, TaskKind, TaskStatus};
 use sqlx::{Connection as _, types::Json};
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 /// A runtime that is there, with what is needed of its owner.
 #[derive(Clone, Debug)]
@@ -42,16 +43,32 @@ pub struct Row {
     pub attempts: i32,
     /// When the next try may begin.
     pub retry_at: Option<OffsetDateTime>,
+    /// Its profile. What the runtime was given is below, and may be older.
+    pub profile_id: ProfileId,
+    /// Its profile's name.
+    pub profile: String,
+    /// The models that its profile allows; none allows all that are offered.
+    pub models: Option<Vec<Uuid>>,
     /// Memory, in bytes.
     pub memory_bytes: i64,
     /// Processor time, in thousandths of a core.
     pub cpu_millis: i64,
     /// Processes.
     pub pids: i64,
+    /// What its workspace may grow to, in bytes.
+    pub workspace_bytes: i64,
+    /// Whether it gets this machine's GPUs.
+    pub gpu: bool,
+    /// The OCI runtime below its container; none takes the engine's default.
+    pub oci_runtime: Option<String>,
     /// The image.
     pub image: String,
     /// The workspace's name.
     pub volume: String,
+    /// The memory that is held for it since its admission, in bytes.
+    pub held_bytes: i64,
+    /// What is under way for it.
+    pub open_task: Option<TaskKind>,
     /// Since when it waits its turn.
     pub queued_at: Option<OffsetDateTime>,
     /// Since when its memory is held for it.
@@ -95,7 +112,13 @@ macro_rules! rows {
             r#"select runtime_id as "runtime_id: RuntimeId", person_id as "person_id: PersonId", person.email as person_email, person.name as owner,
                       runtime.name, host_label, desired_state as "desired_state: DesiredState", retention as "retention: Retention",
                       generation, revision, phase as "phase: Phase", phase_since, problem as "problem: Json<Problem>", attempts, retry_at,
-                      memory_bytes, cpu_millis, pids, image, volume, queued_at, admitted_at, changed, restart_brings,
+                      profile_id as "profile_id: ProfileId", (select name from profile where profile.profile_id = runtime.profile_id) as "profile!",
+                      (select case when all_models then null else array(
+                                  select model_id from profile_model where profile_model.profile_id = profile.profile_id) end
+                         from profile where profile.profile_id = runtime.profile_id) as "models?",
+                      memory_bytes, cpu_millis, pids, workspace_bytes, gpu, oci_runtime, image, volume, held_bytes,
+                      (select kind from task where task.runtime_id = runtime.runtime_id and ended_at is null) as "open_task: TaskKind",
+                      queued_at, admitted_at, changed, restart_brings,
                       used_at, awake_until, sleep_depth as "sleep_depth: SleepDepth", suspension_id, agreed_until, schedule_at, schedule_name,
                       wakes_at, woken_at, sleep_minutes, drain_until, wished_at, runtime.created_at
                  from runtime join person using (person_id)
@@ -115,14 +138,10 @@ pub struct NewRuntime<'a> {
     pub name: &'a str,
     /// The first label of its host name.
     pub host_label: &'a str,
-    /// Memory, in bytes.
-    pub memory_bytes: i64,
-    /// Processor time, in thousandths of a core.
-    pub cpu_millis: i64,
-    /// Processes.
-    pub pids: i64,
-    /// The image.
-    pub image: &'a str,
+    /// Its profile.
+    pub profile_id: ProfileId,
+    /// What it is given.
+    pub given: &'a super::given::Given,
     /// The workspace's name.
     pub volume: &'a str,
 }
@@ -130,19 +149,23 @@ pub struct NewRuntime<'a> {
 /// Inserts a runtime. Violates `runtime_person_name_key` or `runtime_host_label_key` where a name is taken.
 pub async fn insert(connection: &mut Connection, new: &NewRuntime<'_>, now: OffsetDateTime) -> Result<()> {
     sqlx::query!(
-        "insert into runtime (runtime_id, person_id, name, host_label, desired_state, phase, phase_since, memory_bytes, cpu_millis, pids,
-                              image, volume, used_at, wished_at, created_at)
-         values ($1, $2, $3, $4, 'running', 'pending', $10, $5, $6, $7, $8, $9, $10, $10, $10)",
+        "insert into runtime (runtime_id, person_id, name, host_label, desired_state, phase, phase_since, profile_id, memory_bytes, cpu_millis, pids,
+                              workspace_bytes, image, gpu, oci_runtime, volume, used_at, wished_at, created_at)
+         values ($1, $2, $3, $4, 'running', 'pending', $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $5, $5, $5)",
         new.runtime_id.0,
         new.person_id.0,
         new.name,
         new.host_label,
-        new.memory_bytes,
-        new.cpu_millis,
-        new.pids,
-        new.image,
-        new.volume,
-        now
+        now,
+        new.profile_id.0,
+        new.given.memory_bytes,
+        new.given.cpu_millis,
+        new.given.pids,
+        new.given.workspace_bytes,
+        new.given.image,
+        new.given.gpu,
+        new.given.oci_runtime,
+        new.volume
     )
     .execute(&mut *connection)
     .await?;
@@ -167,13 +190,6 @@ pub async fn of_person(connection: &mut Connection, person_id: PersonId) -> Resu
 /// Everyone's runtimes, by owner and name.
 pub async fn all(connection: &mut Connection) -> Result<Vec<Row>> {
     Ok(rows!("order by lower(person.name), lower(runtime.name)").fetch_all(connection).await?)
-}
-
-/// How many runtimes a person has. Holds the person until the transaction ends, so that two that are made at once are counted one after the other.
-pub async fn count_holding(connection: &mut Connection, person_id: PersonId) -> Result<i64> {
-    sqlx::query!("select from person where person_id = $1 for no key update", person_id.0).execute(&mut *connection).await?;
-    let count = sqlx::query_scalar!(r#"select count(*) as "count!" from runtime where person_id = $1 and deleted_at is null"#, person_id.0);
-    Ok(count.fetch_one(connection).await?)
 }
 
 /// The workspace that a person's last runtime of this name left behind.
@@ -215,7 +231,8 @@ pub struct Wish {
 pub async fn wish(connection: &mut Connection, runtime_id: RuntimeId, generation: i64, wish: &Wish, now: OffsetDateTime) -> Result<bool> {
     let person_id = sqlx::query_scalar!(
         r#"update runtime
-              set desired_state = $2, retention = $3, generation = generation + 1, revision = revision + $4, phase = $5, phase_since = $6,
+              set desired_state = $2, retention = $3, generation = generation + 1, revision = revision + $4, phase = $5,
+                  phase_since = case when phase = $5 then phase_since else $6 end,
                   problem = null, attempts = 0, retry_at = null, queued_at = null, changed = null, restart_brings = null, wished_at = $6,
                   used_at = $6, awake_until = null, drain_until = $8, woken_at = case when $5 = 'waking' then $6 else woken_at end
             where runtime_id = $1 and generation = $7 and deleted_at is null
@@ -271,7 +288,10 @@ pub async fn admit(
 ) -> Result<Option<bool>> {
     sqlx::query!("select pg_advisory_xact_lock($1)", QUEUE).execute(&mut *connection).await?;
     let waiting = sqlx::query!(
-        "update runtime set queued_at = coalesce(queued_at, $3)
+        // It has no container. What it held of another size is free: two that want more than they hold never wait for each other.
+        "update runtime set queued_at = coalesce(queued_at, $3),
+                            admitted_at = case when held_bytes = memory_bytes then admitted_at end,
+                            held_bytes = case when held_bytes = memory_bytes then held_bytes else 0 end
           where runtime_id = $1 and generation = $2 and deleted_at is null and desired_state = 'running'
       returning queued_at, memory_bytes",
         runtime_id.0,
@@ -282,7 +302,7 @@ pub async fn admit(
     let fits = sqlx::query_scalar!(
         r#"select not exists (select from runtime before where before.deleted_at is null and before.queued_at is not null
                                                           and (before.queued_at, before.runtime_id) < ($2, $1))
-                  and (select coalesce(sum(memory_bytes), 0)::bigint from runtime held
+                  and (select coalesce(sum(held_bytes), 0)::bigint from runtime held
                         where held.admitted_at is not null and held.deleted_at is null and held.runtime_id <> $1) + $3 <= $4
                   and (select count(*) from runtime boots
                         where boots.admitted_at is not null and boots.deleted_at is null and boots.runtime_id <> $1
@@ -298,7 +318,7 @@ pub async fn admit(
     }
     let person_id = sqlx::query_scalar!(
         r#"update runtime
-              set admitted_at = $2, queued_at = null, phase = 'creating', phase_since = case when phase = 'creating' then phase_since else $2 end
+              set admitted_at = $2, held_bytes = memory_bytes, queued_at = null, phase = 'creating', phase_since = case when phase = 'creating' then phase_since else $2 end
             where runtime_id = $1
         returning person_id as "person_id: PersonId""#,
         runtime_id.0,
@@ -334,6 +354,17 @@ pub struct Noted<'a> {
     pub holds: bool,
 }
 
+impl Noted<'_> {
+    /// What the wish's task becomes by it. What runs and has a problem all the same is not as it was asked for yet.
+    #[must_use]
+    pub fn task_status(&self) -> TaskStatus {
+        match (self.phase, self.problem) {
+            (Phase::Ready, Some(_)) => TaskStatus::Running,
+            (phase, _) => TaskStatus::after(phase),
+        }
+    }
+}
+
 /// Writes what was seen, if it was seen under the present wish and is new. Told when the transaction commits.
 pub async fn note(
     connection: &mut Connection,
@@ -347,7 +378,7 @@ pub async fn note(
     let changed = sqlx::query_scalar!(
         r#"update runtime
               set phase = $3, problem = $4, attempts = $5, retry_at = $6, phase_since = case when phase = $3 then phase_since else $7 end,
-                  admitted_at = case when $8 then admitted_at end,
+                  admitted_at = case when $8 then admitted_at end, held_bytes = case when $8 then held_bytes else 0 end,
                   restarts = restarts + case when $3 = 'retrying' and phase <> 'retrying' then 1 else 0 end,
                   last_error = case when $9 and (phase, problem) is distinct from ($3, $4) then $4->>'message' else last_error end,
                   last_error_at = case when $9 and (phase, problem) is distinct from ($3, $4) then $7 else last_error_at end,
@@ -402,7 +433,8 @@ pub async fn compare(
 /// The runtime is gone, if that is still wished.
 pub async fn finish(connection: &mut Connection, runtime_id: RuntimeId, generation: i64, now: OffsetDateTime) -> Result<()> {
     let gone = sqlx::query_scalar!(
-        r#"update runtime set phase = 'deleted', phase_since = $3, deleted_at = $3, problem = null, queued_at = null, admitted_at = null
+        r#"update runtime set phase = 'deleted', phase_since = $3, deleted_at = $3, problem = null, queued_at = null, admitted_at = null,
+                              held_bytes = 0
             where runtime_id = $1 and generation = $2 and deleted_at is null
         returning person_id as "person_id: PersonId""#,
         runtime_id.0,
@@ -525,7 +557,7 @@ pub struct Lead(Connection);
 /// Any number that no other lock of the database uses.
 const LEAD: i64 = 0x434c_4157;
 /// The lock under which turns are given.
-const QUEUE: i64 = 0x434c_4158;
+pub(super) const QUEUE: i64 = 0x434c_4158;
 
 /// Takes the lead, if no other server of this database has it.
 pub async fn take_lead(pool: &Pool) -> Result<Option<Lead>> {

@@ -2,7 +2,7 @@
 
 use super::names::Names;
 use crate::{
-    Result,
+    Error, Result,
     runtime::spec::{Limits, RuntimeSpec},
 };
 use contract::{Code, Problem};
@@ -30,6 +30,10 @@ pub struct Allowance {
     pub cpu_millis: i64,
     /// The most processes of a runtime.
     pub pids: i64,
+    /// Whether runtimes may have this machine's GPUs.
+    pub gpu: bool,
+    /// The OCI runtimes that may run below a container, beside the engine's default.
+    pub oci_runtimes: BTreeSet<String>,
 }
 
 impl Allowance {
@@ -60,12 +64,32 @@ impl Allowance {
 
     /// Judges every value: one that is added to a runtime is judged here, or this does not compile. Zero and less would be no limit at all to Docker.
     pub(super) fn spec(&self, spec: &RuntimeSpec) -> Result<()> {
-        let RuntimeSpec { runtime_id: _, revision: _, image, workspace, memory_bytes, cpu_millis, pids, model_key } = spec;
+        let RuntimeSpec { runtime_id: _, revision: _, image, workspace, memory_bytes, cpu_millis, pids, gpu, oci_runtime, model_key } =
+            spec;
         self.image(image)?;
         self.workspace(workspace)?;
         let key = model_key.expose_secret();
         check(key.len() <= LONGEST_KEY && key.bytes().all(|byte| byte.is_ascii_graphic()), "a model key of another form")?;
+        self.devices(*gpu, oci_runtime.as_deref())?;
         self.bounds(*memory_bytes, *cpu_millis, *pids)
+    }
+
+    /// What lies below the walls: never more of the machine, and never another program around the container, than its own administrator said.
+    fn devices(&self, gpu: bool, oci_runtime: Option<&str>) -> Result<()> {
+        let refused = |what: String, setting: &str| -> Error {
+            Problem::new(Code::RuntimeStartFailed, format!("The runtime manager of this machine does not give a runtime {what}."))
+                .remedy(format!("An administrator allows it with {setting} there."))
+                .into()
+        };
+        if gpu && !self.gpu {
+            return Err(refused("its GPUs".to_owned(), "CLAWLOOPS_MANAGER_GPU"));
+        }
+        match oci_runtime {
+            Some(name) if !self.oci_runtimes.contains(name) => {
+                Err(refused(format!("the OCI runtime {name}"), "CLAWLOOPS_MANAGER_OCI_RUNTIMES"))
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// Limits that are put back may be no wider than those that are given.

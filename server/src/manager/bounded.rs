@@ -15,7 +15,7 @@ use time::OffsetDateTime;
 const ANSWER: Duration = Duration::from_secs(15);
 /// For deeds: the slowest known machine takes seconds to make a container.
 const DEED: Duration = Duration::from_secs(60);
-/// For the removal of a workspace, which may hold many files.
+/// For what touches each file of a workspace, which may hold many.
 const WIPE: Duration = Duration::from_secs(300);
 
 /// Bounds every call of another engine. A call that is given up may still have its effect: the next look finds out.
@@ -71,6 +71,10 @@ impl Engine for Bounded {
 
     async fn keep_workspace(&self, workspace: &str) -> Result<()> {
         within(DEED, "making a workspace", self.0.keep_workspace(workspace)).await
+    }
+
+    async fn measure_workspace(&self, workspace: &str) -> Result<Option<i64>> {
+        within(WIPE, "measuring a workspace", self.0.measure_workspace(workspace)).await
     }
 
     async fn wipe_workspace(&self, workspace: &str) -> Result<()> {

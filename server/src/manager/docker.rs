@@ -2,7 +2,7 @@
 
 use super::{
     Capacity, ContainerState, Engine, EngineEvent, LogLine, Made, Seen, SeenContainer, World, docker_address, docker_container, docker_log,
-    docker_network,
+    docker_network, docker_volume,
     docker_walls::{self, Ought},
     door::Door,
     firewall::Firewall,
@@ -297,6 +297,12 @@ impl Engine for DockerEngine {
         let request = VolumeCreateRequest { name: Some(workspace.to_owned()), labels: Some(labels), ..Default::default() };
         docker.create_volume(request).await.map_err(|error| failed("making a workspace", error))?;
         Ok(())
+    }
+
+    async fn measure_workspace(&self, workspace: &str) -> Result<Option<i64>> {
+        let Some(volume) = absent(self.docker().await?.inspect_volume(workspace).await, "looking at a workspace")? else { return Ok(None) };
+        self.check_ours(Some(&volume.labels), names::LABEL_WORKSPACE, workspace, workspace)?;
+        Ok(docker_volume::measure(Path::new(&volume.mountpoint)).await)
     }
 
     async fn wipe_workspace(&self, workspace: &str) -> Result<()> {

@@ -12,7 +12,7 @@ use bollard::{
     Docker,
     errors::Error as DockerError,
     models::{
-        ContainerCreateBody, ContainerStatsResponse, HostConfig, HostConfigLogConfig, Mount, MountType, RestartPolicy,
+        ContainerCreateBody, ContainerStatsResponse, DeviceRequest, HostConfig, HostConfigLogConfig, Mount, MountType, RestartPolicy,
         RestartPolicyNameEnum,
     },
     query_parameters::CreateContainerOptionsBuilder,
@@ -83,6 +83,8 @@ fn body(names: &Names, configuration: &Path, spec: &RuntimeSpec) -> ContainerCre
             privileged: Some(false),
             publish_all_ports: Some(false),
             mounts: Some(mounts),
+            device_requests: spec.gpu.then(|| vec![all_gpus()]),
+            runtime: spec.oci_runtime.clone(),
             // The orchestrator restarts, not the engine: it alone knows the wish.
             restart_policy: Some(RestartPolicy { name: Some(RestartPolicyNameEnum::NO), maximum_retry_count: None }),
             log_config: Some(HostConfigLogConfig {
@@ -93,6 +95,11 @@ fn body(names: &Names, configuration: &Path, spec: &RuntimeSpec) -> ContainerCre
         }),
         ..Default::default()
     }
+}
+
+/// All GPUs of the machine, as `docker run --gpus all` asks for them.
+fn all_gpus() -> DeviceRequest {
+    DeviceRequest { count: Some(-1), capabilities: Some(vec![vec!["gpu".to_owned()]]), ..Default::default() }
 }
 
 /// Memory without the page cache, and the processor counters (the container's, the system's) that two looks make a percentage of.
@@ -123,6 +130,38 @@ pub(super) fn cpu_percent(before: (u64, u64), now: (u64, u64)) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_gpu_and_an_oci_runtime_come_from_the_spec_alone_and_are_read_back() {
+        let mut spec = RuntimeSpec {
+            runtime_id: contract::RuntimeId(uuid::Uuid::from_u128(1)),
+            revision: 1,
+            image: "image".to_owned(),
+            workspace: "workspace".to_owned(),
+            memory_bytes: 2 << 30,
+            cpu_millis: 2000,
+            pids: 512,
+            gpu: false,
+            oci_runtime: None,
+            model_key: "key".to_owned().into(),
+        };
+        let host = |spec: &RuntimeSpec| body(&Names::new("test"), Path::new("/c"), spec).host_config.unwrap();
+        let plain = host(&spec);
+        assert_eq!((plain.device_requests, plain.runtime, plain.devices), (None, None, None));
+        let hash = spec.hash();
+        (spec.gpu, spec.oci_runtime) = (true, Some("runsc".to_owned()));
+        let more = host(&spec);
+        let requests = more.device_requests.clone().unwrap();
+        assert_eq!(
+            (requests.len(), requests[0].count, requests[0].capabilities.clone()),
+            (1, Some(-1), Some(vec![vec!["gpu".to_owned()]]))
+        );
+        assert_eq!((more.runtime.as_deref(), more.privileged, more.readonly_rootfs), (Some("runsc"), Some(false), Some(true)));
+        assert_ne!(spec.hash(), hash, "another container");
+        let inspected = bollard::models::ContainerInspectResponse { host_config: Some(more), ..Default::default() };
+        let made = super::super::docker_walls::made(&inspected, None);
+        assert_eq!((made.gpu, made.oci_runtime.as_deref()), (true, Some("runsc")));
+    }
 
     #[test]
     fn percent_is_of_one_core_and_never_divides_by_nothing() {

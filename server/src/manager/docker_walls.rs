@@ -120,13 +120,16 @@ fn of_config(config: Option<&ContainerConfig>) -> Vec<String> {
 /// What the container is made of. `newest_id` is what its image's name means now.
 pub(super) fn made(container: &ContainerInspectResponse, newest_id: Option<String>) -> Made {
     let mounts = container.mounts.as_deref().unwrap_or_default();
+    let host = container.host_config.clone().unwrap_or_default();
     let workspace = mounts.iter().find(|mount| mount.destination.as_deref() == Some(STATE_DIR)).and_then(|mount| mount.name.clone());
     Made {
         image: container.config.as_ref().and_then(|config| config.image.clone()).unwrap_or_default(),
         image_id: container.image.clone().unwrap_or_default(),
         newest_id,
         workspace,
-        limits: limits(&container.host_config.clone().unwrap_or_default()),
+        limits: limits(&host),
+        gpu: host.device_requests.is_some_and(|requests| !requests.is_empty()),
+        oci_runtime: host.runtime,
     }
 }
 

@@ -45,6 +45,8 @@ pub struct Misery {
     pub no_start: bool,
     /// Containers cannot be frozen: the engine says no.
     pub no_freeze: bool,
+    /// Limits cannot be changed while a container runs: the engine says no.
+    pub no_update: bool,
     /// Every call takes this long.
     pub slow: Option<Duration>,
     /// The server dies at this effect, counted from 1; the call then never returns.
@@ -75,6 +77,8 @@ struct State {
     isolations: BTreeMap<RuntimeId, Isolation>,
     configurations: BTreeMap<RuntimeId, String>,
     workspaces: BTreeSet<String>,
+    /// What workspaces hold, where that is not next to nothing.
+    sizes: BTreeMap<String, i64>,
     walls: bool,
     misery: Misery,
     capacity: Option<Capacity>,
@@ -122,6 +126,11 @@ impl FakeEngine {
         let mut state = self.state();
         state.misery = misery;
         state.effects = 0;
+    }
+
+    /// Fills a workspace up to this many bytes.
+    pub fn fill(&self, workspace: &str, bytes: i64) {
+        self.state().sizes.insert(workspace.to_owned(), bytes);
     }
 
     /// Gives the machine another size.
@@ -302,6 +311,8 @@ impl State {
                         newest_id: Some(self.newest_image.clone().unwrap_or_else(|| "first".to_owned())),
                         workspace: Some(spec.workspace.clone()),
                         limits: meddled.limits.unwrap_or_else(|| spec.limits()),
+                        gpu: spec.gpu,
+                        oci_runtime: spec.oci_runtime.clone(),
                     }),
                 }
             }),
@@ -389,6 +400,12 @@ impl Engine for FakeEngine {
             Ok(())
         })
         .await
+    }
+
+    async fn measure_workspace(&self, workspace: &str) -> Result<Option<i64>> {
+        self.answer().await?;
+        let state = self.state();
+        Ok(state.workspaces.contains(workspace).then(|| state.sizes.get(workspace).copied().unwrap_or(4096)))
     }
 
     async fn wipe_workspace(&self, workspace: &str) -> Result<()> {
@@ -481,8 +498,11 @@ impl Engine for FakeEngine {
 
     async fn update(&self, runtime_id: RuntimeId, limits: &Limits) -> Result<()> {
         self.effect(|state| {
-            if let Some(meddled) = state.meddled.get_mut(&runtime_id) {
-                meddled.limits = Some(*limits);
+            if state.misery.no_update {
+                return Err(Problem::new(Code::RuntimeStartFailed, "The engine refused changing a container.").into());
+            }
+            if state.containers.contains_key(&runtime_id) {
+                state.meddled.entry(runtime_id).or_default().limits = Some(*limits);
             }
             Ok(())
         })

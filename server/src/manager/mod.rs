@@ -10,6 +10,7 @@ pub mod docker_address;
 mod docker_container;
 mod docker_log;
 mod docker_network;
+mod docker_volume;
 mod docker_walls;
 pub mod door;
 pub mod fake;
@@ -77,6 +78,10 @@ pub struct Made {
     pub workspace: Option<String>,
     /// What it may use.
     pub limits: Limits,
+    /// Whether it has this machine's GPUs.
+    pub gpu: bool,
+    /// The OCI runtime below it, as the engine says it.
+    pub oci_runtime: Option<String>,
 }
 
 /// Where a container stands.
@@ -170,6 +175,8 @@ pub trait Engine: Send + Sync {
     async fn release(&self, runtime_id: RuntimeId) -> Result<()>;
     /// Makes the workspace, if it is not there.
     async fn keep_workspace(&self, workspace: &str) -> Result<()>;
+    /// What the workspace holds on disk, in bytes; none when it is not there, or cannot be read by whoever speaks to the engine.
+    async fn measure_workspace(&self, workspace: &str) -> Result<Option<i64>>;
     /// Removes the workspace for good.
     async fn wipe_workspace(&self, workspace: &str) -> Result<()>;
     /// Writes the configuration; a running OpenClaw reads it again by itself.

@@ -124,6 +124,10 @@ impl Engine for Remote {
         self.ask(Request::KeepWorkspace { workspace: workspace.to_owned() }).await
     }
 
+    async fn measure_workspace(&self, workspace: &str) -> Result<Option<i64>> {
+        self.ask(Request::MeasureWorkspace { workspace: workspace.to_owned() }).await
+    }
+
     async fn wipe_workspace(&self, workspace: &str) -> Result<()> {
         self.ask(Request::WipeWorkspace { workspace: workspace.to_owned() }).await
     }

@@ -166,6 +166,10 @@ impl Warden {
                 self.allowance.workspace(&workspace)?;
                 once(engine.keep_workspace(&workspace).await)
             }
+            Request::MeasureWorkspace { workspace } => {
+                self.allowance.workspace(&workspace)?;
+                once(engine.measure_workspace(&workspace).await)
+            }
             Request::WipeWorkspace { workspace } => {
                 self.allowance.workspace(&workspace)?;
                 once(engine.wipe_workspace(&workspace).await)

@@ -41,6 +41,7 @@ pub(super) enum Request {
     Isolate { runtime_id: RuntimeId },
     Release { runtime_id: RuntimeId },
     KeepWorkspace { workspace: String },
+    MeasureWorkspace { workspace: String },
     WipeWorkspace { workspace: String },
     Configure { runtime_id: RuntimeId, configuration: String },
     Create { spec: RuntimeSpec },

@@ -3,14 +3,16 @@
 use super::{
     Orchestrator,
     decide::{StartDisposition, start_disposition},
-    store::{Creation, Wish, Written},
+    profile,
+    store::{Creation, House, Take, Wish, Written},
 };
 use crate::{
     Error, Result, clock, data,
     data::{Connection, runtime::Row},
     manager::names::Names,
+    platform::profiles,
 };
-use contract::{Act, Caller, Code, DesiredState, PersonId, Phase, Problem, Retention, RuntimeId, TaskKind};
+use contract::{Act, Caller, Code, DesiredState, PersonId, Phase, Problem, ProfileId, Retention, RuntimeId, TaskKind};
 use std::collections::BTreeSet;
 use time::OffsetDateTime;
 
@@ -31,23 +33,20 @@ pub fn not_found() -> Problem {
 }
 
 impl Orchestrator {
-    /// Makes a runtime and wishes it to run. A workspace that an earlier runtime of the same name left behind is found again.
-    pub async fn create(&self, caller: &Caller, name: &str) -> Result<RuntimeId> {
+    /// Makes a runtime of a profile, the first that is offered where none is named, and wishes it to run. A workspace that an earlier runtime of the same
+    /// name left behind is found again.
+    pub async fn create(&self, caller: &Caller, name: &str, profile_id: Option<ProfileId>) -> Result<RuntimeId> {
         let name = name.trim();
         check_name(name)?;
-        let limits = &self.config.runtimes;
         let runtime_id: RuntimeId = clock::new_id();
         let creation = Creation {
             caller,
             runtime_id,
             task_id: clock::new_id(),
             name,
-            volume: &Names::new(&limits.instance).workspace(runtime_id),
-            memory_bytes: limits.runtime_memory_mib * 1024 * 1024,
-            cpu_millis: limits.runtime_cpu_millis,
-            pids: limits.runtime_pids,
-            image: &limits.runtime_image,
-            most: limits.runtimes_per_person,
+            volume: &Names::new(&self.config.runtimes.instance).workspace(runtime_id),
+            profile_id,
+            house: self.house(),
         };
         self.store.create(&creation, self.clock.now()).await?;
         Ok(runtime_id)
@@ -126,19 +125,55 @@ impl Orchestrator {
         self.store.choose_sleep(caller, &row, minutes).await
     }
 
+    /// Wishes another profile, or what its own profile has become. What can change while it runs does; the rest comes with its next start, which is now
+    /// when `restart` says so. What is on its way, or broke, starts anew with it.
+    pub async fn change_profile(&self, caller: &Caller, runtime_id: RuntimeId, profile_id: ProfileId, restart: bool) -> Result<()> {
+        self.ask(caller, runtime_id, Asked::ChangeProfile(profile_id, restart)).await
+    }
+
+    /// What the settings say of all runtimes.
+    fn house(&self) -> House<'_> {
+        House { image: &self.config.runtimes.runtime_image, quota: self.config.runtimes.quota() }
+    }
+
     /// Decides on what is there and writes the wish, until no other came in between.
     async fn ask(&self, caller: &Caller, runtime_id: RuntimeId, asked: Asked) -> Result<()> {
         loop {
             let row = self.store.get(runtime_id).await?.ok_or_else(not_found)?;
             may(caller, &row, asked)?;
+            if let Asked::ChangeProfile(profile_id, false) = asked
+                && self.has_all_of(&row, profile_id).await?
+            {
+                return Ok(());
+            }
             let Some((kind, desired_state, renew, phase)) = wish_of(&row, asked)? else { return Ok(()) };
             let retention = match asked {
                 Asked::Delete(retention) => Some(retention),
-                Asked::Start | Asked::Stop | Asked::Restart => None,
+                Asked::Start | Asked::Stop | Asked::Restart | Asked::ChangeProfile(..) => None,
             };
-            let now = self.clock.now();
+            let take = match asked {
+                Asked::Start | Asked::Restart if renew => Take::All(row.profile_id),
+                // Where the engine does not say how large the machine is, memory waits for the next start.
+                Asked::ChangeProfile(profile_id, _) if phase == Phase::Ready => Take::Live(profile_id, self.room().await.ok()),
+                Asked::ChangeProfile(profile_id, _) => Take::All(profile_id),
+                // One that only sleeps is what it was.
+                Asked::Start | Asked::Restart | Asked::Stop | Asked::Delete(_) => Take::Nothing,
+            };
+            let (now, house) = (self.clock.now(), self.house());
             let drain_until = self.drain_until(&row, asked, now);
-            let wish = Wish { caller, row: &row, task_id: clock::new_id(), kind, desired_state, retention, renew, phase, drain_until };
+            let wish = Wish {
+                caller,
+                row: &row,
+                task_id: clock::new_id(),
+                kind,
+                desired_state,
+                retention,
+                renew,
+                phase,
+                drain_until,
+                take,
+                house,
+            };
             match self.store.wish(&wish, now).await? {
                 Written::Done => return Ok(()),
                 Written::Moved => {}
@@ -149,13 +184,22 @@ impl Orchestrator {
     /// What is at work may finish before it is stopped or made anew. What goes for good, or was asked before, has no longer for that.
     fn drain_until(&self, row: &Row, asked: Asked, now: OffsetDateTime) -> OffsetDateTime {
         match (asked, row.phase, row.drain_until) {
-            (Asked::Delete(_), _, _) => now,
-            (Asked::Start | Asked::Stop | Asked::Restart, Phase::Draining, Some(until)) => until,
-            (Asked::Start | Asked::Stop | Asked::Restart, Phase::Ready, _) => {
+            (Asked::Delete(_) | Asked::ChangeProfile(_, false), _, _) => now,
+            (Asked::Start | Asked::Stop | Asked::Restart | Asked::ChangeProfile(_, true), Phase::Draining, Some(until)) => until,
+            (Asked::Start | Asked::Stop | Asked::Restart | Asked::ChangeProfile(_, true), Phase::Ready, _) => {
                 now + time::Duration::seconds(self.config.runtimes.drain_seconds)
             }
-            (Asked::Start | Asked::Stop | Asked::Restart, _, _) => now,
+            (Asked::Start | Asked::Stop | Asked::Restart | Asked::ChangeProfile(_, true), _, _) => now,
         }
+    }
+
+    /// Whether a runtime has this profile and all that it gives: then there is nothing to change.
+    async fn has_all_of(&self, row: &Row, profile_id: ProfileId) -> Result<bool> {
+        if row.profile_id != profile_id || row.desired_state == DesiredState::Deleted {
+            return Ok(false);
+        }
+        let profile = self.store.profiles().await?.into_iter().find(|profile| profile.profile_id == profile_id);
+        Ok(profile.is_some_and(|profile| profile::brings(row, &profiles::gives(&profile, self.house().image)).is_none()))
     }
 
     /// One runtime that the caller may see: their own, or anyone's for an administrator.
@@ -172,6 +216,8 @@ enum Asked {
     Stop,
     Restart,
     Delete(Retention),
+    /// Which, and whether it is to be started anew with it at once.
+    ChangeProfile(ProfileId, bool),
 }
 
 /// One's own runtimes, and for an administrator anyone's, but for deleting them: what a person has made is theirs to give away.
@@ -183,7 +229,7 @@ fn may(caller: &Caller, row: &Row, asked: Asked) -> Result<()> {
         return Err(not_found().into());
     }
     match asked {
-        Asked::Start | Asked::Stop | Asked::Restart => Ok(()),
+        Asked::Start | Asked::Stop | Asked::Restart | Asked::ChangeProfile(..) => Ok(()),
         // An administrator sees it in a list, so it is no secret that it exists.
         Asked::Delete(_) => Err(Error::problem(Code::AccessDenied, "Only its owner may delete it. You may stop it.")),
     }
@@ -199,10 +245,15 @@ fn wish_of(row: &Row, asked: Asked) -> Result<Option<(TaskKind, DesiredState, bo
             StartDisposition::Wake => Ok(Some((TaskKind::Start, DesiredState::Running, false, Phase::Waking))),
             StartDisposition::Start => Ok(Some((TaskKind::Start, DesiredState::Running, true, Phase::Pending))),
         },
-        Asked::Stop | Asked::Restart if leaves => Err(leaving()),
+        Asked::Stop | Asked::Restart | Asked::ChangeProfile(..) if leaves => Err(leaving()),
         Asked::Stop if row.desired_state == DesiredState::Stopped => Ok(None),
         Asked::Stop => Ok(Some((TaskKind::Stop, DesiredState::Stopped, false, Phase::Stopping))),
         Asked::Restart => Ok(Some((TaskKind::Restart, DesiredState::Running, true, Phase::Pending))),
+        Asked::ChangeProfile(_, restart) => Ok(Some(match (row.desired_state, row.phase) {
+            (DesiredState::Stopped, phase) if !restart => (TaskKind::ChangeProfile, DesiredState::Stopped, false, phase),
+            (DesiredState::Running, Phase::Ready) if !restart => (TaskKind::ChangeProfile, DesiredState::Running, false, Phase::Ready),
+            _ => (TaskKind::ChangeProfile, DesiredState::Running, true, Phase::Pending),
+        })),
         Asked::Delete(retention) if leaves && (row.retention == Some(retention) || retention == Retention::PreserveWorkspace) => Ok(None),
         Asked::Delete(_) => Ok(Some((TaskKind::Delete, DesiredState::Deleted, false, Phase::Deleting))),
     }

@@ -86,11 +86,13 @@ pub struct Facts<'a> {
     pub spec_hash: &'a str,
     /// What it is to be made from.
     pub spec: &'a RuntimeSpec,
+    /// Whether a change of its profile is under way: then other limits are nobody's hand.
+    pub changing: bool,
     /// Whether its limits were put back in this round already.
     pub adjusted: bool,
     /// When the next try may begin.
     pub retry_at: Option<OffsetDateTime>,
-    /// Whether its memory is held for it.
+    /// Whether its memory, as much as it is given now, is held for it.
     pub admitted: bool,
     /// How long OpenClaw may take to boot.
     pub deadline: Duration,

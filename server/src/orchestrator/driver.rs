@@ -28,6 +28,10 @@ const ROUND: Duration = Duration::from_secs(30);
 const CLOSE_LOOKS: usize = 32;
 /// How often a server without the lead asks for it.
 const ASK_FOR_LEAD: Duration = Duration::from_secs(2);
+/// How often a workspace is measured, one at a time.
+const MEASURE: Duration = Duration::from_secs(10);
+/// How old a measure may become while its runtime runs.
+const MEASURE_HOLDS: time::Duration = time::Duration::minutes(5);
 /// How long steps in progress may take to end at shutdown. Cut off, they are found half done by the next run.
 const LAST_STEPS: Duration = Duration::from_secs(5);
 
@@ -136,6 +140,7 @@ impl Orchestrator {
         let mut changes = self.changes.subscribe();
         let mut events: BoxStream<'static, EngineEvent> = futures::stream::pending().boxed();
         let mut has_events = false;
+        self.measure_by_and_by(&tasks, &ours);
         let mut rounds = Rounds::default();
         let mut tick = tokio::time::interval(PERIOD);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -245,6 +250,10 @@ impl Orchestrator {
     }
 
     fn is_at_rest(&self, row: &Row, seen: &Seen, models: &[ModelView]) -> bool {
+        // What was asked for and is there already has an end to be noted.
+        if row.open_task.is_some() {
+            return false;
+        }
         match (row.desired_state, row.phase) {
             (DesiredState::Running, Phase::Ready) => match (&seen.container, seen.isolation) {
                 (Some(container), Some(isolation)) => {
@@ -322,6 +331,32 @@ impl Orchestrator {
                 tracing::warn!(%gateway, error = %chain(&error), "the internal listener could not be opened");
             }
         }
+    }
+
+    fn measure_by_and_by(self: &Arc<Self>, tasks: &TaskTracker, stop: &CancellationToken) {
+        let (this, stop) = (Arc::clone(self), stop.clone());
+        tasks.spawn(async move {
+            let mut tick = tokio::time::interval(MEASURE);
+            tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            let measuring = async {
+                loop {
+                    tick.tick().await;
+                    if let Err(error) = this.measure().await {
+                        tracing::debug!(error = %chain(&error), "a workspace could not be measured");
+                    }
+                }
+            };
+            stop.run_until_cancelled(measuring).await.unwrap_or(())
+        });
+    }
+
+    /// Measures the workspace whose measure is the oldest, where it is too old. Its disk is judged by that at the next start.
+    pub async fn measure(&self) -> Result<()> {
+        let Some(workspace) = self.store.stalest_workspace(self.clock.now() - MEASURE_HOLDS).await? else { return Ok(()) };
+        let measured = self.engine.measure_workspace(&workspace).await;
+        // One that cannot be measured has its turn again later, after the others.
+        self.store.measured(&workspace, measured.as_ref().ok().copied().flatten(), self.clock.now()).await?;
+        measured.map(drop)
     }
 
     fn attend(self: &Arc<Self>, runtime_id: RuntimeId, tasks: &TaskTracker, stop: &CancellationToken) {

@@ -7,6 +7,7 @@ pub mod commands;
 pub mod decide;
 mod driver;
 pub mod logs;
+pub mod profile;
 pub mod reconcile;
 pub mod rest;
 pub mod routes;

@@ -10,9 +10,10 @@ use crate::{
     Error, Result,
     data::runtime::{Noted, Row},
     manager::Seen,
+    platform::quotas,
     runtime::{mask, openclaw, spec::RuntimeSpec, token},
 };
-use contract::{Code, DesiredState, ModelView, Phase, Problem, RuntimeId, StartStep};
+use contract::{Code, DesiredState, ModelView, Phase, Problem, RuntimeId, StartStep, TaskKind};
 use secrecy::ExposeSecret as _;
 use sha2::{Digest as _, Sha256};
 use std::{net::IpAddr, time::Duration};
@@ -93,7 +94,7 @@ impl Orchestrator {
         }
         let mut action = (self.decide)(&facts);
         if action == Action::Adjust {
-            self.put_limits_back(row, &spec).await?;
+            self.put_limits_back(row, &spec, facts.changing).await?;
             facts.adjusted = true;
             action = (self.decide)(&facts);
         }
@@ -206,10 +207,11 @@ impl Orchestrator {
         Ok(Next::Again)
     }
 
-    /// A container whose limits cannot be put back runs on; that it could not is looked at again with the next round.
-    async fn put_limits_back(&self, row: &Row, spec: &RuntimeSpec) -> Result<()> {
+    /// A container whose limits cannot be put back runs on; that it could not is looked at again with the next round. A change of profile is not done
+    /// before the engine has done it, and says what the engine says.
+    async fn put_limits_back(&self, row: &Row, spec: &RuntimeSpec, changing: bool) -> Result<()> {
         match self.engine.update(row.runtime_id, &spec.limits()).await {
-            Err(Error::Problem(problem)) => {
+            Err(Error::Problem(problem)) if !changing => {
                 tracing::warn!(runtime = %row.runtime_id, "the limits of a runtime could not be put back: {}", problem.message);
                 Ok(())
             }
@@ -227,6 +229,8 @@ impl Orchestrator {
             memory_bytes: row.memory_bytes,
             cpu_millis: row.cpu_millis,
             pids: row.pids,
+            gpu: row.gpu,
+            oci_runtime: row.oci_runtime.clone(),
             model_key: token::derive(&self.key_root, row.runtime_id, row.revision).whole,
         }
     }
@@ -237,8 +241,16 @@ impl Orchestrator {
         Ok(self.render(row, gateway, &models))
     }
 
-    /// What the runtime's configuration should say with these models, the default one first.
+    /// What the runtime's configuration should say with those of these models that its profile allows, the default one first.
     pub(super) fn render(&self, row: &Row, gateway: IpAddr, models: &[ModelView]) -> String {
+        let allowed: Vec<ModelView>;
+        let models = match &row.models {
+            Some(ids) => {
+                allowed = models.iter().filter(|model| ids.contains(&model.model_id.0)).cloned().collect();
+                &allowed
+            }
+            None => models,
+        };
         openclaw::render(&openclaw::Setting {
             person: &row.person_email,
             origin: &self.origin(&row.host_label),
@@ -340,10 +352,10 @@ impl Orchestrator {
         let words = self.last_words(row.runtime_id).await;
         Ok(match cause {
             Cause::Ended { out_of_memory: true, .. } => Problem::new(
-                Code::RuntimeStartFailed,
-                format!("OpenClaw ran out of memory ({} GiB) and was ended.", in_gib(row.memory_bytes)),
+                Code::OutOfMemory,
+                format!("OpenClaw ran out of memory ({}). Ask for a larger profile.", quotas::size(row.memory_bytes)),
             )
-            .remedy("Your workspace is safe. Ask your administrator for more memory if it happens again."),
+            .remedy("Your workspace is safe."),
             Cause::Ended { out_of_memory: false, .. } if says_disk_is_full(&words) => {
                 Problem::new(Code::RuntimeStartFailed, format!("OpenClaw found no room on its disk, and ended.{words}"))
                     .remedy("Your workspace is safe. Room must be made on this machine's disk: ask your administrator.")
@@ -406,9 +418,10 @@ fn facts<'a>(row: &Row, seen: &'a Seen, rest: Rest, (spec, spec_hash): (&'a Runt
         revision: row.revision,
         spec_hash,
         spec,
+        changing: row.open_task == Some(TaskKind::ChangeProfile),
         adjusted: false,
         retry_at: row.retry_at,
-        admitted: row.admitted_at.is_some(),
+        admitted: row.admitted_at.is_some() && row.held_bytes == row.memory_bytes,
         deadline: time::Duration::ZERO,
         container: seen.container.as_ref(),
         isolated: seen.isolation.is_some(),

@@ -13,7 +13,9 @@ use crate::{
     data::start_history::Lesson,
 };
 use async_trait::async_trait;
-use contract::{Caller, DesiredState, ModelView, Phase, Problem, Retention, RuntimeId, StartStep, TaskId, TaskKind};
+use contract::{
+    Caller, DesiredState, ModelView, Phase, Problem, ProfileId, ProfileView, Resources, Retention, RuntimeId, StartStep, TaskId, TaskKind,
+};
 use std::collections::BTreeSet;
 use time::OffsetDateTime;
 
@@ -29,16 +31,30 @@ pub struct Creation<'a> {
     pub name: &'a str,
     /// The workspace's name, where none was kept of an earlier runtime of this name.
     pub volume: &'a str,
-    /// Memory, in bytes.
-    pub memory_bytes: i64,
-    /// Processor time, in thousandths of a core.
-    pub cpu_millis: i64,
-    /// Processes.
-    pub pids: i64,
-    /// The image.
+    /// Its profile; none takes the first that is offered.
+    pub profile_id: Option<ProfileId>,
+    /// What the settings say of all runtimes.
+    pub house: House<'a>,
+}
+
+/// What the settings say of all runtimes.
+#[derive(Clone, Copy)]
+pub struct House<'a> {
+    /// The image of a profile that names none.
     pub image: &'a str,
-    /// How many runtimes the caller may have.
-    pub most: i64,
+    /// What a person may use, where nothing was set for the person.
+    pub quota: Resources,
+}
+
+/// What a runtime takes of a profile with a wish. Whatever it takes is asked of its person's quota.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Take {
+    /// Nothing: it keeps what it has.
+    Nothing,
+    /// All that the profile gives now. Where another profile is named, it must be one that is offered.
+    All(ProfileId),
+    /// What can be changed while it runs, and the rest with its next start. Memory grows where this machine has room for it and nobody waits.
+    Live(ProfileId, Option<Room>),
 }
 
 /// A wish for a runtime that is there.
@@ -61,6 +77,10 @@ pub struct Wish<'a> {
     pub phase: Phase,
     /// Until when running turns may finish before the present container ends; the past where nothing is waited for.
     pub drain_until: OffsetDateTime,
+    /// What it takes of which profile.
+    pub take: Take,
+    /// What the settings say of all runtimes.
+    pub house: House<'a>,
 }
 
 /// Whether a wish was written.
@@ -124,6 +144,8 @@ pub trait Store: Send + Sync {
     async fn all(&self) -> Result<Vec<Row>>;
     /// The models that people may use, the default one first.
     async fn offered(&self) -> Result<Vec<ModelView>>;
+    /// All profiles.
+    async fn profiles(&self) -> Result<Vec<ProfileView>>;
     /// What the starts of an image taught.
     async fn lesson(&self, image: &str) -> Result<Lesson>;
     /// Writes a new runtime, wished to run, with its task. A workspace that an earlier runtime of the same name left behind is found again.
@@ -134,7 +156,7 @@ pub trait Store: Send + Sync {
     /// Writes a wish with its task, if no other came in between. What was under way is superseded.
     ///
     /// # Errors
-    /// A problem for people when the caller was disabled and wants something to run.
+    /// A problem for people when the caller was disabled and wants something to run, when a quota says no, or a profile is not offered.
     async fn wish(&self, wish: &Wish<'_>, now: OffsetDateTime) -> Result<Written>;
     /// Gives the runtime its turn: first come, first served, and never more memory than there is.
     async fn admit(&self, row: &Row, room: Room, now: OffsetDateTime) -> Result<Admission>;
@@ -164,6 +186,10 @@ pub trait Store: Send + Sync {
     async fn give_key(&self, row: &Row, key: &RuntimeKey<'_>, now: OffsetDateTime) -> Result<()>;
     /// Says this of every runtime that is on its way; `None` takes it back.
     async fn say_of_moving(&self, problem: Option<&Problem>) -> Result<()>;
+    /// The workspace that was measured longest ago, where that was before this moment and it may have changed since.
+    async fn stalest_workspace(&self, before: OffsetDateTime) -> Result<Option<String>>;
+    /// Notes what a workspace holds, in bytes; none where it cannot be measured.
+    async fn measured(&self, workspace: &str, bytes: Option<i64>, now: OffsetDateTime) -> Result<()>;
     /// The workspaces that were asked to be wiped with their runtimes, and whose runtimes are gone.
     async fn wiped_workspaces(&self, present: &BTreeSet<String>) -> Result<BTreeSet<String>>;
 }

@@ -1,4 +1,4 @@
-//! PLATFORM: people, invitations, sessions, passwords, the audit log.
+//! PLATFORM: people, invitations, sessions, passwords, profiles, quotas, the audit log.
 
 pub mod audit;
 pub mod fields;
@@ -7,6 +7,8 @@ pub mod master_key;
 pub mod overview;
 pub mod passwords;
 pub mod people;
+pub mod profiles;
+pub mod quotas;
 pub mod secret;
 pub mod sessions;
 pub mod setup;

@@ -38,6 +38,10 @@ pub struct RuntimeSpec {
     pub cpu_millis: i64,
     /// Processes and threads.
     pub pids: i64,
+    /// Whether it gets this machine's GPUs.
+    pub gpu: bool,
+    /// The OCI runtime below its container; none takes the engine's default.
+    pub oci_runtime: Option<String>,
     /// The key it calls models with.
     #[serde(with = "key")]
     pub model_key: SecretString,
@@ -71,8 +75,16 @@ impl RuntimeSpec {
     pub fn hash(&self) -> String {
         let mut hash = Sha256::new();
         let text = format!(
-            "v1|{}|{}|{}|{}|{}|{}|{}",
-            self.runtime_id, self.revision, self.image, self.workspace, self.memory_bytes, self.cpu_millis, self.pids
+            "v2|{}|{}|{}|{}|{}|{}|{}|{}|{}",
+            self.runtime_id,
+            self.revision,
+            self.image,
+            self.workspace,
+            self.memory_bytes,
+            self.cpu_millis,
+            self.pids,
+            self.gpu,
+            self.oci_runtime.as_deref().unwrap_or_default()
         );
         hash.update(text.as_bytes());
         hex(&hash.finalize()[..8])

@@ -29,7 +29,7 @@ async fn what_is_broken_behind_our_back_comes_back_by_itself(pool: Pool) {
 
 async fn broken(world: &World) {
     let life = world.live();
-    let id = life.orchestrator.create(&world.caller, "Main").await.unwrap();
+    let id = life.orchestrator.create(&world.caller, "Main", None).await.unwrap();
     world.until(id, Phase::Ready, BOOT).await;
 
     // Killed: seen at once, begun anew soon.
@@ -104,7 +104,7 @@ async fn full_disk(world: &World) {
     let life = world.live();
     let wishes = std::sync::Arc::clone(&life.orchestrator);
     drop(life);
-    let id = wishes.create(&world.caller, "Main").await.unwrap();
+    let id = wishes.create(&world.caller, "Main", None).await.unwrap();
     let volume = world.row(id).await.unwrap().volume;
     let options = [("type", "tmpfs"), ("device", "tmpfs"), ("o", "size=2m,uid=1000,gid=1000")];
     let request = VolumeCreateRequest {
@@ -149,8 +149,8 @@ async fn a_restart_of_the_engine_ends_no_runtime_and_loses_no_wish(pool: Pool) {
 
 async fn restarted(world: &World) {
     let life = world.live();
-    let id = life.orchestrator.create(&world.caller, "Main").await.unwrap();
-    let other = life.orchestrator.create(&world.caller, "Other").await.unwrap();
+    let id = life.orchestrator.create(&world.caller, "Main", None).await.unwrap();
+    let other = life.orchestrator.create(&world.caller, "Other", None).await.unwrap();
     world.until(id, Phase::Ready, BOOT).await;
     world.until(other, Phase::Ready, BOOT).await;
     let before = world.inspect(id).await.state.unwrap();

@@ -31,7 +31,7 @@ async fn a_runtime_lives_its_whole_life_on_real_docker(pool: Pool) {
 async fn whole_life(world: &World) {
     let life = world.live();
     // Start to ready.
-    let id = life.orchestrator.create(&world.caller, "Main").await.unwrap();
+    let id = life.orchestrator.create(&world.caller, "Main", None).await.unwrap();
     let took = world.until(id, Phase::Ready, BOOT).await;
     eprintln!("start to ready: {took:?}");
     let route = life.orchestrator.address_of("main").await.unwrap().unwrap();
@@ -97,7 +97,7 @@ async fn whole_life(world: &World) {
     life.orchestrator.delete(&world.caller, id, Retention::PreserveWorkspace).await.unwrap();
     world.until(id, Phase::Deleted, Duration::from_secs(60)).await;
     assert_eq!(world.count().await, (0, 0, 1));
-    let again = life.orchestrator.create(&world.caller, "main").await.unwrap();
+    let again = life.orchestrator.create(&world.caller, "main", None).await.unwrap();
     world.until(again, Phase::Ready, BOOT).await;
     assert_eq!(world.inside(again, "cat /home/claw/.openclaw/note").await.trim(), "kept");
     assert_eq!(world.row(again).await.unwrap().desired_state, DesiredState::Running);

@@ -68,7 +68,7 @@ async fn gone(world: &World, id: RuntimeId) {
 
 async fn sleeps(world: &World) {
     let life = world.live_resting(REST);
-    let id = life.orchestrator.create(&world.caller, "Main").await.unwrap();
+    let id = life.orchestrator.create(&world.caller, "Main", None).await.unwrap();
     world.until(id, Phase::Ready, BOOT).await;
     let address = life.orchestrator.address_of("main").await.unwrap().unwrap().address.unwrap();
 

@@ -65,7 +65,7 @@ async fn split_life(world: &World) {
     let remote = Arc::new(Remote::new(&socket(world), None));
     let life = world.live_over(Arc::clone(&remote) as Arc<dyn Engine>);
 
-    let id = life.orchestrator.create(&world.caller, "Main").await.unwrap();
+    let id = life.orchestrator.create(&world.caller, "Main", None).await.unwrap();
     world.until(id, Phase::Ready, BOOT).await;
     assert!(data_dir(world).join("runtimes").join(id.to_string()).join("openclaw.json").exists());
     assert!(!world.config.data.data_dir.join("runtimes").exists(), "the server writes nothing of a runtime");
@@ -84,6 +84,8 @@ async fn split_life(world: &World) {
         memory_bytes,
         cpu_millis: 1000,
         pids: 100,
+        gpu: false,
+        oci_runtime: None,
         model_key: "key".to_owned().into(),
     };
     for refused in [spec(&world.config.runtimes.runtime_image, 0), spec("clawloops/debian:bookworm", 1 << 30)] {

@@ -48,6 +48,8 @@ fn spec(world: &World, image: &str) -> RuntimeSpec {
         memory_bytes: 1 << 30,
         cpu_millis: 1000,
         pids: 200,
+        gpu: false,
+        oci_runtime: None,
         model_key: "key".to_owned().into(),
     }
 }

@@ -89,7 +89,7 @@ async fn storm(world: &World) {
     );
     let mut runtimes: Vec<RuntimeId> = Vec::new();
     for name in ["One", "Two", "Three"] {
-        runtimes.push(wishes.create(&world.caller, name).await.unwrap());
+        runtimes.push(wishes.create(&world.caller, name, None).await.unwrap());
     }
     for kill in 0..KILLS {
         let server = serve(world, port);

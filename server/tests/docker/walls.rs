@@ -14,8 +14,8 @@ async fn every_container_has_its_walls_by_inspection_and_from_inside(pool: Pool)
 
 async fn walls(world: &World) {
     let life = world.live();
-    let one = life.orchestrator.create(&world.caller, "One").await.unwrap();
-    let other = life.orchestrator.create(&world.caller, "Other").await.unwrap();
+    let one = life.orchestrator.create(&world.caller, "One", None).await.unwrap();
+    let other = life.orchestrator.create(&world.caller, "Other", None).await.unwrap();
     for id in [one, other] {
         world.until(id, Phase::Ready, BOOT).await;
         let apparmor = world.docker.info().await.unwrap().security_options.unwrap_or_default();

@@ -182,7 +182,7 @@ impl TestApp {
 
     /// A runtime of this person, whose host leads to `address`.
     pub async fn runtime(&self, owner: &Person, name: &str, address: Option<SocketAddr>) -> RuntimeId {
-        let runtime = self.backend.ports().runtimes.create(&owner.caller, name).await.unwrap();
+        let runtime = self.backend.ports().runtimes.create(&owner.caller, name, None).await.unwrap();
         let label = runtime.origin.strip_prefix("http://").unwrap().split('.').next().unwrap().to_owned();
         assert_eq!(label, name);
         let route = Route {

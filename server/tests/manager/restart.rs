@@ -76,7 +76,7 @@ async fn a_manager_that_restarts_is_found_again_and_no_wish_is_lost(pool: Pool) 
     let feed = tokio::spawn(async move { changes.feed(&feeding).await });
     let run = tokio::spawn(Arc::clone(&orchestrator).run(stop.clone()));
 
-    let id = orchestrator.create(&ada, "Main").await.unwrap();
+    let id = orchestrator.create(&ada, "Main", None).await.unwrap();
     until(&pool, id, "ready", |row| row.phase == Phase::Ready).await;
     let attempts = row(&pool, id).await.attempts;
 

@@ -5,6 +5,7 @@ mod budgets;
 mod calls;
 mod keys;
 mod ollama;
+mod profiles;
 mod real;
 mod settling;
 mod support;

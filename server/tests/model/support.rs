@@ -154,8 +154,9 @@ impl World {
         let runtime_id = RuntimeId(Uuid::now_v7());
         let label = runtime_id.0.simple().to_string();
         sqlx::query(
-            "insert into runtime (runtime_id, person_id, name, host_label, desired_state, memory_bytes, cpu_millis, pids, image, volume)
-             values ($1, $2, $3, $3, 'running', 1, 1, 1, 'image', 'volume')",
+            "insert into runtime (runtime_id, person_id, name, host_label, desired_state, profile_id, memory_bytes, cpu_millis, pids,
+                                  workspace_bytes, image, volume)
+             select $1, $2, $3, $3, 'running', profile_id, 1, 1, 1, 1, 'image', 'volume' from profile order by position, lower(name) limit 1",
         )
         .bind(runtime_id.0)
         .bind(caller.person_id.0)

@@ -87,7 +87,7 @@ async fn a_log_outlives_servers_and_containers_without_a_line_lost_or_doubled(po
     let kept = Kept::new(pool).await;
     let (world, say) = (&kept.world, |id, text: &str| kept.world.engine.say(id, kept.world.clock.now(), text));
     let (server, life) = kept.server();
-    let id = server.create(&world.ada, "Main").await.unwrap();
+    let id = server.create(&world.ada, "Main", None).await.unwrap();
     kept.until(id, Phase::Ready).await;
     say(id, &format!("a person typed {KEY} in"));
     kept.ends_with(&server, id, "a person typed sk-… in").await;
@@ -160,7 +160,7 @@ async fn a_log_that_cannot_be_written_holds_nothing_up(pool: Pool) {
     let kept = Kept::new(pool).await;
     std::fs::write(kept.folder.path().join("logs"), "a file in its place").unwrap();
     let (server, _life) = kept.server();
-    let id = server.create(&kept.world.ada, "Main").await.unwrap();
+    let id = server.create(&kept.world.ada, "Main", None).await.unwrap();
     kept.until(id, Phase::Ready).await;
     assert_eq!(server.log(&kept.world.ada, id, None).await.unwrap().lines, ["starting", "key is cl_rt_…", "bye"]);
     server.delete(&kept.world.ada, id, Retention::WipeWorkspace).await.unwrap();

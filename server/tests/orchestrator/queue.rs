@@ -19,7 +19,7 @@ async fn memory_is_given_once_and_in_order(pool: Pool) {
     let server = world.server();
     let mut ids = Vec::new();
     for name in ["one", "two", "three", "four"] {
-        ids.push(server.create(&world.ada, name).await.unwrap());
+        ids.push(server.create(&world.ada, name, None).await.unwrap());
         for _ in 0..12 {
             if let Next::After(time) = server.step(*ids.last().unwrap()).await.unwrap() {
                 world.clock.advance(time.try_into().unwrap());
@@ -50,7 +50,7 @@ async fn what_wants_more_than_there_is_is_told_so(pool: Pool) {
     let world = World::new(pool).await;
     world.engine.resize(Capacity { memory_bytes: 3 << 30, cores: 1 });
     let server = world.server();
-    let id = server.create(&world.ada, "Main").await.unwrap();
+    let id = server.create(&world.ada, "Main", None).await.unwrap();
     world.settle(&server).await;
     assert_eq!(world.phase(id).await, Phase::Failed);
     let message = world.problem(id).await.unwrap().message;
@@ -66,7 +66,7 @@ async fn starts_take_turns(pool: Pool) {
     world.engine.resize(Capacity { memory_bytes: 1 << 40, cores: 1 });
     world.engine.suffer(Misery { never_ready: true, ..Misery::default() });
     let server = world.server();
-    let (one, two) = (server.create(&world.ada, "One").await.unwrap(), server.create(&world.ada, "Two").await.unwrap());
+    let (one, two) = (server.create(&world.ada, "One", None).await.unwrap(), server.create(&world.ada, "Two", None).await.unwrap());
     for _ in 0..8 {
         server.step(one).await.unwrap();
         server.step(two).await.unwrap();
@@ -82,7 +82,7 @@ async fn starts_take_turns(pool: Pool) {
 async fn every_wish_is_followed_to_its_end(pool: Pool) {
     let world = World::new(pool).await;
     let server = world.server();
-    let id = server.create(&world.ada, "Main").await.unwrap();
+    let id = server.create(&world.ada, "Main", None).await.unwrap();
     server.step(id).await.unwrap();
     server.step(id).await.unwrap();
     assert_eq!(tasks(&world, id).await, [(TaskKind::Create, TaskStatus::Running, String::new())]);

@@ -18,7 +18,7 @@ async fn who_is_disabled_in_the_same_moment_starts_nothing(pool: Pool) {
     data::person::set_status(&mut disabling, world.ada.person_id, PersonStatus::Disabled).await.unwrap();
     commands::close_person(&mut disabling, world.ada.person_id, world.clock.now()).await.unwrap();
     let (start, restart, create, ()) =
-        tokio::join!(server.start(&world.ada, id), server.restart(&world.ada, id), server.create(&world.ada, "Second"), async {
+        tokio::join!(server.start(&world.ada, id), server.restart(&world.ada, id), server.create(&world.ada, "Second", None), async {
             // All three have asked the database by then; sooner or later, the answer is the same.
             tokio::time::sleep(Duration::from_millis(300)).await;
             disabling.commit().await.unwrap();
@@ -39,7 +39,7 @@ async fn a_refusal_costs_one_try_and_is_waited_out(pool: Pool) {
     let world = World::new(pool).await;
     world.engine.suffer(Misery { no_start: true, ..Misery::default() });
     let server = world.server();
-    let id = server.create(&world.ada, "Main").await.unwrap();
+    let id = server.create(&world.ada, "Main", None).await.unwrap();
     let mut waited = 0;
     for _ in 0..30 {
         // The clock stands still, so only what is done at once is done.
@@ -65,7 +65,7 @@ async fn the_step_after_a_refusal_comes_after_a_pause(pool: Pool) {
     let world = World::new(pool).await;
     world.engine.suffer(Misery { no_walls: true, ..Misery::default() });
     let server = world.server();
-    let id = server.create(&world.ada, "Main").await.unwrap();
+    let id = server.create(&world.ada, "Main", None).await.unwrap();
     assert_eq!(server.step(id).await.unwrap(), Next::Again, "its turn is given at once");
     assert_eq!(server.step(id).await.unwrap(), Next::After(Duration::from_secs(1)));
     assert_eq!(world.row(id).await.unwrap().attempts, 1);
@@ -87,7 +87,7 @@ async fn steps(world: &World, id: RuntimeId) -> Vec<(StartStep, Duration, bool)>
 async fn a_step_that_is_tried_again_begins_anew_and_one_that_was_cut_off_goes_on(pool: Pool) {
     let world = World::new(pool).await;
     let server = world.server();
-    let id = server.create(&world.ada, "Main").await.unwrap();
+    let id = server.create(&world.ada, "Main", None).await.unwrap();
     let generation = world.row(id).await.unwrap().generation;
     let begin = async |step, at: i64| {
         let now = world.row(id).await.unwrap().wished_at + time::Duration::seconds(at);

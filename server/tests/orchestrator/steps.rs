@@ -33,7 +33,7 @@ impl Wish {
 
     /// Asks for it. Of which runtime.
     pub async fn say(self, world: &World, server: &Orchestrator, id: Option<RuntimeId>) -> RuntimeId {
-        let Some(id) = id else { return server.create(&world.ada, "Main").await.unwrap() };
+        let Some(id) = id else { return server.create(&world.ada, "Main", None).await.unwrap() };
         match self {
             Self::Create => {}
             Self::Start => server.start(&world.ada, id).await.unwrap(),

@@ -40,6 +40,12 @@ pub enum Break {
     MemoryNotCounted,
     /// A person's runtimes are not counted.
     QuotaNotCounted,
+    /// Quotas are asked when a runtime is made, and never again.
+    QuotaAskedOnce,
+    /// A running runtime gets more memory whether the machine has it or not.
+    GrowsWithoutRoom,
+    /// A change of profile is taken and changes nothing.
+    ForgetsTheProfile,
     /// Limits that a hand changed stay.
     NeverAdjusts,
     /// Walls that a hand weakened stay.
@@ -57,7 +63,7 @@ pub enum Break {
 }
 
 impl Break {
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 23] = [
         Self::AlwaysWipes,
         Self::NeverWipes,
         Self::NeverReleases,
@@ -71,6 +77,9 @@ impl Break {
         Self::TasksEndAgain,
         Self::MemoryNotCounted,
         Self::QuotaNotCounted,
+        Self::QuotaAskedOnce,
+        Self::GrowsWithoutRoom,
+        Self::ForgetsTheProfile,
         Self::NeverAdjusts,
         Self::KeepsWeakWalls,
         Self::RestartsTheWell,

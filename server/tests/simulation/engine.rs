@@ -25,6 +25,9 @@ use std::{
 use time::OffsetDateTime;
 use tokio::sync::broadcast;
 
+/// What every workspace holds, in bytes.
+const WORKSPACE_HOLDS: i64 = 1 << 30;
+
 /// A container.
 #[derive(Clone)]
 pub struct Container {
@@ -32,6 +35,8 @@ pub struct Container {
     pub state: ContainerState,
     /// What it may use: a hand may have changed it.
     pub limits: Limits,
+    /// The memory that we gave it last, in bytes: a hand's is not ours to count.
+    pub granted: i64,
     /// What a hand did to its walls.
     pub breaches: Vec<String>,
     /// When OpenClaw will be ready; never, in a bad container.
@@ -216,7 +221,7 @@ impl Machine {
         }
         let lives = |container: &&Container| matches!(container.state, ContainerState::Running { .. } | ContainerState::Frozen { .. });
         let runs = held.containers.values().filter(lives);
-        let memory: i64 = runs.map(|container| container.spec.memory_bytes).sum();
+        let memory: i64 = runs.map(|container| container.granted).sum();
         if memory > self.memory_bytes {
             held.wrongs.push(format!("{} runtimes' memory runs in {}", memory / PERSON_MEMORY, self.memory_bytes / PERSON_MEMORY));
         }
@@ -292,6 +297,8 @@ impl SimEngine {
                     newest_id: Some("1".to_owned()),
                     workspace: Some(container.spec.workspace.clone()),
                     limits: container.limits,
+                    gpu: container.spec.gpu,
+                    oci_runtime: container.spec.oci_runtime.clone(),
                 }),
             }),
             isolation: held.isolations.contains(&runtime_id).then(isolation),
@@ -402,6 +409,12 @@ impl Engine for SimEngine {
         .await
     }
 
+    async fn measure_workspace(&self, workspace: &str) -> Result<Option<i64>> {
+        self.reach().await?;
+        let there = self.machine.held().workspaces.contains(workspace);
+        self.answer(there.then_some(WORKSPACE_HOLDS)).await
+    }
+
     async fn wipe_workspace(&self, workspace: &str) -> Result<()> {
         let database = Arc::clone(&self.machine.database);
         self.effect(Some(()), |held| {
@@ -446,6 +459,7 @@ impl Engine for SimEngine {
                 spec: spec.clone(),
                 state: ContainerState::Created,
                 limits: spec.limits(),
+                granted: spec.memory_bytes,
                 breaches: Vec::new(),
                 ready_at: None,
             };
@@ -525,7 +539,7 @@ impl Engine for SimEngine {
     async fn update(&self, runtime_id: RuntimeId, limits: &Limits) -> Result<()> {
         self.effect(Some(()), |held| {
             if let Some(container) = self.find(held, runtime_id).and_then(|name| held.containers.get_mut(&name)) {
-                container.limits = *limits;
+                (container.limits, container.granted) = (*limits, limits.memory_bytes);
             }
             Ok(())
         })

@@ -7,18 +7,24 @@ use crate::{
 };
 use async_trait::async_trait;
 use contract::{
-    Caller, Code, DesiredState, ModelView, PersonId, Phase, Problem, Retention, RuntimeId, SleepDepth, StartStep, TaskKind, TaskStatus,
+    Caller, Code, DesiredState, ModelView, PersonId, Phase, Problem, ProfileView, Resources, Retention, RuntimeId, SleepDepth, StartStep,
+    TaskKind, TaskStatus,
 };
 use server::{
     Error, Result,
     data::{
+        given::Given,
         listen::Change,
         runtime::{Noted, Row},
         sleep::Nap,
         start_history::Lesson,
     },
-    orchestrator::decide::drift::Drift,
-    orchestrator::store::{Admission, Creation, Lead, Room, RuntimeKey, Store, Wish, Written},
+    orchestrator::{
+        decide::drift::Drift,
+        profile,
+        store::{Admission, Creation, Lead, Room, RuntimeKey, Store, Take, Wish, Written},
+    },
+    platform::{profiles, quotas},
 };
 use sqlx::types::Json;
 use std::{
@@ -50,6 +56,9 @@ pub struct Tables {
     /// What [`Store::all`] said at earlier times: an old one may be answered again.
     old: Vec<Vec<Row>>,
     pub tasks: Vec<Task>,
+    pub profiles: Vec<ProfileView>,
+    /// Every workspace that exists: whose, and what it held when it was last measured.
+    pub workspaces: BTreeMap<String, (PersonId, Option<i64>)>,
     leader: Option<u64>,
     terms: u64,
     pub wrongs: Vec<String>,
@@ -134,7 +143,69 @@ impl SimStore {
 
 impl Tables {
     fn alive(&self) -> Vec<Row> {
-        self.rows.values().filter(|kept| !kept.gone).map(|kept| kept.row.clone()).collect()
+        self.rows.values().filter(|kept| !kept.gone).map(|kept| self.seen(&kept.row)).collect()
+    }
+
+    /// A row as it is read: with what is under way.
+    fn seen(&self, row: &Row) -> Row {
+        let open = self.tasks.iter().rfind(|task| task.runtime_id == row.runtime_id && !task.status.is_end());
+        Row { open_task: open.map(|task| task.kind), ..row.clone() }
+    }
+
+    /// What a person uses, without one runtime and a workspace.
+    pub fn used(&self, person_id: PersonId, but: Option<RuntimeId>, but_volume: Option<&str>) -> Resources {
+        let lives = |row: &&Row| row.person_id == person_id;
+        let alive: Vec<&Row> = self.rows.values().filter(|kept| !kept.gone).map(|kept| &kept.row).collect();
+        let mine: Vec<&Row> = alive.iter().copied().filter(lives).filter(|row| Some(row.runtime_id) != but).collect();
+        let counts = |row: &&&Row| row.desired_state == DesiredState::Running || row.admitted_at.is_some();
+        let disk = self.workspaces.iter().filter(|(volume, (whose, _))| *whose == person_id && Some(volume.as_str()) != but_volume);
+        let promised = |volume: &str| alive.iter().find(|row| row.volume == volume).map_or(0, |row| row.workspace_bytes);
+        Resources {
+            runtimes: mine.len() as i64,
+            memory_bytes: mine.iter().filter(counts).map(|row| row.memory_bytes.max(row.held_bytes)).sum(),
+            cpu_millis: mine.iter().filter(counts).map(|row| row.cpu_millis).sum(),
+            workspace_bytes: disk.map(|(volume, (_, bytes))| promised(volume).max(bytes.unwrap_or(0))).sum(),
+        }
+    }
+
+    fn measure_of(&self, volume: &str) -> Option<i64> {
+        self.workspaces.get(volume).and_then(|(_, bytes)| *bytes)
+    }
+
+    /// What a wish takes of its profile, if the quota lets it.
+    fn take(&mut self, wish: &Wish<'_>, broken: Break) -> Result<Option<(ProfileView, Given)>> {
+        let (row, house) = (wish.row, wish.house);
+        let (profile_id, live) = match wish.take {
+            Take::Nothing => return Ok(None),
+            Take::All(profile_id) => (profile_id, None),
+            Take::Live(profile_id, room) => (profile_id, Some(room)),
+        };
+        let own = self.profiles.iter().find(|profile| profile.profile_id == profile_id && profile_id == row.profile_id).cloned();
+        let chosen = match own {
+            Some(own) => own,
+            None => profiles::choose(self.profiles.clone(), Some(profile_id))?,
+        };
+        let mut given = profiles::gives(&chosen, house.image);
+        let others = self.used(row.person_id, Some(row.runtime_id), Some(&row.volume));
+        let runs = wish.desired_state == DesiredState::Running;
+        let taking = profile::taking(Some(row), &given, runs, others, self.measure_of(&row.volume));
+        if broken != Break::QuotaAskedOnce {
+            quotas::judge(&house.quota, &quotas::Taking { starts: wish.renew, ..taking })?;
+        }
+        if let Some(room) = live {
+            let mut grows = false;
+            if let Some(room) = room.filter(|_| given.memory_bytes > row.memory_bytes) {
+                let others: Vec<Row> = self.alive().into_iter().filter(|other| other.runtime_id != row.runtime_id).collect();
+                let held: i64 = others.iter().filter(|other| other.admitted_at.is_some()).map(|other| other.held_bytes).sum();
+                let waits = others.iter().any(|other| other.queued_at.is_some());
+                let fits = (!waits && held + given.memory_bytes <= room.memory_bytes) || broken == Break::GrowsWithoutRoom;
+                if let Some(kept) = self.rows.get_mut(&row.runtime_id).filter(|kept| fits && kept.row.admitted_at.is_some()) {
+                    (kept.row.held_bytes, grows) = (given.memory_bytes, true);
+                }
+            }
+            given = profile::live(row, given, grows);
+        }
+        Ok(Some((chosen, given)))
     }
 
     /// The row, while its wish is this one.
@@ -175,10 +246,10 @@ impl Tables {
             (row.phase, row.attempts, row.retry_at) = (noted.phase, noted.attempts, noted.retry_at);
             row.problem = noted.problem.cloned().map(Json);
             if !noted.holds {
-                row.admitted_at = None;
+                (row.admitted_at, row.held_bytes) = (None, 0);
             }
         }
-        self.advance(row, TaskStatus::after(noted.phase), broken);
+        self.advance(row, noted.task_status(), broken);
     }
 }
 
@@ -228,7 +299,7 @@ impl Store for SimStore {
     }
 
     async fn get(&self, runtime_id: RuntimeId) -> Result<Option<Row>> {
-        self.call(|tables| Ok(tables.rows.get(&runtime_id).filter(|kept| !kept.gone).map(|kept| kept.row.clone()))).await
+        self.call(|tables| Ok(tables.rows.get(&runtime_id).filter(|kept| !kept.gone).map(|kept| tables.seen(&kept.row)))).await
     }
 
     async fn by_host_label(&self, host_label: &str) -> Result<Option<Row>> {
@@ -252,6 +323,10 @@ impl Store for SimStore {
         self.call(|_| Ok(Vec::new())).await
     }
 
+    async fn profiles(&self) -> Result<Vec<ProfileView>> {
+        self.call(|tables| Ok(tables.profiles.clone())).await
+    }
+
     async fn lesson(&self, _image: &str) -> Result<Lesson> {
         Ok(Lesson { median_ms: Some(8_000), p95_ms: Some(12_000) })
     }
@@ -260,16 +335,20 @@ impl Store for SimStore {
         let broken = self.database.broken;
         self.call(|tables| {
             let caller = creation.caller;
+            let chosen = profiles::choose(tables.profiles.clone(), creation.profile_id)?;
+            let given = profiles::gives(&chosen, creation.house.image);
             let mine = tables.alive().into_iter().filter(|row| row.person_id == caller.person_id).collect::<Vec<_>>();
-            if mine.len() as i64 >= creation.most && broken != Break::QuotaNotCounted {
-                return Err(Error::problem(Code::QuotaExceeded, "as many as you may"));
-            }
             if mine.iter().any(|row| row.name == creation.name) {
                 return Err(Error::problem(Code::Conflict, "you have one of this name"));
             }
             let last =
                 tables.rows.values().rfind(|kept| kept.gone && kept.row.person_id == caller.person_id && kept.row.name == creation.name);
             let kept = last.filter(|kept| kept.row.retention != Some(Retention::WipeWorkspace)).map(|kept| kept.row.volume.clone());
+            let others = tables.used(caller.person_id, None, kept.as_deref());
+            let measured = kept.as_deref().and_then(|volume| tables.measure_of(volume));
+            if broken != Break::QuotaNotCounted {
+                quotas::judge(&creation.house.quota, &profile::taking(None, &given, true, others, measured))?;
+            }
             let row = Row {
                 runtime_id: creation.runtime_id,
                 person_id: caller.person_id,
@@ -286,10 +365,18 @@ impl Store for SimStore {
                 problem: None,
                 attempts: 0,
                 retry_at: None,
-                memory_bytes: creation.memory_bytes,
-                cpu_millis: creation.cpu_millis,
-                pids: creation.pids,
-                image: creation.image.to_owned(),
+                profile_id: chosen.profile_id,
+                profile: chosen.name,
+                models: None,
+                memory_bytes: given.memory_bytes,
+                cpu_millis: given.cpu_millis,
+                pids: given.pids,
+                workspace_bytes: given.workspace_bytes,
+                gpu: given.gpu,
+                oci_runtime: given.oci_runtime,
+                image: given.image,
+                held_bytes: 0,
+                open_task: None,
                 volume: kept.unwrap_or_else(|| creation.volume.to_owned()),
                 queued_at: None,
                 admitted_at: None,
@@ -309,6 +396,7 @@ impl Store for SimStore {
                 wished_at: now,
                 created_at: now,
             };
+            tables.workspaces.entry(row.volume.clone()).or_insert((caller.person_id, None));
             tables.rows.insert(creation.runtime_id, Kept { row, gone: false });
             tables.accept(creation.runtime_id, TaskKind::Create, 1, broken);
             Ok(())
@@ -319,12 +407,22 @@ impl Store for SimStore {
     async fn wish(&self, wish: &Wish<'_>, now: OffsetDateTime) -> Result<Written> {
         let broken = self.database.broken;
         self.call(|tables| {
-            let Some(kept) = tables.rows.get_mut(&wish.row.runtime_id).filter(|kept| !kept.gone) else { return Ok(Written::Moved) };
-            let row = &mut kept.row;
-            if row.generation != wish.row.generation && broken != Break::WishesOverwrite {
+            let same = |kept: &&Kept| !kept.gone && (kept.row.generation == wish.row.generation || broken == Break::WishesOverwrite);
+            if tables.rows.get(&wish.row.runtime_id).filter(same).is_none() {
                 return Ok(Written::Moved);
             }
-            (row.desired_state, row.retention, row.phase, row.phase_since) = (wish.desired_state, wish.retention, wish.phase, now);
+            let taken = tables.take(wish, broken)?;
+            let Some(kept) = tables.rows.get_mut(&wish.row.runtime_id) else { return Ok(Written::Moved) };
+            let row = &mut kept.row;
+            if let Some((profile, given)) = taken.filter(|_| broken != Break::ForgetsTheProfile) {
+                (row.profile_id, row.profile) = (profile.profile_id, profile.name);
+                (row.memory_bytes, row.cpu_millis, row.pids) = (given.memory_bytes, given.cpu_millis, given.pids);
+                row.workspace_bytes = given.workspace_bytes;
+            }
+            if row.phase != wish.phase {
+                row.phase_since = now;
+            }
+            (row.desired_state, row.retention, row.phase) = (wish.desired_state, wish.retention, wish.phase);
             row.generation += 1;
             row.revision += i64::from(wish.renew);
             (row.problem, row.attempts, row.retry_at, row.queued_at, row.wished_at) = (None, 0, None, None, now);
@@ -346,19 +444,23 @@ impl Store for SimStore {
             let Some(kept) = tables.under(row).filter(|kept| kept.row.desired_state == DesiredState::Running) else {
                 return Ok(Admission::Moved);
             };
-            let queued_at = *kept.row.queued_at.get_or_insert(now);
+            if kept.row.held_bytes != kept.row.memory_bytes {
+                (kept.row.admitted_at, kept.row.held_bytes) = (None, 0);
+            }
+            let (queued_at, wants) = (*kept.row.queued_at.get_or_insert(now), kept.row.memory_bytes);
             let place = (queued_at, row.runtime_id);
             let others: Vec<Row> = tables.alive().into_iter().filter(|other| other.runtime_id != row.runtime_id).collect();
             let first = others.iter().all(|other| other.queued_at.is_none_or(|at| (at, other.runtime_id) > place));
             let held: Vec<&Row> = others.iter().filter(|other| other.admitted_at.is_some()).collect();
-            let memory: i64 = held.iter().map(|other| other.memory_bytes).sum();
+            let memory: i64 = held.iter().map(|other| other.held_bytes).sum();
             let boots = held.iter().filter(|other| matches!(other.phase, Phase::Creating | Phase::Starting | Phase::Waiting)).count();
-            let fits = memory + row.memory_bytes <= room.memory_bytes || broken == Break::MemoryNotCounted;
+            let fits = memory + wants <= room.memory_bytes || broken == Break::MemoryNotCounted;
             if !first || !fits || boots as i64 >= room.starts {
                 return Ok(Admission::Queued);
             }
             if let Some(kept) = tables.under(row) {
                 (kept.row.admitted_at, kept.row.queued_at, kept.row.phase) = (Some(now), None, Phase::Creating);
+                kept.row.held_bytes = wants;
             }
             Ok(Admission::Admitted)
         })
@@ -473,6 +575,11 @@ impl Store for SimStore {
         self.call(|tables| {
             if let Some(kept) = tables.under(row) {
                 (kept.gone, kept.row.phase, kept.row.admitted_at, kept.row.queued_at) = (true, Phase::Deleted, None, None);
+                kept.row.held_bytes = 0;
+                let wiped = (kept.row.retention == Some(Retention::WipeWorkspace)).then(|| kept.row.volume.clone());
+                if let Some(volume) = wiped {
+                    tables.workspaces.remove(&volume);
+                }
             }
             tables.advance(row, TaskStatus::Succeeded, broken);
             Ok(())
@@ -491,6 +598,20 @@ impl Store for SimStore {
                 tables.rows.values_mut().filter(|kept| !kept.gone && kept.row.phase.is_moving() && kept.row.phase != Phase::Retrying)
             {
                 kept.row.problem.clone_from(&problem);
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn stalest_workspace(&self, _before: OffsetDateTime) -> Result<Option<String>> {
+        self.call(|tables| Ok(tables.workspaces.iter().find(|(_, (_, bytes))| bytes.is_none()).map(|(volume, _)| volume.clone()))).await
+    }
+
+    async fn measured(&self, workspace: &str, bytes: Option<i64>, _now: OffsetDateTime) -> Result<()> {
+        self.call(|tables| {
+            if let Some((_, held)) = tables.workspaces.get_mut(workspace) {
+                *held = bytes.or(*held);
             }
             Ok(())
         })

@@ -9,7 +9,9 @@ use crate::{
     store::{Database, SimStore},
 };
 use async_trait::async_trait;
-use contract::{Caller, DesiredState, PersonId, Phase, Retention, Role, RuntimeId, SessionId, SleepDepth};
+use contract::{
+    Caller, DesiredState, PersonId, Phase, ProfileId, ProfileView, Resources, Retention, Role, RuntimeId, SessionId, SleepDepth,
+};
 use server::{
     Error,
     clock::Clock,
@@ -20,6 +22,7 @@ use server::{
     },
     manager::ContainerState,
     orchestrator::{Doors, Orchestrator, rest::Policy},
+    runtime::spec::Limits,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -33,10 +36,10 @@ use std::{
 use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 
-/// What one runtime may use, in bytes.
+/// What a small runtime may use, in bytes.
 pub const PERSON_MEMORY: i64 = 2 << 30;
-/// How many runtimes a person may have.
-const MOST: i64 = 2;
+/// What a person may use: two runtimes, of which one may be large.
+const QUOTA: Resources = Resources { runtimes: 2, memory_bytes: 3 * PERSON_MEMORY, cpu_millis: 3000, workspace_bytes: 30 << 30 };
 /// How long things go wrong.
 const STORM: Duration = Duration::from_secs(90);
 /// How long everything may take to come right afterwards: four tries that are too slow, with all their waits.
@@ -115,8 +118,34 @@ struct Server {
     stop: CancellationToken,
 }
 
-/// What a person may have asked for last: all that was answered well, or not at all.
-type Asked = BTreeMap<RuntimeId, Vec<(DesiredState, Option<Retention>)>>;
+/// What a person may have asked for last: all that was answered well.
+type Heard = (DesiredState, Option<Retention>, Option<ProfileId>);
+type Asked = BTreeMap<RuntimeId, Vec<Heard>>;
+
+/// A small profile, a large one that the machine has room for, and one that was withdrawn.
+fn profiles(room: i64) -> Vec<ProfileView> {
+    let profile = |number: u128, name: &str, memory_bytes: i64, cpu_millis, gib: i64, offered| ProfileView {
+        profile_id: ProfileId(uuid::Uuid::from_u128(number)),
+        name: name.to_owned(),
+        description: String::new(),
+        image: None,
+        memory_bytes,
+        cpu_millis,
+        pids: 512,
+        workspace_bytes: gib << 30,
+        models: None,
+        gpu: false,
+        oci_runtime: None,
+        position: 0,
+        offered,
+        runtimes: 0,
+    };
+    vec![
+        profile(1, "small", PERSON_MEMORY, 1000, 10, true),
+        profile(2, "large", (2 * PERSON_MEMORY).min(room), 2000, 20, true),
+        profile(3, "withdrawn", PERSON_MEMORY, 1000, 10, false),
+    ]
+}
 
 /// Everything of one schedule.
 pub struct World {
@@ -142,7 +171,11 @@ impl World {
         let room = PERSON_MEMORY * i64::try_from(1 + dice.below(4)).unwrap_or(1);
         let machine = Machine::new(Arc::clone(&database), Arc::clone(&clock), Arc::clone(&dice), broken, room, dice.once_in(2));
         let mut config = Config::for_tests();
-        config.runtimes.runtimes_per_person = MOST;
+        config.runtimes.runtimes_per_person = QUOTA.runtimes;
+        config.runtimes.memory_per_person_mib = QUOTA.memory_bytes >> 20;
+        config.runtimes.cpu_per_person_millis = QUOTA.cpu_millis;
+        config.runtimes.disk_per_person_mib = QUOTA.workspace_bytes >> 20;
+        database.tables().profiles = profiles(room);
         config.runtimes.memory_budget_mib = Some(room / (1 << 20));
         // Where nothing sleeps, nothing is put right by sleeping over it.
         let sleeps = dice.once_in(2);
@@ -256,10 +289,10 @@ impl World {
                 .map(|kept| kept.row.runtime_id)
                 .collect()
         };
-        let verb = dice.below(11);
+        let (verb, profile) = (dice.below(14), ProfileId(uuid::Uuid::from_u128(u128::from(1 + dice.below(3)))));
         if ids.is_empty() || verb == 0 {
-            let name = dice.pick(&["a", "b", "c"]);
-            drop(tokio::spawn(async move { server.create(&caller, name).await }));
+            let (name, profile) = (dice.pick(&["a", "b", "c"]), dice.once_in(2).then_some(profile));
+            drop(tokio::spawn(async move { server.create(&caller, name, profile).await }));
             return;
         }
         let id = dice.pick(&ids);
@@ -269,7 +302,9 @@ impl World {
                 4..=6 => server.stop(&caller, id).await,
                 7 => server.restart(&caller, id).await,
                 8 => server.delete(&caller, id, Retention::PreserveWorkspace).await,
-                10 => server.hurry(&caller, id).await,
+                9 | 10 => server.change_profile(&caller, id, profile, false).await,
+                11 => server.change_profile(&caller, id, profile, true).await,
+                12 => server.hurry(&caller, id).await,
                 _ => server.delete(&caller, id, Retention::WipeWorkspace).await,
             }
         }));
@@ -285,21 +320,19 @@ impl World {
         for (id, person_id) in ids {
             let Some(caller) = self.people.iter().find(|caller| caller.person_id == person_id) else { continue };
             // Two at the same moment: one of them is the last, and both know that they were heard.
-            let verbs = [self.dice.below(5), self.dice.below(5)];
-            let pressed = futures::future::join_all(verbs.map(|verb| async move {
+            let verbs = [0; 2].map(|_| (self.dice.below(7), ProfileId(uuid::Uuid::from_u128(u128::from(1 + self.dice.below(2))))));
+            let pressed = futures::future::join_all(verbs.map(|(verb, profile)| async move {
+                let (keep, wipe) = (Retention::PreserveWorkspace, Retention::WipeWorkspace);
                 match verb {
-                    0 | 1 => (DesiredState::Running, None, server.start(caller, id).await),
-                    2 => (DesiredState::Stopped, None, server.stop(caller, id).await),
-                    3 => (
-                        DesiredState::Deleted,
-                        Some(Retention::PreserveWorkspace),
-                        server.delete(caller, id, Retention::PreserveWorkspace).await,
-                    ),
-                    _ => (DesiredState::Deleted, Some(Retention::WipeWorkspace), server.delete(caller, id, Retention::WipeWorkspace).await),
+                    0 | 1 => ((DesiredState::Running, None, None), server.start(caller, id).await),
+                    2 => ((DesiredState::Stopped, None, None), server.stop(caller, id).await),
+                    3 => ((DesiredState::Deleted, Some(keep), None), server.delete(caller, id, keep).await),
+                    4 => ((DesiredState::Deleted, Some(wipe), None), server.delete(caller, id, wipe).await),
+                    _ => ((DesiredState::Running, None, Some(profile)), server.change_profile(caller, id, profile, true).await),
                 }
             }))
             .await;
-            let heard: Vec<_> = pressed.into_iter().filter(|(_, _, answer)| answer.is_ok()).map(|(state, kept, _)| (state, kept)).collect();
+            let heard: Vec<Heard> = pressed.into_iter().filter(|(_, answer)| answer.is_ok()).map(|(wish, _)| wish).collect();
             self.asked.lock().unwrap_or_else(PoisonError::into_inner).insert(id, heard);
         }
         Ok(())
@@ -310,8 +343,11 @@ impl World {
         self.judge_always()?;
         let (tables, held) = (self.database.tables(), self.machine.held());
         let fail = |what: String| Err(what);
-        let held_memory: i64 = tables.rows.values().filter(|kept| kept.row.admitted_at.is_some()).map(|kept| kept.row.memory_bytes).sum();
-        let full = |row: &Row| held_memory + row.memory_bytes > self.machine.memory_bytes;
+        let held_memory: i64 = tables.rows.values().filter(|kept| kept.row.admitted_at.is_some()).map(|kept| kept.row.held_bytes).sum();
+        // First come, first served: who is first waits for memory, all others for who is first.
+        let queue = tables.rows.values().filter(|kept| !kept.gone).map(|kept| &kept.row).filter(|row| row.queued_at.is_some());
+        let first = queue.min_by_key(|row| (row.queued_at, row.runtime_id));
+        let full = first.is_some_and(|row| held_memory + row.memory_bytes > self.machine.memory_bytes);
         let waits = |id: RuntimeId| tables.rows.get(&id).is_some_and(|kept| !kept.gone && kept.row.phase == Phase::Queued);
         for kept in tables.rows.values() {
             let row = &kept.row;
@@ -321,7 +357,7 @@ impl World {
             }
             let containers: Vec<_> = held.containers.values().filter(|container| container.spec.runtime_id == row.runtime_id).collect();
             let isolated = held.isolations.contains(&row.runtime_id);
-            if !kept.gone && row.desired_state == DesiredState::Running && row.phase == Phase::Queued && full(row) {
+            if !kept.gone && row.desired_state == DesiredState::Running && row.phase == Phase::Queued && full {
                 // It waits rightly: there is no memory for it.
                 if !containers.is_empty() || row.queued_at.is_none() {
                     return fail("a runtime that waits its turn has a container, or no place".to_owned());
@@ -347,7 +383,9 @@ impl World {
                 let runs = containers.len() == 1
                     && containers[0].spec.revision == row.revision
                     && matches!(containers[0].state, ContainerState::Running { .. });
-                if runs && (containers[0].limits != containers[0].spec.limits() || !containers[0].breaches.is_empty()) {
+                let (memory_bytes, cpu_millis, pids) = (row.memory_bytes, row.cpu_millis, row.pids);
+                let given = Limits { memory_bytes, swap_bytes: 0, cpu_millis, pids, restarts: false };
+                if runs && (containers[0].limits != given || !containers[0].breaches.is_empty()) {
                     return fail("what was changed by hand stays changed".to_owned());
                 }
                 if row.changed.is_some() {
@@ -382,7 +420,7 @@ impl World {
                 return fail("a workspace is missing".to_owned());
             }
             if let Some(heard) = self.asked.lock().unwrap_or_else(PoisonError::into_inner).get(&row.runtime_id) {
-                judge_wishes(heard, row.desired_state, row.retention)?;
+                judge_wishes(heard, row)?;
             }
         }
         let alive: BTreeSet<RuntimeId> = tables.rows.values().filter(|kept| !kept.gone).map(|kept| kept.row.runtime_id).collect();
@@ -406,10 +444,20 @@ impl World {
             return Err(format!("{HARD}{wrong}"));
         }
         for caller in &self.people {
-            let mine = tables.rows.values().filter(|kept| !kept.gone && kept.row.person_id == caller.person_id).count();
-            if mine as i64 > MOST {
-                return Err(format!("{HARD}a person has {mine} runtimes, and may have {MOST}"));
+            let mut used = tables.used(caller.person_id, None, None);
+            // What workspaces turn out to hold is measured; what they may grow to is promised.
+            let promised = tables.rows.values().filter(|kept| !kept.gone && kept.row.person_id == caller.person_id);
+            used.workspace_bytes = promised.map(|kept| kept.row.workspace_bytes).sum();
+            let within = used.runtimes <= QUOTA.runtimes
+                && used.memory_bytes <= QUOTA.memory_bytes
+                && used.cpu_millis <= QUOTA.cpu_millis
+                && used.workspace_bytes <= QUOTA.workspace_bytes;
+            if !within {
+                return Err(format!("{HARD}a person uses {used:?}, and may use {QUOTA:?}"));
             }
+        }
+        if tables.rows.values().any(|kept| kept.row.profile == "withdrawn") {
+            return Err(format!("{HARD}a runtime has a profile that is not offered"));
         }
         for id in tables.rows.keys() {
             if tables.tasks.iter().filter(|task| task.runtime_id == *id && !task.status.is_end()).count() > 1 {
@@ -463,15 +511,24 @@ impl World {
 const HARD: &str = "! ";
 
 /// Of two wishes at once, the last one written stands; a deletion stands against all, and a wiped workspace against a kept one.
-fn judge_wishes(heard: &[(DesiredState, Option<Retention>)], desired: DesiredState, retention: Option<Retention>) -> Result<(), String> {
+fn judge_wishes(heard: &[Heard], row: &Row) -> Result<(), String> {
     if heard.is_empty() {
         return Ok(());
     }
-    let wiped = heard.iter().any(|(_, retention)| *retention == Some(Retention::WipeWorkspace));
-    let deleted = heard.iter().any(|(state, _)| *state == DesiredState::Deleted);
-    let stands = heard.iter().any(|(state, _)| *state == desired);
-    if (deleted && desired != DesiredState::Deleted) || !stands || (wiped && retention != Some(Retention::WipeWorkspace)) {
-        return Err(format!("{HARD}a wish was lost: {heard:?} were heard, and {desired:?} {retention:?} stands"));
+    let wiped = heard.iter().any(|(_, retention, _)| *retention == Some(Retention::WipeWorkspace));
+    let deleted = heard.iter().any(|(state, ..)| *state == DesiredState::Deleted);
+    let stands = heard.iter().any(|(state, ..)| *state == row.desired_state);
+    let profiles: Vec<ProfileId> = heard.iter().filter_map(|(.., profile)| *profile).collect();
+    let changed = profiles.is_empty() || profiles.contains(&row.profile_id);
+    if (deleted && row.desired_state != DesiredState::Deleted)
+        || !stands
+        || !changed
+        || (wiped && row.retention != Some(Retention::WipeWorkspace))
+    {
+        return Err(format!(
+            "{HARD}a wish was lost: {heard:?} were heard, and {:?} {:?} of {} stands",
+            row.desired_state, row.retention, row.profile
+        ));
     }
     Ok(())
 }

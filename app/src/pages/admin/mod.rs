@@ -6,5 +6,6 @@ pub mod models;
 pub mod overview;
 pub mod people;
 pub mod person;
+pub mod profiles;
 pub mod runtimes;
 pub mod usage;

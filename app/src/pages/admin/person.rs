@@ -8,23 +8,24 @@ use crate::{
         form::{Field, Form, Press, Sure, cancel, close_when_done, dialog, form_problem, opener, press, submit, sure, wrong, wrongs},
         frame::top,
         icon::icon,
-        limit, notice,
+        limit, notice, profile,
         runtime_card::Verbs,
         state::{person_state, state},
         time,
     },
     deed::Deed,
     live::Live,
-    pages::home::happened,
+    pages::{admin::profiles::typed_cores, home::happened},
     routes,
     server_fns::{
         admin::{History, Person, SetStatus, SignOutEverywhere},
+        profiles::{QuotaOf, SetQuota},
         runtimes::RuntimesOf,
         usage::{LimitsOf, SetLimit},
     },
     words,
 };
-use contract::{BudgetView, PersonId, PersonStatus, PersonView, Role, RuntimeView, Unit, Window};
+use contract::{BudgetView, PersonId, PersonStatus, PersonView, QuotaView, Role, RuntimeView, Unit, Window};
 use leptos::prelude::*;
 use leptos_router::hooks::use_params_map;
 
@@ -37,8 +38,10 @@ pub fn page() -> AnyView {
     let status = Deed::of::<SetStatus>();
     let sign_out = Deed::of::<SignOutEverywhere>();
     let set_limit = Deed::of::<SetLimit>();
+    let set_quota = Deed::of::<SetQuota>();
     let verbs = Verbs::new();
     close_when_done(set_limit);
+    close_when_done(set_quota);
     close_when_done(status);
     // Read, and the question is asked anew after each verb on the person.
     let changed = move || (status.done(), sign_out.done());
@@ -58,13 +61,20 @@ pub fn page() -> AnyView {
         set_limit.done();
         LimitsOf { person_id: id.get() }
     });
+    let quota = ask(move || {
+        live.runtimes.track();
+        live.usage.track();
+        set_quota.done();
+        QuotaOf { person_id: id.get() }
+    });
     let log = ask(move || {
         changed();
         set_limit.done();
+        set_quota.done();
         History { person_id: id.get() }
     });
     view! {
-        {form_problem(wrongs([wrong(status), wrong(sign_out), wrong(set_limit), verbs.wrong()]), &[])}
+        {form_problem(wrongs([wrong(status), wrong(sign_out), wrong(set_limit), wrong(set_quota), verbs.wrong()]), &[])}
         {answer(found, page_skeleton, move |person| view! {
             {top(person.name.clone(), (), view! { <a href=routes::ADMIN_PEOPLE class="btn quiet">{icon("back")}"All people"</a> })}
             <div class="split">
@@ -85,6 +95,13 @@ pub fn page() -> AnyView {
                         <div class="body stack">{answer(limits, card_skeleton, {
                             let id = person.person_id;
                             move |limits| limit_list(&limits, id, set_limit)
+                        })}</div>
+                    </section>
+                    <section class="card">
+                        <header><h2>"Quota"</h2><span class="grow"></span>{opener("set-quota", "btn", None, "Set the quota")}</header>
+                        <div class="body stack">{answer(quota, card_skeleton, {
+                            let id = person.person_id;
+                            move |view| view! { {profile::quota(&view)}{quota_dialog(id, &view, set_quota)} }.into_any()
                         })}</div>
                     </section>
                     {sign_in(&person)}
@@ -182,6 +199,30 @@ fn limit_dialog(person_id: PersonId, set: Deed) -> AnyView {
         </Form>
     };
     dialog("set-limit", "Set a limit", body.into_any())
+}
+
+/// The dialog that sets what a person may use; what is left empty is everyone's.
+fn quota_dialog(person_id: PersonId, view: &QuotaView, set: Deed) -> AnyView {
+    let (own, everyones) = (view.own, view.quota);
+    let wrong = wrong(set);
+    let body = view! {
+        <Form deed=set>
+            <div class="body stack">
+                <input r#type="hidden" name="person_id" value=person_id.to_string() />
+                {form_problem(wrong, &["runtimes", "memory", "cpu", "disk"])}
+                <Field label="Runtimes" name="runtimes" id="quota-runtimes".to_owned() optional=true wrong=wrong
+                    value=own.runtimes.map(words::count).unwrap_or_default() placeholder=words::count(everyones.runtimes) />
+                <Field label="Memory at once" name="memory" id="quota-memory".to_owned() optional=true wrong=wrong
+                    value=own.memory_bytes.map(words::bytes).unwrap_or_default() placeholder=words::bytes(everyones.memory_bytes) />
+                <Field label="Cores at once" name="cpu" id="quota-cpu".to_owned() optional=true wrong=wrong
+                    value=own.cpu_millis.map(typed_cores).unwrap_or_default() placeholder=typed_cores(everyones.cpu_millis) />
+                <Field label="Disk" name="disk" id="quota-disk".to_owned() optional=true wrong=wrong hint="What is left empty is as for everyone."
+                    value=own.workspace_bytes.map(words::bytes).unwrap_or_default() placeholder=words::bytes(everyones.workspace_bytes) />
+                <div class="row end">{cancel("set-quota")}{submit("Save the quota", "btn primary", set.pending())}</div>
+            </div>
+        </Form>
+    };
+    dialog("set-quota", "Set the quota", body.into_any())
 }
 
 /// The fields of a limit: how much of what, in which window.

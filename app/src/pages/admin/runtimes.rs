@@ -92,6 +92,7 @@ fn table(runtimes: &[RuntimeView], stats: &[(RuntimeId, RuntimeStats)], refused:
                 <td>{pick(runtime, picked)}</td>
                 <td><b><a href=routes::runtime(id)>{runtime.name.clone()}</a></b><br /><a class="tiny faint plain" href=routes::person(runtime.person_id)>{runtime.owner.clone()}</a></td>
                 <td>{state(runtime.phase)}{refusal}{held_up(runtime, "it")}{errors(runtime)}</td>
+                <td>{runtime.profile.clone()}</td>
                 <td class="right num nowrap">{memory}<div class="tiny faint">"of "{words::bytes(runtime.memory_bytes)}</div></td>
                 <td class="right num">{cpu}</td>
                 <td class="muted">{time::time(runtime.created_at)}</td>
@@ -103,7 +104,8 @@ fn table(runtimes: &[RuntimeView], stats: &[(RuntimeId, RuntimeStats)], refused:
     view! {
         <table>
             <thead><tr>
-                <th><span class="visually-hidden">"Select"</span></th><th>"Runtime"</th><th>"State"</th><th class="right">"Memory"</th>
+                <th><span class="visually-hidden">"Select"</span></th><th>"Runtime"</th><th>"State"</th><th>"Profile"</th>
+                <th class="right">"Memory"</th>
                 <th class="right">"Processor"</th><th>"Made"</th><th class="right">"Restarts"</th><th></th>
             </tr></thead>
             <tbody>{rows.collect_view()}</tbody>

@@ -78,10 +78,13 @@ pub async fn run(way: Way) -> Response {
 
 async fn send(way: Way) -> Result<Response, Fault> {
     let asker = Asker { runtime: way.key.runtime_id.is_some(), stream: way.call.stream, shape: way.shape, id: way.id };
-    let found = async { data::model::find_published(&mut *way.service.pool.acquire().await?, &way.call.model).await };
+    let found = async { data::model::find_published(&mut *way.service.pool.acquire().await?, &way.call.model, way.key.runtime_id).await };
     let Some(model) = found.await.map_err(Fault::from_error)? else {
         return Ok(Refusal::UnknownModel(way.call.model.clone()).answer(&way.service, &asker).await);
     };
+    if let Some(profile) = model.kept_out {
+        return Ok(Refusal::KeptOut { model: model.name, profile }.answer(&way.service, &asker).await);
+    }
     let Some(price) = model.price else {
         return Ok(Refusal::Unpriced(model.name).answer(&way.service, &asker).await);
     };

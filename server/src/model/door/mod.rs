@@ -21,7 +21,7 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::{any, get, post},
 };
-use contract::ModelView;
+use contract::{ModelView, RuntimeId};
 use serde_json::{Value, json};
 use std::{
     sync::Arc,
@@ -212,15 +212,15 @@ fn upstream_headers(headers: &HeaderMap) -> HeaderMap {
     kept
 }
 
-async fn models(State(door): State<Door>) -> Response {
-    match offered(&door).await {
+async fn models(State(door): State<Door>, Extension(opened): Extension<Opened>) -> Response {
+    match offered(&door, opened.key.runtime_id).await {
         Ok(models) => Json(json!({"object": "list", "data": models.iter().map(described).collect::<Vec<_>>()})).into_response(),
         Err(fault) => fault.into_response(),
     }
 }
 
-async fn model(State(door): State<Door>, Path(name): Path<String>) -> Response {
-    match offered(&door).await {
+async fn model(State(door): State<Door>, Extension(opened): Extension<Opened>, Path(name): Path<String>) -> Response {
+    match offered(&door, opened.key.runtime_id).await {
         Ok(models) => match models.iter().find(|model| model.name == name) {
             Some(model) => Json(described(model)).into_response(),
             None => Fault::unknown_model(&name).into_response(),
@@ -229,8 +229,18 @@ async fn model(State(door): State<Door>, Path(name): Path<String>) -> Response {
     }
 }
 
-async fn offered(door: &Door) -> Result<Vec<ModelView>, Fault> {
-    let found = async { catalog::offered(&mut *door.service.pool.acquire().await?).await };
+/// What whoever asks may call: a runtime what its profile allows.
+async fn offered(door: &Door, runtime_id: Option<RuntimeId>) -> Result<Vec<ModelView>, Fault> {
+    let found = async {
+        let mut connection = door.service.pool.acquire().await?;
+        let mut models = catalog::offered(&mut connection).await?;
+        if let Some(runtime_id) = runtime_id
+            && let Some(allowed) = crate::data::model::allowed(&mut connection, runtime_id).await?
+        {
+            models.retain(|model| allowed.contains(&model.model_id));
+        }
+        Ok(models)
+    };
     found.await.map_err(Fault::from_error)
 }
 

@@ -24,6 +24,13 @@ pub enum Refusal {
     Budget(Spent),
     /// The model is not offered.
     UnknownModel(String),
+    /// The runtime's profile does not allow the model.
+    KeptOut {
+        /// The model's name.
+        model: String,
+        /// The profile's name.
+        profile: String,
+    },
     /// The model has no price.
     Unpriced(String),
 }
@@ -44,7 +51,7 @@ impl Refusal {
     const fn mark(&self) -> &'static str {
         match self {
             Self::Budget(_) => "budget",
-            Self::UnknownModel(_) | Self::Unpriced(_) => "model",
+            Self::UnknownModel(_) | Self::KeptOut { .. } | Self::Unpriced(_) => "model",
         }
     }
 
@@ -79,6 +86,11 @@ impl Refusal {
             Self::UnknownModel(name) => {
                 format!("The model `{}` is not offered here any more. Choose another model, or ask {whom} to publish it.", plain(name))
             }
+            Self::KeptOut { model, profile } => format!(
+                "The model `{}` is not part of this runtime's profile, {}. Choose another model, change the profile, or ask {whom}.",
+                plain(model),
+                plain(profile)
+            ),
             Self::Unpriced(name) => {
                 format!(
                     "The model `{}` has no price yet, so it is not used. Choose another model, or ask {whom} to set a price (zero is free).",
@@ -113,6 +125,9 @@ impl Refusal {
                 }
             }
             Self::UnknownModel(name) => Fault::unknown_model(name),
+            Self::KeptOut { .. } => {
+                Fault::new(StatusCode::FORBIDDEN, "invalid_request_error", "model_not_in_profile", text).param(Some("model"))
+            }
             Self::Unpriced(_) => Fault::new(StatusCode::FORBIDDEN, "invalid_request_error", "model_not_priced", text).param(Some("model")),
         }
     }

@@ -21,7 +21,8 @@ pub struct Drift {
 #[must_use]
 pub fn compare(facts: &Facts<'_>) -> Drift {
     let cut_off = running(facts).filter(|_| !facts.isolated).map(|_| "its network was removed or changed".to_owned());
-    let changed: Vec<String> = [cut_off, weak(facts), loose(facts), frozen(facts)].into_iter().flatten().collect();
+    let changed: Vec<String> =
+        [cut_off, weak(facts), loose(facts).filter(|_| !facts.changing), frozen(facts)].into_iter().flatten().collect();
     let changed = (!changed.is_empty()).then(|| changed.join("; "));
     Drift { changed, restart_brings: waits(facts) }
 }
@@ -36,6 +37,18 @@ pub fn weak(facts: &Facts<'_>) -> Option<String> {
             found.push(format!("its workspace is {}", made.workspace.as_deref().unwrap_or("missing")));
         }
         Some(_) | None => {}
+    }
+    if let Some(made) = &container.made {
+        if made.gpu && !facts.spec.gpu {
+            found.push("it has GPUs".to_owned());
+        }
+        match &facts.spec.oci_runtime {
+            Some(wanted) if made.oci_runtime.as_ref() != Some(wanted) => {
+                let is = made.oci_runtime.as_deref().unwrap_or("the engine's default");
+                found.push(format!("it runs under {is} in place of {wanted}"));
+            }
+            Some(_) | None => {}
+        }
     }
     (!found.is_empty()).then(|| found.join(", "))
 }
@@ -86,6 +99,9 @@ fn waits(facts: &Facts<'_>) -> Option<String> {
     let (made, spec) = (container.made.as_ref()?, facts.spec);
     if made.image != spec.image {
         return Some(format!("the image {} in place of {}", spec.image, made.image));
+    }
+    if spec.gpu && !made.gpu {
+        return Some("this machine's GPUs".to_owned());
     }
     match &made.newest_id {
         Some(newest) if *newest != made.image_id => Some(format!("a newer build of the image {}", spec.image)),

@@ -41,6 +41,8 @@ fn spec() -> RuntimeSpec {
         memory_bytes: 2 << 30,
         cpu_millis: 2000,
         pids: 512,
+        gpu: false,
+        oci_runtime: None,
         model_key: String::new().into(),
     }
 }
@@ -55,6 +57,8 @@ fn made(revision: i64, hash: &str, state: ContainerState) -> SeenContainer {
         image_id,
         limits: spec.limits(),
         workspace: Some(spec.workspace),
+        gpu: spec.gpu,
+        oci_runtime: Some("runc".to_owned()),
     };
     SeenContainer { revision, spec_hash: hash.to_owned(), state, breaches: Vec::new(), made: Some(made) }
 }
@@ -81,6 +85,7 @@ impl Small {
             revision: REVISION,
             spec_hash: "now",
             spec: &spec(),
+            changing: false,
             adjusted: false,
             retry_at: self.retry_at,
             admitted: true,

@@ -1,21 +1,28 @@
 //! The orchestrator's memory in PostgreSQL.
 
-use super::{Admission, Creation, Lead, Room, RuntimeKey, Store, Wish, Written};
+use super::{Admission, Creation, Lead, Room, RuntimeKey, Store, Take, Wish, Written};
 use crate::{
     Error, Result, data,
     data::{
         Connection, Pool,
+        given::Given,
         runtime::{Noted, Row},
         sleep::Nap,
         start_history::Lesson,
         task::NewTask,
     },
     model::catalog,
-    orchestrator::decide::drift::Drift,
-    platform::audit::{self, Actor},
+    orchestrator::{decide::drift::Drift, profile},
+    platform::{
+        audit::{self, Actor},
+        profiles, quotas,
+    },
 };
 use async_trait::async_trait;
-use contract::{Caller, Code, DesiredState, ModelView, PersonStatus, Problem, Retention, RuntimeId, StartStep, TaskKind, TaskStatus};
+use contract::{
+    Caller, Code, DesiredState, ModelView, PersonStatus, Problem, ProfileId, ProfileView, Retention, RuntimeId, StartStep, TaskKind,
+    TaskStatus,
+};
 use std::collections::BTreeSet;
 use time::OffsetDateTime;
 
@@ -55,37 +62,47 @@ impl Store for Postgres {
         catalog::offered(&mut *self.0.acquire().await?).await
     }
 
+    async fn profiles(&self) -> Result<Vec<ProfileView>> {
+        data::profile::all(&mut *self.0.acquire().await?).await
+    }
+
     async fn lesson(&self, image: &str) -> Result<Lesson> {
         data::start_history::lesson(&mut *self.0.acquire().await?, image).await
     }
 
     async fn create(&self, creation: &Creation<'_>, now: OffsetDateTime) -> Result<()> {
-        let person_id = creation.caller.person_id;
+        let (person_id, house) = (creation.caller.person_id, creation.house);
         let mut transaction = data::begin(&self.0).await?;
+        // Holds the person: what is made or started at the same time is judged one after the other.
         still_active(&mut transaction, creation.caller).await?;
-        if data::runtime::count_holding(&mut transaction, person_id).await? >= creation.most {
-            return Err(Problem::new(Code::QuotaExceeded, format!("You have {} runtimes already, as many as you may.", creation.most))
-                .remedy("Delete one that you no longer need, or ask your administrator for more.")
-                .into());
-        }
+        let chosen = profiles::choose(data::profile::all(&mut transaction).await?, creation.profile_id)?;
+        let given = profiles::gives(&chosen, house.image);
         let kept = data::runtime::kept_volume(&mut transaction, person_id, creation.name).await?;
+        let others = data::quota::used(&mut transaction, person_id, None, kept.as_deref()).await?;
+        let measured = match &kept {
+            Some(volume) => data::quota::measured(&mut transaction, volume).await?,
+            None => None,
+        };
+        let quota = data::quota::own(&mut transaction, person_id).await?.over(house.quota);
+        quotas::judge(&quota, &profile::taking(None, &given, true, others, measured))?;
         let host_label = free_label(&mut transaction, creation.name).await?;
+        let volume = kept.as_deref().unwrap_or(creation.volume);
         let new = data::runtime::NewRuntime {
             runtime_id: creation.runtime_id,
             person_id,
             name: creation.name,
             host_label: &host_label,
-            memory_bytes: creation.memory_bytes,
-            cpu_millis: creation.cpu_millis,
-            pids: creation.pids,
-            image: creation.image,
-            volume: kept.as_deref().unwrap_or(creation.volume),
+            profile_id: chosen.profile_id,
+            given: &given,
+            volume,
         };
         data::runtime::insert(&mut transaction, &new, now).await.map_err(taken)?;
+        data::quota::keep_workspace(&mut transaction, person_id, volume).await?;
         let task =
             NewTask { task_id: creation.task_id, runtime_id: creation.runtime_id, person_id: Some(person_id), kind: TaskKind::Create };
         data::task::accept(&mut transaction, &task, now).await?;
-        audit::record(&mut transaction, Actor::Person(creation.caller), "runtime.created", Some(person_id), creation.name, "").await?;
+        audit::record(&mut transaction, Actor::Person(creation.caller), "runtime.created", Some(person_id), creation.name, &chosen.name)
+            .await?;
         Ok(transaction.commit().await?)
     }
 
@@ -95,6 +112,7 @@ impl Store for Postgres {
         if wish.desired_state == DesiredState::Running {
             owner_and_caller_active(&mut transaction, row, caller).await?;
         }
+        let taken = take(&mut transaction, wish).await?;
         let asked = data::runtime::Wish {
             desired_state: wish.desired_state,
             retention: wish.retention,
@@ -105,9 +123,16 @@ impl Store for Postgres {
         if !data::runtime::wish(&mut transaction, row.runtime_id, row.generation, &asked, now).await? {
             return Ok(Written::Moved);
         }
+        if let Some((profile, given)) = &taken {
+            data::given::give(&mut transaction, row.runtime_id, profile.profile_id, given).await?;
+        }
         let task = NewTask { task_id: wish.task_id, runtime_id: row.runtime_id, person_id: Some(caller.person_id), kind: wish.kind };
         data::task::accept(&mut transaction, &task, now).await?;
-        let detail = if row.person_id == caller.person_id { String::new() } else { format!("of {}", row.person_email) };
+        let detail = match &taken {
+            Some((profile, _)) if profile.profile_id != row.profile_id => format!("{} → {}", row.profile, profile.name),
+            _ if row.person_id != caller.person_id => format!("of {}", row.person_email),
+            _ => String::new(),
+        };
         audit::record(&mut transaction, Actor::Person(caller), deed(wish), Some(row.person_id), &row.name, &detail).await?;
         transaction.commit().await?;
         Ok(Written::Done)
@@ -210,6 +235,7 @@ impl Store for Postgres {
     async fn finish(&self, row: &Row, now: OffsetDateTime) -> Result<()> {
         let mut transaction = data::begin(&self.0).await?;
         data::runtime::finish(&mut transaction, row.runtime_id, row.generation, now).await?;
+        data::quota::forget_workspace(&mut transaction, row.runtime_id).await?;
         data::task::advance(&mut transaction, row.runtime_id, row.generation, TaskStatus::Succeeded, "", now).await?;
         Ok(transaction.commit().await?)
     }
@@ -224,6 +250,14 @@ impl Store for Postgres {
 
     async fn say_of_moving(&self, problem: Option<&Problem>) -> Result<()> {
         data::runtime::say_of_moving(&mut *self.0.acquire().await?, problem).await
+    }
+
+    async fn stalest_workspace(&self, before: OffsetDateTime) -> Result<Option<String>> {
+        data::quota::stalest(&mut *self.0.acquire().await?, before).await
+    }
+
+    async fn measured(&self, workspace: &str, bytes: Option<i64>, now: OffsetDateTime) -> Result<()> {
+        data::quota::measure(&mut *self.0.acquire().await?, workspace, bytes, now).await
     }
 
     async fn wiped_workspaces(&self, present: &BTreeSet<String>) -> Result<BTreeSet<String>> {
@@ -246,7 +280,42 @@ impl Lead for data::runtime::Lead {
 async fn note(connection: &mut Connection, row: &Row, noted: &Noted<'_>, now: OffsetDateTime) -> Result<()> {
     data::runtime::note(connection, row.runtime_id, row.generation, noted, now).await?;
     let message = noted.problem.map_or("", |problem| problem.message.as_str());
-    data::task::advance(connection, row.runtime_id, row.generation, TaskStatus::after(noted.phase), message, now).await
+    data::task::advance(connection, row.runtime_id, row.generation, noted.task_status(), message, now).await
+}
+
+/// What a wish takes of its profile, once the quota has let it: judged with the person held, so that nothing is added meanwhile.
+async fn take(connection: &mut Connection, wish: &Wish<'_>) -> Result<Option<(ProfileView, Given)>> {
+    let (row, house) = (wish.row, wish.house);
+    let (profile_id, live) = match wish.take {
+        Take::Nothing => return Ok(None),
+        Take::All(profile_id) => (profile_id, None),
+        Take::Live(profile_id, room) => (profile_id, Some(room)),
+    };
+    data::person::lock(connection, row.person_id).await?;
+    let chosen = chosen(connection, row, profile_id).await?;
+    let mut given = profiles::gives(&chosen, house.image);
+    let others = data::quota::used(connection, row.person_id, Some(row.runtime_id), Some(&row.volume)).await?;
+    let measured = data::quota::measured(connection, &row.volume).await?;
+    let quota = data::quota::own(connection, row.person_id).await?.over(house.quota);
+    let runs = wish.desired_state == DesiredState::Running;
+    let taking = profile::taking(Some(row), &given, runs, others, measured);
+    quotas::judge(&quota, &quotas::Taking { starts: wish.renew, ..taking })?;
+    if let Some(room) = live {
+        let grows = match room.filter(|_| given.memory_bytes > row.memory_bytes) {
+            Some(room) => data::given::hold_more(connection, row.runtime_id, given.memory_bytes, room.memory_bytes).await?,
+            None => false,
+        };
+        given = profile::live(row, given, grows);
+    }
+    Ok(Some((chosen, given)))
+}
+
+/// A profile that the runtime has stays its own when it is withdrawn; another one must be offered.
+async fn chosen(connection: &mut Connection, row: &Row, profile_id: ProfileId) -> Result<ProfileView> {
+    if profile_id == row.profile_id {
+        return data::profile::get(connection, profile_id).await?.ok_or(Error::Missing);
+    }
+    profiles::choose(data::profile::all(connection).await?, Some(profile_id))
 }
 
 /// Whoever was disabled since the session check starts nothing: their runtimes were asked to stop in the transaction that this one waits for.
