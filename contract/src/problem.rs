@@ -74,8 +74,14 @@ codes! {
     TooManyRequests = "TOO_MANY_REQUESTS", 429;
     /// The runtime needed more memory than its profile gives.
     OutOfMemory = "RUNTIME_OUT_OF_MEMORY", 502;
-    /// The runtime could not be started.
+    /// The runtime could not be started, or ended by itself.
     RuntimeStartFailed = "RUNTIME_START_FAILED", 502;
+    /// The runtime was started, and is not ready in the time that it has for it.
+    RuntimeNotReady = "RUNTIME_NOT_READY", 502;
+    /// The runtime ends again and again, soon after it was ready.
+    RuntimeFlapping = "RUNTIME_FLAPPING", 502;
+    /// The runtime runs and answers slowly, or not at all.
+    RuntimeSlow = "RUNTIME_SLOW", 503;
     /// A model's provider, or LiteLLM, failed.
     UpstreamFailed = "UPSTREAM_FAILED", 502;
     /// A part of the platform (Docker, PostgreSQL, LiteLLM) does not answer.

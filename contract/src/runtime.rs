@@ -2,7 +2,7 @@
 
 use crate::{
     ids::{PersonId, ProfileId, RuntimeId},
-    problem::Problem,
+    problem::{Code, Problem},
     sleep::{SleepRule, SleepView},
 };
 use serde::{Deserialize, Serialize};
@@ -295,6 +295,19 @@ pub enum MoreMemory {
         /// An administrator's address; none where there is no administrator.
         whom: Option<String>,
     },
+}
+
+impl RuntimeView {
+    /// The word for where it stands: what is wrong with it, where that has a word of its own.
+    #[must_use]
+    pub fn label(&self) -> &'static str {
+        match (self.phase, self.problem.as_ref().map(|problem| problem.code)) {
+            (Phase::Ready, Some(Code::RuntimeSlow)) => "Answers slowly",
+            (Phase::Retrying, Some(Code::RuntimeNotReady)) => "Does not get ready",
+            (Phase::Retrying, Some(Code::RuntimeFlapping)) => "Keeps ending",
+            (phase, _) => phase.label(),
+        }
+    }
 }
 
 /// What a running container uses now.

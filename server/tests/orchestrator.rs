@@ -35,6 +35,8 @@ mod queue;
 mod refusals;
 #[path = "orchestrator/sleep.rs"]
 mod sleep;
+#[path = "orchestrator/states.rs"]
+mod states;
 #[path = "orchestrator/steps.rs"]
 mod steps;
 

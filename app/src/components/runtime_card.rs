@@ -138,7 +138,7 @@ pub fn card(runtime: &RuntimeView, verbs: Verbs) -> AnyView {
             <div class="body stack">
                 <div class="row">
                     <div class="name">
-                        <div class="row tight"><h2><a href=routes::runtime(runtime.runtime_id)>{runtime.name.clone()}</a></h2>{state(runtime.phase)}</div>
+                        <div class="row tight"><h2><a href=routes::runtime(runtime.runtime_id)>{runtime.name.clone()}</a></h2>{state(runtime)}</div>
                         <p class="muted small mono">{host(runtime)}</p>
                     </div>
                     <span class="grow"></span>

@@ -1,11 +1,12 @@
 //! The state of a runtime: text, shape and colour together.
 
-use contract::{PersonStatus, Phase};
+use contract::{PersonStatus, Phase, RuntimeView};
 use leptos::prelude::*;
 
 /// A runtime's state.
-pub fn state(phase: Phase) -> AnyView {
-    let class = match phase {
+pub fn state(runtime: &RuntimeView) -> AnyView {
+    let class = match runtime.phase {
+        Phase::Ready if runtime.problem.is_some() => "state warned",
         Phase::Ready => "state running",
         Phase::Pending
         | Phase::Queued
@@ -21,7 +22,7 @@ pub fn state(phase: Phase) -> AnyView {
         Phase::Stopped | Phase::Deleted => "state stopped",
         Phase::Failed => "state failed",
     };
-    labelled(class, phase.label())
+    labelled(class, runtime.label())
 }
 
 /// Whether a person may sign in.

@@ -44,7 +44,7 @@ fn bar(runtime: &RuntimeView, wide: RwSignal<bool>) -> AnyView {
         <header>
             <a class="btn quiet icon" href=routes::runtime(runtime.runtime_id) aria-label="Back to ClawLoops">{sized("back", 18)}</a>
             <b>{runtime.name.clone()}</b>
-            {state(runtime.phase)}
+            {state(runtime)}
             {runtime.model.clone().map(|model| view! { <span class="chip wide-only">{model}</span> })}
             <span class="grow"></span>
             <a class="btn quiet wide-only" href=routes::MODELS>{icon("key")}"Models"</a>
@@ -103,7 +103,7 @@ fn inside(runtime: &RuntimeView, verbs: Verbs) -> AnyView {
         <div class="waiting">
             <section class="card">
                 <div class="body stack">
-                    <div class="row"><h1>{runtime.name.clone()}</h1>{state(runtime.phase)}<span class="grow"></span>{verbs.next(runtime)}</div>
+                    <div class="row"><h1>{runtime.name.clone()}</h1>{state(runtime)}<span class="grow"></span>{verbs.next(runtime)}</div>
                     {runtime.problem.as_ref().map(notice::problem)}
                     {steps}
                     <p class="muted small">{said}</p>

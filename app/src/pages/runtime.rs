@@ -165,7 +165,7 @@ fn hero(runtime: &RuntimeView, verbs: Verbs, change: Deed, stats: Stats) -> AnyV
         <section class="card runtime" aria-label=runtime.name.clone() data-phase=format!("{:?}", runtime.phase).to_lowercase()>
             <div class="body stack">
                 <div class="row">
-                    {state(runtime.phase)}
+                    {state(runtime)}
                     <span class="grow"></span>
                     <div class="row">{verbs.next(runtime)}</div>
                 </div>

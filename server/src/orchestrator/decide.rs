@@ -18,6 +18,8 @@ const DEADLINE_FLOOR: Duration = Duration::seconds(60);
 const DEADLINE_UNLEARNED: Duration = Duration::seconds(300);
 /// How soon one that finishes what it does is asked again: OpenClaw answers thirty such questions a minute.
 const DRAIN_AGAIN: Duration = Duration::seconds(3);
+/// No start may take longer, however slow the others were and however many failed.
+const DEADLINE_CEILING: Duration = Duration::minutes(15);
 /// How long to wait before OpenClaw is asked again.
 const ASK_AGAIN: Duration = Duration::milliseconds(300);
 
@@ -316,7 +318,7 @@ fn running(facts: &Facts<'_>, since: OffsetDateTime) -> Action {
 #[must_use]
 pub fn deadline(p95_ms: Option<i64>, attempts: i32) -> Duration {
     let learned = p95_ms.map_or(DEADLINE_UNLEARNED, |slow| Duration::milliseconds(slow.saturating_mul(3)).max(DEADLINE_FLOOR));
-    learned * (attempts.max(0) + 1)
+    (learned * (attempts.clamp(0, TRIES) + 1)).min(DEADLINE_CEILING)
 }
 
 /// The share of this machine's memory that runtimes may have: what is left after a fifth, at least 2 GiB where there is that much, for everything else.
@@ -343,15 +345,17 @@ pub enum Verdict {
     },
 }
 
-/// What follows a failed try, after `attempts` others, in a runtime that stood in `phase` since `phase_since`.
+/// What follows a failed try, after `attempts` others, in a runtime that stood in `phase` since `phase_since`. `luck` makes the wait up to a quarter
+/// longer, so that runtimes which fail together do not all come back together.
 #[must_use]
-pub fn after_failure(attempts: i32, phase: Phase, phase_since: OffsetDateTime, now: OffsetDateTime) -> Verdict {
+pub fn after_failure(attempts: i32, phase: Phase, phase_since: OffsetDateTime, luck: u8, now: OffsetDateTime) -> Verdict {
     let forgiven = phase == Phase::Ready && now - phase_since > GOOD_RUN;
     let attempts = if forgiven { 1 } else { attempts.saturating_add(1) };
     if attempts >= TRIES {
         return Verdict::GiveUp { attempts };
     }
-    Verdict::Retry { attempts, at: now + Duration::seconds(1_i64 << attempts.clamp(1, 16)) }
+    let wait = Duration::seconds(1_i64 << attempts.clamp(1, 16));
+    Verdict::Retry { attempts, at: now + wait + wait / 4 * f64::from(luck) / f64::from(u8::MAX) }
 }
 
 pub mod drift;

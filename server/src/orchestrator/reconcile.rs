@@ -28,6 +28,8 @@ const ENGINE_AGAIN: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(3);
 /// How soon what the engine refused is looked at again.
 const AFTER_NO: Duration = Duration::from_secs(1);
+/// A runtime that needs longer to say that it is ready answers slowly.
+const SLOW: Duration = Duration::from_secs(3);
 /// How soon a runtime that waits its turn asks again.
 const TURN_AGAIN: Duration = Duration::from_secs(1);
 /// No machine boots this slowly; the server was away.
@@ -120,10 +122,14 @@ impl Orchestrator {
         let id = row.runtime_id;
         match action {
             Action::Rest(phase) => {
-                let problem = row.problem.as_ref().filter(|_| phase == Phase::Failed).map(|problem| &problem.0);
+                let problem = match phase {
+                    Phase::Ready => self.slowness(row).await,
+                    Phase::Failed => row.problem.as_ref().map(|problem| problem.0.clone()),
+                    _ => None,
+                };
                 // Without a container no memory is held.
                 let holds = phase == Phase::Ready || (phase == Phase::Asleep && seen.container.is_some());
-                let noted = Noted { phase, problem, attempts: row.attempts, retry_at: row.retry_at, holds };
+                let noted = Noted { phase, problem: problem.as_ref(), attempts: row.attempts, retry_at: row.retry_at, holds };
                 self.store.note(row, &noted, self.clock.now()).await?;
                 return Ok(Next::Rest);
             }
@@ -205,6 +211,21 @@ impl Orchestrator {
             }
         }
         Ok(Next::Again)
+    }
+
+    /// Whether a runtime that is ready still answers as one. It is never restarted for that: what it does may be worth the wait, and a person decides.
+    async fn slowness(&self, row: &Row) -> Option<Problem> {
+        let answer = tokio::time::timeout(SLOW, self.engine.is_ready(row.runtime_id)).await;
+        match answer {
+            Ok(Ok(true)) => None,
+            // The engine could not be asked: what was known stays.
+            Ok(Err(_)) => row.problem.as_ref().map(|problem| problem.0.clone()),
+            Ok(Ok(false)) | Err(_) => {
+                Some(Problem::new(Code::RuntimeSlow, format!("OpenClaw runs, and did not answer within {} s.", SLOW.as_secs())).remedy(
+                    "It or this machine may be busy; this goes away by itself then. If it stays so, restart it: your workspace is safe.",
+                ))
+            }
+        }
     }
 
     /// A container whose limits cannot be put back runs on; that it could not is looked at again with the next round. A change of profile is not done
@@ -315,7 +336,9 @@ impl Orchestrator {
     /// Notes a failed try and what follows.
     async fn fail(&self, row: &Row, mut problem: Problem) -> Result<()> {
         let now = self.clock.now();
-        let (phase, attempts, retry_at) = match decide::after_failure(row.attempts, row.phase, row.phase_since, now) {
+        // The last byte of an id is random; with the tries it differs from wait to wait.
+        let luck = row.runtime_id.0.as_bytes()[15].wrapping_add(row.attempts.wrapping_mul(97).to_le_bytes()[0]);
+        let (phase, attempts, retry_at) = match decide::after_failure(row.attempts, row.phase, row.phase_since, luck, now) {
             Verdict::Retry { attempts, at } => (Phase::Retrying, attempts, Some(at)),
             Verdict::GiveUp { attempts } => {
                 problem.message = format!("Gave up after {attempts} tries. {}", problem.message);
@@ -360,6 +383,14 @@ impl Orchestrator {
                 Problem::new(Code::RuntimeStartFailed, format!("OpenClaw found no room on its disk, and ended.{words}"))
                     .remedy("Your workspace is safe. Room must be made on this machine's disk: ask your administrator.")
             }
+            Cause::Ended { code, out_of_memory: false } if row.phase == Phase::Ready && row.attempts > 0 => Problem::new(
+                Code::RuntimeFlapping,
+                format!(
+                    "OpenClaw keeps ending soon after it is ready: {} times in a row, now with exit code {code}.{words}",
+                    row.attempts + 1
+                ),
+            )
+            .remedy("Your workspace is safe. Something that it does when it runs ends it; the log says more."),
             Cause::Ended { code, out_of_memory: false } => {
                 Problem::new(Code::RuntimeStartFailed, format!("OpenClaw ended by itself with exit code {code}.{words}"))
                     .remedy("Your workspace is safe. The log says more.")
@@ -370,7 +401,7 @@ impl Orchestrator {
             )
             .remedy("Your workspace is safe. If it happens again, ask whoever administers this machine."),
             Cause::Slow { deadline } => {
-                Problem::new(Code::RuntimeStartFailed, format!("OpenClaw was not ready after {} s.{words}", deadline.whole_seconds()))
+                Problem::new(Code::RuntimeNotReady, format!("OpenClaw was not ready after {} s.{words}", deadline.whole_seconds()))
                     .remedy("This machine may be busy. Your workspace is safe.")
             }
         })

@@ -153,7 +153,7 @@ fn runtime_list(runtimes: &[RuntimeView], verbs: Verbs) -> AnyView {
         let told = runtime.problem.as_ref().map(|problem| problem.message.clone()).unwrap_or_else(|| words::bytes(runtime.memory_bytes));
         view! {
             <li>
-                {state(runtime.phase)}
+                {state(runtime)}
                 <div><b><a href=routes::runtime(runtime.runtime_id)>{runtime.name.clone()}</a></b><div class="tiny faint">{told}</div></div>
                 <span class="aside">{verbs.stop_if_running(runtime, "btn")}</span>
             </li>

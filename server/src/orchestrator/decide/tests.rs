@@ -363,7 +363,7 @@ proptest! {
     #[test]
     fn a_deadline_is_never_short_and_grows_with_every_try(p95 in prop::option::of(0_i64..1_000_000), attempts in 0_i32..TRIES) {
         prop_assert!(deadline(p95, attempts) >= Duration::seconds(60));
-        prop_assert!(deadline(p95, attempts + 1) > deadline(p95, attempts));
+        prop_assert!(deadline(p95, attempts + 1) > deadline(p95, attempts) || deadline(p95, attempts) == Duration::minutes(15));
     }
 }
 
@@ -392,14 +392,16 @@ fn who_is_never_ready_fails_by_its_deadline() {
 #[test]
 fn failures_are_counted_waited_for_and_forgiven() {
     let (now, phase) = (beginning(), Phase::Waiting);
-    assert_eq!(after_failure(0, phase, now, now), Verdict::Retry { attempts: 1, at: now + Duration::seconds(2) });
-    assert_eq!(after_failure(1, phase, now, now), Verdict::Retry { attempts: 2, at: now + Duration::seconds(4) });
-    assert_eq!(after_failure(3, phase, now, now), Verdict::Retry { attempts: 4, at: now + Duration::seconds(16) });
-    assert_eq!(after_failure(4, phase, now, now), Verdict::GiveUp { attempts: 5 });
+    // Luck makes the wait up to a quarter longer, never shorter.
+    assert_eq!(after_failure(1, phase, now, 255, now), Verdict::Retry { attempts: 2, at: now + Duration::seconds(5) });
+    assert_eq!(after_failure(0, phase, now, 0, now), Verdict::Retry { attempts: 1, at: now + Duration::seconds(2) });
+    assert_eq!(after_failure(1, phase, now, 0, now), Verdict::Retry { attempts: 2, at: now + Duration::seconds(4) });
+    assert_eq!(after_failure(3, phase, now, 0, now), Verdict::Retry { attempts: 4, at: now + Duration::seconds(16) });
+    assert_eq!(after_failure(4, phase, now, 0, now), Verdict::GiveUp { attempts: 5 });
     // Ready for a minute is no proof, ready for long is.
-    assert_eq!(after_failure(4, Phase::Ready, now - Duration::minutes(1), now), Verdict::GiveUp { attempts: 5 });
+    assert_eq!(after_failure(4, Phase::Ready, now - Duration::minutes(1), 0, now), Verdict::GiveUp { attempts: 5 });
     assert_eq!(
-        after_failure(4, Phase::Ready, now - Duration::minutes(11), now),
+        after_failure(4, Phase::Ready, now - Duration::minutes(11), 0, now),
         Verdict::Retry { attempts: 1, at: now + Duration::seconds(2) }
     );
 }
