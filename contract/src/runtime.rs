@@ -78,6 +78,17 @@ impl Phase {
         }
     }
 
+    /// The word on the page for a runtime with this problem: what is wrong, where that has a word of its own.
+    #[must_use]
+    pub const fn label_with(self, problem: Option<Code>) -> &'static str {
+        match (self, problem) {
+            (Self::Ready, Some(Code::RuntimeSlow)) => "Answers slowly",
+            (Self::Retrying, Some(Code::RuntimeNotReady)) => "Does not get ready",
+            (Self::Retrying, Some(Code::RuntimeFlapping)) => "Keeps ending",
+            (phase, _) => phase.label(),
+        }
+    }
+
     /// Whether it moves on by itself, so that a page should watch it.
     #[must_use]
     pub const fn is_moving(self) -> bool {
@@ -295,19 +306,6 @@ pub enum MoreMemory {
         /// An administrator's address; none where there is no administrator.
         whom: Option<String>,
     },
-}
-
-impl RuntimeView {
-    /// The word for where it stands: what is wrong with it, where that has a word of its own.
-    #[must_use]
-    pub fn label(&self) -> &'static str {
-        match (self.phase, self.problem.as_ref().map(|problem| problem.code)) {
-            (Phase::Ready, Some(Code::RuntimeSlow)) => "Answers slowly",
-            (Phase::Retrying, Some(Code::RuntimeNotReady)) => "Does not get ready",
-            (Phase::Retrying, Some(Code::RuntimeFlapping)) => "Keeps ending",
-            (phase, _) => phase.label(),
-        }
-    }
 }
 
 /// What a running container uses now.

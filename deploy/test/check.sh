@@ -30,7 +30,7 @@ check() {
 
 check format cargo fmt --all --check
 check page-is-pure pure
-check clippy-server cargo clippy --quiet --locked -p contract -p server --all-targets -- -D warnings
+check clippy-server cargo clippy --quiet --locked -p contract -p app -p server --features app/ssr --all-targets -- -D warnings
 check clippy-page cargo clippy --quiet --locked -p frontend --lib --target wasm32-unknown-unknown --features hydrate -- -D warnings
 check clippy-page-alone cargo clippy --quiet --locked -p frontend --bin ui --target wasm32-unknown-unknown --features csr -- -D warnings
 if [ "${1:-}" != --without-tests ]; then

@@ -1,12 +1,17 @@
 //! The state of a runtime: text, shape and colour together.
 
-use contract::{PersonStatus, Phase, RuntimeView};
+use contract::{Code, PersonStatus, Phase, RuntimeView};
 use leptos::prelude::*;
 
 /// A runtime's state.
 pub fn state(runtime: &RuntimeView) -> AnyView {
-    let class = match runtime.phase {
-        Phase::Ready if runtime.problem.is_some() => "state warned",
+    of(runtime.phase, runtime.problem.as_ref().map(|problem| problem.code))
+}
+
+/// The state of a runtime that stands here, with this problem.
+pub fn of(phase: Phase, problem: Option<Code>) -> AnyView {
+    let class = match phase {
+        Phase::Ready if problem.is_some() => "state warned",
         Phase::Ready => "state running",
         Phase::Pending
         | Phase::Queued
@@ -22,7 +27,7 @@ pub fn state(runtime: &RuntimeView) -> AnyView {
         Phase::Stopped | Phase::Deleted => "state stopped",
         Phase::Failed => "state failed",
     };
-    labelled(class, runtime.label())
+    labelled(class, phase.label_with(problem))
 }
 
 /// Whether a person may sign in.

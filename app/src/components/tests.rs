@@ -33,11 +33,14 @@ fn limit_of(amount: i64, settled: i64, reserved: i64) -> BudgetView {
 
 #[test]
 fn a_state_is_text_and_shape() {
-    insta::assert_snapshot!(html(|| state::state(Phase::Ready)), @r#"<span class="state running">Running</span>"#);
-    insta::assert_snapshot!(html(|| state::state(Phase::Waiting)), @r#"<span class="state starting">Starting</span>"#);
-    insta::assert_snapshot!(html(|| state::state(Phase::Asleep)), @r#"<span class="state sleeping">Asleep</span>"#);
-    insta::assert_snapshot!(html(|| state::state(Phase::Draining)), @r#"<span class="state starting">Finishing</span>"#);
-    insta::assert_snapshot!(html(|| state::state(Phase::Failed)), @r#"<span class="state failed">Stopped working</span>"#);
+    insta::assert_snapshot!(html(|| state::of(Phase::Ready, None)), @r#"<span class="state running">Running</span>"#);
+    insta::assert_snapshot!(html(|| state::of(Phase::Waiting, None)), @r#"<span class="state starting">Starting</span>"#);
+    insta::assert_snapshot!(html(|| state::of(Phase::Asleep, None)), @r#"<span class="state sleeping">Asleep</span>"#);
+    insta::assert_snapshot!(html(|| state::of(Phase::Draining, None)), @r#"<span class="state starting">Finishing</span>"#);
+    insta::assert_snapshot!(html(|| state::of(Phase::Ready, Some(Code::RuntimeSlow))), @r#"<span class="state warned">Answers slowly</span>"#);
+    insta::assert_snapshot!(html(|| state::of(Phase::Retrying, Some(Code::RuntimeFlapping))), @r#"<span class="state starting">Keeps ending</span>"#);
+    insta::assert_snapshot!(html(|| state::of(Phase::Retrying, Some(Code::RuntimeNotReady))), @r#"<span class="state starting">Does not get ready</span>"#);
+    insta::assert_snapshot!(html(|| state::of(Phase::Failed, None)), @r#"<span class="state failed">Stopped working</span>"#);
 }
 
 #[test]

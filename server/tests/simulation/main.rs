@@ -16,6 +16,7 @@ mod claw;
 mod dice;
 mod engine;
 mod store;
+mod tables;
 mod world;
 
 use breaks::Break;

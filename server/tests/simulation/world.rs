@@ -1,5 +1,5 @@
 //! One schedule: people, servers that die, an engine and a database that fail, and then peace. What must hold is written down here, in one place:
-//! while it goes on in [`Machine::held`]'s and [`Tables`](crate::store::Tables)' `wrongs`, and at the end in [`World::judge`].
+//! while it goes on in [`Machine::held`]'s and [`Tables`](crate::tables::Tables)' `wrongs`, and at the end in [`World::judge`].
 
 use crate::{
     breaks::Break,
@@ -172,9 +172,9 @@ impl World {
         let machine = Machine::new(Arc::clone(&database), Arc::clone(&clock), Arc::clone(&dice), broken, room, dice.once_in(2));
         let mut config = Config::for_tests();
         config.runtimes.runtimes_per_person = QUOTA.runtimes;
-        config.runtimes.memory_per_person_mib = QUOTA.memory_bytes >> 20;
-        config.runtimes.cpu_per_person_millis = QUOTA.cpu_millis;
-        config.runtimes.disk_per_person_mib = QUOTA.workspace_bytes >> 20;
+        config.runtimes.memory_per_person_mib = Some(QUOTA.memory_bytes >> 20);
+        config.runtimes.cpu_per_person_millis = Some(QUOTA.cpu_millis);
+        config.runtimes.disk_per_person_mib = Some(QUOTA.workspace_bytes >> 20);
         database.tables().profiles = profiles(room);
         config.runtimes.memory_budget_mib = Some(room / (1 << 20));
         // Where nothing sleeps, nothing is put right by sleeping over it.
