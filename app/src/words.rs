@@ -9,6 +9,11 @@ pub fn bytes(bytes: i64) -> String {
     if gib >= 1.0 { format!("{} GiB", short(gib)) } else { format!("{:.0} MiB", gib * 1024.0) }
 }
 
+/// The same to be edited: exactly what it is, in whole units.
+pub fn typed_bytes(bytes: i64) -> String {
+    if bytes % (1 << 30) == 0 { format!("{} GiB", bytes >> 30) } else { format!("{} MiB", bytes >> 20) }
+}
+
 /// `1,716`.
 pub fn count(number: i64) -> String {
     let digits = number.unsigned_abs().to_string();

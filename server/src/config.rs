@@ -142,26 +142,33 @@ pub struct Runtimes {
     /// How many runtimes a person may have.
     #[arg(long, env = "CLAWLOOPS_RUNTIMES_PER_PERSON", default_value_t = 3)]
     pub runtimes_per_person: i64,
-    /// Memory that all runtimes of a person may use at once, in MiB.
-    #[arg(long, env = "CLAWLOOPS_MEMORY_PER_PERSON_MIB", default_value_t = 8192)]
-    pub memory_per_person_mib: i64,
-    /// Processor time that all runtimes of a person may use at once, in thousandths of a core.
-    #[arg(long, env = "CLAWLOOPS_CPU_PER_PERSON_MILLIS", default_value_t = 8000)]
-    pub cpu_per_person_millis: i64,
-    /// Disk that all workspaces of a person may take, in MiB.
-    #[arg(long, env = "CLAWLOOPS_DISK_PER_PERSON_MIB", default_value_t = 51_200)]
-    pub disk_per_person_mib: i64,
+    /// Memory that all runtimes of a person may use at once, in MiB. Left out: 8 GiB, or what all that a person may have take, where that is more.
+    #[arg(long, env = "CLAWLOOPS_MEMORY_PER_PERSON_MIB")]
+    pub memory_per_person_mib: Option<i64>,
+    /// Processor time that all runtimes of a person may use at once, in thousandths of a core. Left out: 8 cores, or as with memory.
+    #[arg(long, env = "CLAWLOOPS_CPU_PER_PERSON_MILLIS")]
+    pub cpu_per_person_millis: Option<i64>,
+    /// Disk that all workspaces of a person may take, in MiB. Left out: 10 GiB for each runtime that a person may have, and for two workspaces beside.
+    #[arg(long, env = "CLAWLOOPS_DISK_PER_PERSON_MIB")]
+    pub disk_per_person_mib: Option<i64>,
 }
+
+/// What the profile *Standard* gives a workspace, in MiB.
+const WORKSPACE_MIB: i64 = 10_240;
 
 impl Runtimes {
     /// What a person's runtimes may use together, where nothing else was set for the person.
     #[must_use]
     pub fn quota(&self) -> contract::Resources {
+        let all = |of_one: i64| of_one.saturating_mul(self.runtimes_per_person);
         contract::Resources {
             runtimes: self.runtimes_per_person,
-            memory_bytes: self.memory_per_person_mib.saturating_mul(1024 * 1024),
-            cpu_millis: self.cpu_per_person_millis,
-            workspace_bytes: self.disk_per_person_mib.saturating_mul(1024 * 1024),
+            memory_bytes: self.memory_per_person_mib.unwrap_or(all(self.runtime_memory_mib).max(8192)).saturating_mul(1 << 20),
+            cpu_millis: self.cpu_per_person_millis.unwrap_or(all(self.runtime_cpu_millis).max(8000)),
+            workspace_bytes: self
+                .disk_per_person_mib
+                .unwrap_or(self.runtimes_per_person.saturating_add(2).saturating_mul(WORKSPACE_MIB))
+                .saturating_mul(1 << 20),
         }
     }
 }

@@ -67,8 +67,8 @@ impl World {
         let engine = FakeEngine::well(Arc::clone(&clock) as Arc<dyn Clock>);
         let mut config = Config::for_tests();
         config.runtimes.runtimes_per_person = 1000;
-        (config.runtimes.memory_per_person_mib, config.runtimes.disk_per_person_mib) = (1 << 30, 1 << 30);
-        config.runtimes.cpu_per_person_millis = 1 << 30;
+        (config.runtimes.memory_per_person_mib, config.runtimes.disk_per_person_mib) = (Some(1 << 30), Some(1 << 30));
+        config.runtimes.cpu_per_person_millis = Some(1 << 30);
         let ada = person(&pool, "ada@example.org", Role::Person).await;
         Self { pool, clock, engine, config: Arc::new(config), changes: Changes::new(), doors: Arc::default(), ada }
     }

@@ -21,7 +21,7 @@ use crate::{
     server_fns::runtimes::{AskRuntimeStats, ChangeRuntimeProfile, ChooseSleep, DeleteRuntime, Runtime, RuntimeLogs, RuntimeTasks},
     words,
 };
-use contract::{LogView, MoreMemory, Phase, ProfileView, RuntimeId, RuntimeView, TaskStatus, TaskView};
+use contract::{DesiredState, LogView, MoreMemory, Phase, ProfileView, RuntimeId, RuntimeView, TaskStatus, TaskView};
 use leptos::prelude::*;
 use leptos_router::hooks::{use_params_map, use_query_map};
 use std::time::Duration;
@@ -345,7 +345,9 @@ fn profile_change(runtime: &RuntimeView, change: Deed, profiles: Asked<Vec<Profi
             <p class="hint">"Without a restart it gets at once what can be changed while it runs, and the rest with its next start."</p>
         }
         .into_any(),
-        Phase::Stopped | Phase::Stopping => view! { <p class="hint">"It takes effect with its next start."</p> }.into_any(),
+        _ if runtime.desired_state == DesiredState::Stopped => {
+            view! { <p class="hint">"It takes effect with its next start."</p> }.into_any()
+        }
         _ => view! { <p class="hint">"It starts anew with it."</p> }.into_any(),
     };
     let body = view! {

@@ -22,7 +22,7 @@ pub async fn waiting(connection: &mut Connection) -> Result<Waiting> {
     );
     let queue = queue.fetch_all(&mut *connection).await?;
     let held = sqlx::query_scalar!(
-        r#"select coalesce(sum(memory_bytes), 0)::bigint as "held!" from runtime where deleted_at is null and admitted_at is not null"#
+        r#"select coalesce(sum(held_bytes), 0)::bigint as "held!" from runtime where deleted_at is null and admitted_at is not null"#
     );
     Ok(Waiting {
         wanted: queue.first().map_or(0, |first| first.memory_bytes),

@@ -94,6 +94,17 @@ pub async fn measure(connection: &mut Connection, volume: &str, bytes: Option<i6
     Ok(())
 }
 
+/// A runtime goes: what its workspace holds at the end is what counts from now on, so it is measured once more.
+pub async fn measure_again(connection: &mut Connection, runtime_id: RuntimeId) -> Result<()> {
+    sqlx::query!(
+        "update workspace set measured_at = null from runtime where runtime_id = $1 and deleted_at is null and workspace.volume = runtime.volume",
+        runtime_id.0
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
 /// The workspace whose measure is the oldest of those that may have changed since: its runtime is to run or has a container, or its measure is from before
 /// its runtime came to stand where it stands.
 pub async fn stalest(connection: &mut Connection, before: OffsetDateTime) -> Result<Option<String>> {

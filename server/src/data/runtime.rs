@@ -379,6 +379,8 @@ pub async fn note(
         r#"update runtime
               set phase = $3, problem = $4, attempts = $5, retry_at = $6, phase_since = case when phase = $3 then phase_since else $7 end,
                   admitted_at = case when $8 then admitted_at end, held_bytes = case when $8 then held_bytes else 0 end,
+                  -- who was given up waits for nothing, and nobody behind it
+                  queued_at = case when $3 = 'failed' then null else queued_at end,
                   restarts = restarts + case when $3 = 'retrying' and phase <> 'retrying' then 1 else 0 end,
                   last_error = case when $9 and (phase, problem) is distinct from ($3, $4) then $4->>'message' else last_error end,
                   last_error_at = case when $9 and (phase, problem) is distinct from ($3, $4) then $7 else last_error_at end,

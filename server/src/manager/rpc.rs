@@ -231,12 +231,19 @@ impl Openclaw for AdminRpc {
     }
 }
 
+/// A schedule's name is cut after so many characters.
+const LONGEST_NAME: usize = 200;
+
 fn outlook(jobs: &[Job]) -> Outlook {
     let promised = |job: &&Job| {
         let ours = job.declaration_key.as_deref().is_none_or(|key| !HOUSEKEEPING.iter().any(|own| key.starts_with(own)));
         job.enabled && ours
     };
-    let name = |job: &Job| job.display_name.clone().unwrap_or_else(|| job.name.clone());
+    // It is shown and kept: a line of a bounded length, whatever the runtime says.
+    let name = |job: &Job| -> String {
+        let said = job.display_name.as_deref().unwrap_or(&job.name);
+        said.chars().filter(|character| !character.is_control()).take(LONGEST_NAME).collect()
+    };
     let due = |job: &Job| {
         let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(job.next_run_at_ms?) * 1_000_000).ok()?;
         Some(Due { at, name: name(job) })

@@ -184,8 +184,10 @@ impl Orchestrator {
     /// What is at work may finish before it is stopped or made anew. What goes for good, or was asked before, has no longer for that.
     fn drain_until(&self, row: &Row, asked: Asked, now: OffsetDateTime) -> OffsetDateTime {
         match (asked, row.phase, row.drain_until) {
-            (Asked::Delete(_) | Asked::ChangeProfile(_, false), _, _) => now,
-            (Asked::Start | Asked::Stop | Asked::Restart | Asked::ChangeProfile(_, true), Phase::Draining, Some(until)) => until,
+            (Asked::Delete(_), _, _) => now,
+            // Asked before: that bound stands, whatever is asked on top of it. One that is over does no harm.
+            (_, Phase::Draining | Phase::Stopping | Phase::Pending, Some(until)) => until,
+            (Asked::ChangeProfile(_, false), _, _) => now,
             (Asked::Start | Asked::Stop | Asked::Restart | Asked::ChangeProfile(_, true), Phase::Ready, _) => {
                 now + time::Duration::seconds(self.config.runtimes.drain_seconds)
             }

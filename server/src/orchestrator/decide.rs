@@ -211,6 +211,10 @@ fn clear_to(facts: &Facts<'_>, then: Action) -> Action {
 /// What runs may finish what it does before it ends, within its bound. One that stands still has nothing to finish.
 fn drain(facts: &Facts<'_>) -> Option<Action> {
     let until = facts.drain_until.filter(|until| *until > facts.now)?;
+    // Behind walls that are not ours nothing runs on, not even to its end.
+    if facts.container.is_some_and(|container| !container.breaches.is_empty()) {
+        return None;
+    }
     match (facts.container.map(|container| &container.state), facts.drained) {
         (Some(ContainerState::Running { .. }), None) => Some(Action::Drain),
         (Some(ContainerState::Running { .. }), Some(false)) => Some(Action::Wait(DRAIN_AGAIN.min(until - facts.now))),
@@ -306,6 +310,10 @@ fn running(facts: &Facts<'_>, since: OffsetDateTime) -> Action {
         (_, _) if !facts.current => Action::Configure,
         (Phase::Ready, _) if facts.rest.is_tired(facts.now) => Action::Doze(SleepDepth::Frozen),
         (Phase::Ready, _) => Action::Rest(Phase::Ready),
+        // One that does not even take its agreement back will not get ready either.
+        (Phase::Waking, _) if !facts.resumed && facts.now - since > facts.deadline => {
+            Action::Fail(Cause::Slow { deadline: facts.deadline })
+        }
         (Phase::Waking, _) if !facts.resumed => Action::Resume,
         (_, None) => Action::Ask,
         (_, Some(true)) => Action::Welcome,

@@ -121,13 +121,14 @@ impl Orchestrator {
         };
         let nap =
             Nap { depth, suspension_id, agreed_until: rest::agreed_until(asked), schedule: due.map(|due| (due.at, due.name)), wakes_at };
-        if self.store.fall_asleep(row, &nap, self.clock.now()).await? {
+        let asleep = self.store.fall_asleep(row, &nap, self.clock.now()).await;
+        if let Ok(true) = asleep {
             tracing::info!(runtime = %row.runtime_id, name = row.name, ?depth, wakes_at = ?nap.wakes_at, "a runtime that nobody uses goes to sleep");
-            return Ok(Next::Again);
+        } else {
+            // Somebody came in between, or it could not be written down.
+            self.give_back(row, address, &nap.suspension_id).await;
         }
-        // Somebody came in between.
-        self.give_back(row, address, &nap.suspension_id).await;
-        Ok(Next::Again)
+        asleep.map(|_| Next::Again)
     }
 
     /// OpenClaw's agreement, with what is scheduled; none while it is at work. Under an agreement it tells nothing else, so it agrees twice: what was idle

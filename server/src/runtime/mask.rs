@@ -1,13 +1,18 @@
 //! Takes keys out of a runtime's log before anybody reads it.
 
 /// What keys begin with: ours, and those of providers that somebody may have typed in.
-const BEGINNINGS: [&str; 17] = [
+const BEGINNINGS: [&str; 22] = [
     "cl_rt_",
     "cl_live_",
     "sk-",
     "sk_",
     "AIza",
     "AKIA",
+    "ASIA",
+    "ghu_",
+    "ghr_",
+    "npm_",
+    "xai-",
     "eyJ",
     "ghp_",
     "gho_",
@@ -33,7 +38,7 @@ pub fn keys(line: &str) -> String {
         text.push_str(before);
         let length = from.find(|character: char| !is_of_key(character)).unwrap_or(from.len());
         let (word, after) = from.split_at(length);
-        let starts_word = !before.chars().next_back().is_some_and(char::is_alphanumeric);
+        let starts_word = !before.chars().next_back().is_some_and(char::is_alphanumeric) || ends_escaped(before);
         if starts_word && length - beginning.len() >= SHORTEST {
             text.push_str(beginning);
             text.push('…');
@@ -50,6 +55,13 @@ fn first(text: &str) -> Option<(usize, &'static str)> {
     BEGINNINGS.iter().filter_map(|beginning| text.find(beginning).map(|at| (at, *beginning))).min()
 }
 
+/// Whether the last letter belongs to an escape (`\n` of a quoted text, `%3D` of an address) and not to a word.
+fn ends_escaped(before: &str) -> bool {
+    let end = before.as_bytes();
+    let quoted = matches!(end, [.., b'\\', b'n' | b'r' | b't']);
+    quoted || matches!(end, [.., b'%', high, low] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit())
+}
+
 fn is_of_key(character: char) -> bool {
     character.is_ascii_alphanumeric() || matches!(character, '_' | '-')
 }
@@ -64,6 +76,8 @@ mod tests {
         assert_eq!(keys("key=sk-proj-abcdefghijklmnop"), "key=sk-…");
         assert_eq!(keys("a task-force of sk-8 and risk-averse people"), "a task-force of sk-8 and risk-averse people");
         assert_eq!(keys("token ghs_0123456789abcdef and eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln"), "token ghs_… and eyJ….eyJ….c2ln");
+        assert_eq!(keys(r#"{"text":"mine\nsk-proj-abcdefghijklmnop"}"#), r#"{"text":"mine\nsk-…"}"#);
+        assert_eq!(keys("/?key%3Dsk-abcdefghijklmnop&x=1"), "/?key%3Dsk-…&x=1");
         assert_eq!(keys("two sk-aaaaaaaaaaaaaaaa sk-bbbbbbbbbbbbbbbb"), "two sk-… sk-…");
     }
 }

@@ -38,6 +38,21 @@ async fn memory_is_given_once_and_in_order(pool: Pool) {
     world.attend(&server, ids[2]).await;
     assert_eq!(phases().await, [Phase::Stopped, Phase::Ready, Phase::Ready, Phase::Queued]);
 
+    // One that is given up while it waits holds nobody up.
+    let last = server.create(&world.ada, "five", None).await.unwrap();
+    assert_eq!(server.step(last).await.unwrap(), Next::After(Duration::from_secs(1)));
+    let row = world.row(ids[3]).await.unwrap();
+    let problem = Problem::new(Code::RuntimeStartFailed, "Gave up.");
+    let failed = data::runtime::Noted { phase: Phase::Failed, problem: Some(&problem), attempts: 5, retry_at: None, holds: false };
+    let mut connection = world.pool.acquire().await.unwrap();
+    data::runtime::note(&mut connection, ids[3], row.generation, &failed, world.clock.now()).await.unwrap();
+    assert_eq!(data::queue::waiting(&mut connection).await.unwrap().runtime_ids, [last]);
+    drop(connection);
+    server.stop(&world.ada, last).await.unwrap();
+    world.attend(&server, last).await;
+    server.start(&world.ada, ids[3]).await.unwrap();
+    assert_eq!(server.step(ids[3]).await.unwrap(), Next::After(Duration::from_secs(1)));
+
     // One that no longer wants to run leaves the queue, and wins at once.
     server.stop(&world.ada, ids[3]).await.unwrap();
     world.attend(&server, ids[3]).await;
@@ -109,6 +124,16 @@ async fn every_wish_is_followed_to_its_end(pool: Pool) {
             (TaskKind::Delete, TaskStatus::Succeeded, String::new()),
         ]
     );
+
+    // Ended tasks of long ago are forgotten with the next wish, others stay.
+    let next = server.create(&world.ada, "Next", None).await.unwrap();
+    world.settle(&server).await;
+    let aged =
+        "update task set created_at = created_at - interval '91 days', ended_at = ended_at - interval '91 days' where runtime_id = $1";
+    sqlx::query(aged).bind(id.0).execute(&world.pool).await.unwrap();
+    server.stop(&world.ada, next).await.unwrap();
+    assert_eq!(tasks(&world, id).await, []);
+    assert_eq!(tasks(&world, next).await.len(), 2);
 }
 
 /// A workspace whose wiping was said to be done and was not is wiped by the next pass; nobody else's is.

@@ -282,7 +282,10 @@ async fn what_works_finishes_before_it_ends_within_a_bound_that_can_be_cut_short
     assert!(took >= Span::seconds(120) && took < Span::seconds(130), "{took}");
 
     // Somebody waits no longer.
+    server.restart(&world.ada, id).await.unwrap();
+    let bound = world.row(id).await.unwrap().drain_until;
     server.stop(&world.ada, id).await.unwrap();
+    assert_eq!(world.row(id).await.unwrap().drain_until, bound, "a second wish does not cut short what may finish");
     server.step(id).await.unwrap();
     assert_eq!(world.phase(id).await, Phase::Draining);
     let eve = person(&world.pool, "eve@example.org", Role::Person).await;

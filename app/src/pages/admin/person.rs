@@ -213,11 +213,11 @@ fn quota_dialog(person_id: PersonId, view: &QuotaView, set: Deed) -> AnyView {
                 <Field label="Runtimes" name="runtimes" id="quota-runtimes".to_owned() optional=true wrong=wrong
                     value=own.runtimes.map(words::count).unwrap_or_default() placeholder=words::count(everyones.runtimes) />
                 <Field label="Memory at once" name="memory" id="quota-memory".to_owned() optional=true wrong=wrong
-                    value=own.memory_bytes.map(words::bytes).unwrap_or_default() placeholder=words::bytes(everyones.memory_bytes) />
+                    value=own.memory_bytes.map(words::typed_bytes).unwrap_or_default() placeholder=words::bytes(everyones.memory_bytes) />
                 <Field label="Cores at once" name="cpu" id="quota-cpu".to_owned() optional=true wrong=wrong
                     value=own.cpu_millis.map(typed_cores).unwrap_or_default() placeholder=typed_cores(everyones.cpu_millis) />
                 <Field label="Disk" name="disk" id="quota-disk".to_owned() optional=true wrong=wrong hint="What is left empty is as for everyone."
-                    value=own.workspace_bytes.map(words::bytes).unwrap_or_default() placeholder=words::bytes(everyones.workspace_bytes) />
+                    value=own.workspace_bytes.map(words::typed_bytes).unwrap_or_default() placeholder=words::bytes(everyones.workspace_bytes) />
                 <div class="row end">{cancel("set-quota")}{submit("Save the quota", "btn primary", set.pending())}</div>
             </div>
         </Form>

@@ -35,12 +35,9 @@ pub fn page() -> AnyView {
     let deeds = Deeds { add: Deed::of::<AddProfile>(), edit: Deed::of::<EditProfile>(), offer: Deed::of::<OfferProfile>() };
     close_when_done(deeds.add);
     close_when_done(deeds.edit);
+    // Asked anew when something was saved, which the change stream tells, and for nothing else: what is drawn anew closes a form that somebody fills in.
     let profiles = ask(move || {
         live.catalog.track();
-        live.runtimes.track();
-        deeds.add.done();
-        deeds.edit.done();
-        deeds.offer.done();
         AllProfiles {}
     });
     let models = ask(move || {
@@ -136,11 +133,11 @@ fn form(deed: Deed, profile: Option<&ProfileView>, models: &[ModelView], dialog:
                 <Field label="Name" name="profile[name]" id=id("name") value=text(|profile| profile.name.clone(), "") />
                 <Field label="What it is for" name="profile[description]" id=id("description") optional=true value=text(|profile| profile.description.clone(), "") />
                 <div class="row pair">
-                    <Field label="Memory" name="profile[memory]" id=id("memory") value=text(|profile| words::bytes(profile.memory_bytes), "4 GiB") />
+                    <Field label="Memory" name="profile[memory]" id=id("memory") value=text(|profile| words::typed_bytes(profile.memory_bytes), "4 GiB") />
                     <Field label="Cores" name="profile[cpu]" id=id("cpu") value=text(|profile| typed_cores(profile.cpu_millis), "2") />
                 </div>
                 <div class="row pair">
-                    <Field label="Disk" name="profile[disk]" id=id("disk") value=text(|profile| words::bytes(profile.workspace_bytes), "10 GiB") />
+                    <Field label="Disk" name="profile[disk]" id=id("disk") value=text(|profile| words::typed_bytes(profile.workspace_bytes), "10 GiB") />
                     <Field label="Processes" name="profile[pids]" id=id("pids") value=text(|profile| profile.pids.to_string(), "512") />
                 </div>
                 <fieldset class="stack close">

@@ -65,11 +65,16 @@ fn made(revision: i64, hash: &str, state: ContainerState) -> SeenContainer {
 
 impl Small {
     fn next(&self, ready: Option<bool>) -> Action {
+        self.next_since(self.now, ready)
+    }
+
+    /// The next action when it came to stand where it stands at that time.
+    fn next_since(&self, phase_since: OffsetDateTime, ready: Option<bool>) -> Action {
         next(&Facts {
             desired: self.desired,
             retention: self.retention,
             phase: self.phase,
-            phase_since: self.now,
+            phase_since,
             rest: Rest {
                 policy: rest::Policy::of(i32::from(self.tired), 0),
                 idle_since: self.now - Duration::hours(1),
@@ -445,7 +450,21 @@ fn what_works_may_finish_within_its_bound() {
     assert_eq!(Small { drains: false, ..stop }.next(None), Action::Stop, "hurried, or over");
     let restart = Small { container: runs(), drains: true, ..awake() };
     assert_eq!(restart.next(None), Action::Drain);
-    assert_eq!(Small { isolated: false, ..restart }.next(None), Action::Stop, "cut off, it finishes nothing");
+    assert_eq!(Small { isolated: false, ..restart.clone() }.next(None), Action::Stop, "cut off, it finishes nothing");
+    let mut weak = runs();
+    weak.iter_mut().for_each(|container| container.breaches.push("it is privileged".to_owned()));
+    assert_eq!(Small { container: weak, ..restart }.next(None), Action::Stop, "behind walls that are not ours nothing runs on");
+}
+
+#[test]
+fn one_that_does_not_take_its_agreement_back_is_given_up_in_time() {
+    let runs = Some(made(REVISION, "now", ContainerState::Running { since: beginning(), address: None }));
+    let mut world = Small { desired: DesiredState::Running, phase: Phase::Waking, container: runs, ..awake() };
+    assert_eq!(world.next(None), Action::Resume);
+    let woken = world.now;
+    world.now += Duration::seconds(61);
+    assert_eq!(world.next(None), Action::Resume, "it was woken this moment");
+    assert_eq!(world.next_since(woken, None), Action::Fail(Cause::Slow { deadline: Duration::seconds(60) }));
 }
 
 #[test]

@@ -26,6 +26,9 @@ use contract::{
 use std::collections::BTreeSet;
 use time::OffsetDateTime;
 
+/// How long ended tasks are kept: who wants to know more reads the audit log.
+const TASKS_KEPT: time::Duration = time::Duration::days(90);
+
 /// How many host names are tried for one name.
 const LABELS: u32 = 1000;
 
@@ -84,7 +87,13 @@ impl Store for Postgres {
             None => None,
         };
         let quota = data::quota::own(&mut transaction, person_id).await?.over(house.quota);
-        quotas::judge(&quota, &profile::taking(None, &given, true, others, measured))?;
+        let mut taking = profile::taking(None, &given, true, others, measured);
+        if kept.is_some() {
+            // It takes its disk already, and only who has a runtime of its name can look into it or wipe it.
+            let fits = measured.is_none_or(|held| held <= given.workspace_bytes);
+            (taking.had.workspace_bytes, taking.starts) = (taking.wants.workspace_bytes, !fits);
+        }
+        quotas::judge(&quota, &taking)?;
         let host_label = free_label(&mut transaction, creation.name).await?;
         let volume = kept.as_deref().unwrap_or(creation.volume);
         let new = data::runtime::NewRuntime {
@@ -101,6 +110,7 @@ impl Store for Postgres {
         let task =
             NewTask { task_id: creation.task_id, runtime_id: creation.runtime_id, person_id: Some(person_id), kind: TaskKind::Create };
         data::task::accept(&mut transaction, &task, now).await?;
+        data::task::forget(&mut transaction, now - TASKS_KEPT).await?;
         audit::record(&mut transaction, Actor::Person(creation.caller), "runtime.created", Some(person_id), creation.name, &chosen.name)
             .await?;
         Ok(transaction.commit().await?)
@@ -128,6 +138,7 @@ impl Store for Postgres {
         }
         let task = NewTask { task_id: wish.task_id, runtime_id: row.runtime_id, person_id: Some(caller.person_id), kind: wish.kind };
         data::task::accept(&mut transaction, &task, now).await?;
+        data::task::forget(&mut transaction, now - TASKS_KEPT).await?;
         let detail = match &taken {
             Some((profile, _)) if profile.profile_id != row.profile_id => format!("{} → {}", row.profile, profile.name),
             _ if row.person_id != caller.person_id => format!("of {}", row.person_email),
@@ -234,6 +245,7 @@ impl Store for Postgres {
 
     async fn finish(&self, row: &Row, now: OffsetDateTime) -> Result<()> {
         let mut transaction = data::begin(&self.0).await?;
+        data::quota::measure_again(&mut transaction, row.runtime_id).await?;
         data::runtime::finish(&mut transaction, row.runtime_id, row.generation, now).await?;
         data::quota::forget_workspace(&mut transaction, row.runtime_id).await?;
         data::task::advance(&mut transaction, row.runtime_id, row.generation, TaskStatus::Succeeded, "", now).await?;
