@@ -24,6 +24,7 @@ pub fn page() -> AnyView {
         live.runtimes.track();
         live.people.track();
         live.catalog.track();
+        live.usage.track();
         AskOverview {}
     });
     let usage = ask(move || {

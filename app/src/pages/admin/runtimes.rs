@@ -54,7 +54,7 @@ pub fn page() -> AnyView {
         <div class="stack">
             {form_problem(wrong(act), &[])}
             <section class="card flush">
-                <header>
+                <header class="acts">
                     <span class="small muted needs-script">{move || format!("{} selected", picked.read().len())}</span>
                     <span class="grow"></span>
                     {verbs_for_many(act)}
