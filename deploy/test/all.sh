@@ -61,7 +61,8 @@ status=0
 export SQLX_OFFLINE=true
 rust=(cargo test --locked --no-fail-fast -p contract -p app -p server --features app/ssr)
 "${rust[@]}" --no-run </dev/null || status=$?
-# Docker's tests wait for containers most of the time: the others use the processor meanwhile.
+# Docker's tests wait for containers most of the time, the others for PostgreSQL: they run beside each other, and more at once than there are cores.
+export RUST_TEST_THREADS=4
 names=$(cargo metadata --locked --no-deps --format-version 1 | python3 -c '
 import json, sys
 for package in json.load(sys.stdin)["packages"]:
@@ -75,7 +76,7 @@ done
 postgres_start "$work/postgres"
 DATABASE_URL=$(postgres_url "$work/postgres" postgres)
 export DATABASE_URL
-"${rust[@]}" --test docker -- --test-threads 4 </dev/null >"$work/docker" 2>&1 &
+"${rust[@]}" --test docker </dev/null >"$work/docker" 2>&1 &
 docker_tests=$!
 "${rust[@]}" "${others[@]}" </dev/null 2>&1 | tee "$work/rust" || status=${PIPESTATUS[0]}
 wait "$docker_tests" || status=$?

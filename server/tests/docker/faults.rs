@@ -1,8 +1,8 @@
-//! What happens behind our back: containers killed, removed, driven out of memory and cut off, a disk that is full, an engine that is restarted.
+//! What happens behind our back: containers killed, removed, driven out of memory and cut off, a disk that is full.
 
 use super::{
     storm::compare,
-    world::{self, BOOT, ENGINE, Life, World},
+    world::{self, BOOT, Life, World},
 };
 use bollard::{
     models::{NetworkDisconnectRequest, VolumeCreateRequest},
@@ -12,13 +12,11 @@ use contract::{Phase, Retention, RuntimeId};
 use server::{data::Pool, manager::names};
 use std::{
     collections::HashMap,
-    path::Path,
-    process::Command,
     time::{Duration, Instant},
 };
 
 /// Within this a crash is seen.
-const SEEN: Duration = Duration::from_secs(2);
+pub const SEEN: Duration = Duration::from_secs(2);
 /// And within this the next try has begun.
 const BEGUN: Duration = Duration::from_secs(5);
 
@@ -76,7 +74,7 @@ async fn out_of_memory(world: &World, life: &Life, id: RuntimeId) {
     world.docker.start_exec(&exec.id, Some(detached)).await.unwrap();
     world.until(id, Phase::Retrying, Duration::from_secs(60)).await;
     let problem = life.orchestrator.find(&world.caller, id).await.unwrap().problem.expect("a failed try has its reason");
-    assert!(problem.message.contains("ran out of memory (2.0 GiB)"), "{problem:?}");
+    assert!(problem.message.contains("ran out of memory (2 GiB)"), "{problem:?}");
     world.until(id, Phase::Ready, BOOT).await;
 }
 
@@ -135,49 +133,4 @@ async fn full_disk(world: &World) {
     life.orchestrator.delete(&world.caller, id, Retention::WipeWorkspace).await.unwrap();
     world.until(id, Phase::Deleted, Duration::from_secs(60)).await;
     assert_eq!(world.count().await, (0, 0, 0));
-}
-
-#[sqlx::test(migrations = "../migrations")]
-async fn a_restart_of_the_engine_ends_no_runtime_and_loses_no_wish(pool: Pool) {
-    if Path::new("/run/systemd/system").exists() {
-        eprintln!("this machine's Docker belongs to systemd and to others: it is not restarted for a test");
-        return;
-    }
-    let _alone = ENGINE.write().await;
-    world::play_alone(pool, restarted).await;
-}
-
-async fn restarted(world: &World) {
-    let life = world.live();
-    let id = life.orchestrator.create(&world.caller, "Main", None).await.unwrap();
-    let other = life.orchestrator.create(&world.caller, "Other", None).await.unwrap();
-    world.until(id, Phase::Ready, BOOT).await;
-    world.until(other, Phase::Ready, BOOT).await;
-    let before = world.inspect(id).await.state.unwrap();
-
-    let pid = std::fs::read_to_string("/var/run/docker.pid").unwrap();
-    assert!(Command::new("kill").arg(pid.trim()).status().unwrap().success());
-    while world.docker.ping().await.is_ok() {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    life.orchestrator.stop(&world.caller, other).await.unwrap();
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    assert_eq!(world.row(id).await.unwrap().phase, Phase::Ready, "what is not known is not called broken");
-    let set_up = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/setup/docker.sh");
-    let begun = Instant::now();
-    while Path::new(&format!("/proc/{}", pid.trim())).exists() {
-        assert!(begun.elapsed() < Duration::from_secs(30), "the engine does not end");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    assert!(tokio::task::spawn_blocking(move || Command::new(set_up).status()).await.unwrap().unwrap().success());
-
-    world.until(other, Phase::Stopped, Duration::from_secs(60)).await;
-    let after = world.inspect(id).await.state.unwrap();
-    assert_eq!((after.running, after.started_at), (Some(true), before.started_at), "it runs on");
-    assert_eq!(world.row(id).await.unwrap().phase, Phase::Ready);
-    compare(world).await;
-    // Its events are heard again.
-    tokio::time::sleep(Duration::from_secs(6)).await;
-    world.docker.kill_container(&world.name(id), None::<KillContainerOptions>).await.unwrap();
-    world.until(id, Phase::Retrying, SEEN).await;
 }

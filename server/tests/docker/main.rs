@@ -12,6 +12,7 @@ mod steps;
 mod storm;
 mod walls;
 mod world;
+mod wreck;
 
 use bollard::query_parameters::KillContainerOptions;
 use contract::{DesiredState, Phase, Retention};
