@@ -336,8 +336,8 @@ impl Orchestrator {
     /// Notes a failed try and what follows.
     async fn fail(&self, row: &Row, mut problem: Problem) -> Result<()> {
         let now = self.clock.now();
-        // The last byte of an id is random; with the tries it differs from wait to wait.
-        let luck = row.runtime_id.0.as_bytes()[15].wrapping_add(row.attempts.wrapping_mul(97).to_le_bytes()[0]);
+        // Differs from runtime to runtime and from try to try, and is the same when a schedule of the simulation is played again.
+        let luck = row.name.bytes().fold(row.attempts.to_le_bytes()[0], |sum, byte| sum.wrapping_mul(31).wrapping_add(byte));
         let (phase, attempts, retry_at) = match decide::after_failure(row.attempts, row.phase, row.phase_since, luck, now) {
             Verdict::Retry { attempts, at } => (Phase::Retrying, attempts, Some(at)),
             Verdict::GiveUp { attempts } => {
