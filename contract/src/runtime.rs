@@ -238,6 +238,8 @@ pub struct RuntimeView {
     pub problem: Option<Problem>,
     /// The start that is under way.
     pub progress: Option<Progress>,
+    /// How long what is under way, a stop say, usually takes on this machine, in milliseconds; none before the first, and where nothing is.
+    pub usual_ms: Option<i64>,
     /// Its place in the start queue, in the phase `Queued`.
     pub turn: Option<Turn>,
     /// Which try it is, in a start after one that failed.

@@ -152,6 +152,14 @@ pub fn image(image: &str) -> String {
     name.rsplit('/').next().unwrap_or(name).to_owned()
 }
 
+/// How long what is under way usually takes; nothing where this machine does not know yet.
+pub fn usually(runtime: &RuntimeView) -> AnyView {
+    match runtime.usual_ms {
+        Some(ms) => view! { <p class="muted small">"This usually takes "{words::about(ms)}" here."</p> }.into_any(),
+        None => ().into_any(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::{expectation, image, percent, turn_line};

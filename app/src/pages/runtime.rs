@@ -10,7 +10,7 @@ use crate::{
         icon::icon,
         notice, profile, rest,
         runtime_card::{Verbs, cores, host},
-        start_steps::{StartLine, StartSteps, held_up, image},
+        start_steps::{StartLine, StartSteps, held_up, image, usually},
         state::{labelled, state},
         time,
     },
@@ -155,6 +155,7 @@ fn hero(runtime: &RuntimeView, verbs: Verbs, change: Deed, stats: Stats) -> AnyV
         .into_any(),
         (None, Phase::Ready) => usage_now(stats),
         (None, Phase::Asleep | Phase::Draining) => rest::line(runtime),
+        (None, Phase::Waking | Phase::Stopping | Phase::Deleting) => usually(runtime),
         (None, Phase::Failed) => {
             view! { <p class="muted small">"Your workspace is safe. Nothing runs until you try again."</p> }.into_any()
         }

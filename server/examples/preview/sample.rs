@@ -93,6 +93,7 @@ pub fn runtime(number: u128, owner: u128, name: &str, phase: Phase) -> RuntimeVi
         phase_since: ago(if phase.is_moving() { 0 } else { 245 }),
         problem: matches!(phase, Phase::Failed | Phase::Retrying).then(|| Problem { id: "01JD8Q7F4M".to_owned(), ..broken }),
         progress: None,
+        usual_ms: None,
         turn: (phase == Phase::Queued).then_some(Turn { ahead: 3, memory: true }),
         retry: (phase == Phase::Retrying).then_some(Try { number: 2, of: 5 }),
         restarts: if name == "research" { 3 } else { 0 },

@@ -3,7 +3,7 @@
 use super::Backend;
 use crate::{
     Result,
-    data::{self, past::Past, runtime::Row},
+    data::{self, past::Past, runtime::Row, transition_history::Transition},
     model,
     orchestrator::{self, decide, profile},
     platform,
@@ -15,7 +15,10 @@ use contract::{
     Progress, Retention, RuntimeId, RuntimeStats, RuntimeView, SleepView, StartStep, StepView, TaskView, Try, Turn,
 };
 use futures::StreamExt as _;
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    time::Duration,
+};
 
 /// How many tasks a page shows.
 const TASKS: i64 = 20;
@@ -158,11 +161,13 @@ impl Backend {
         let mut connection = self.pool.acquire().await?;
         let ids: Vec<RuntimeId> = rows.iter().filter(|row| is_starting(row.phase)).map(|row| row.runtime_id).collect();
         let steps = data::runtime::steps(&mut connection, &ids).await?;
-        let mut expected: HashMap<String, Option<i64>> = HashMap::new();
-        for row in rows.iter().filter(|row| is_starting(row.phase)) {
-            if !expected.contains_key(&row.image) {
-                let lesson = data::start_history::lesson(&mut connection, &row.image).await?;
-                expected.insert(row.image.clone(), lesson.median_ms);
+        let mut usual: HashMap<(Transition, String), Option<i64>> = HashMap::new();
+        for row in &rows {
+            if let Some(transition) = Transition::of(row.phase)
+                && let Entry::Vacant(unknown) = usual.entry((transition, row.image.clone()))
+            {
+                let lesson = data::transition_history::lesson(&mut connection, transition, &row.image).await?;
+                unknown.insert(lesson.median_ms);
             }
         }
         let all: Vec<RuntimeId> = rows.iter().map(|row| row.runtime_id).collect();
@@ -192,7 +197,8 @@ impl Backend {
             let brings = brings.filter(|_| row.phase == Phase::Ready);
             let restart_brings = [brings, row.restart_brings.clone()].into_iter().flatten().reduce(|all, more| format!("{all}, {more}"));
             let model = model_of(&row);
-            let progress = is_starting(row.phase).then(|| self.progress(&row, &steps, expected.get(&row.image).copied().flatten()));
+            let usual_ms = Transition::of(row.phase).and_then(|transition| *usual.get(&(transition, row.image.clone()))?);
+            let progress = is_starting(row.phase).then(|| self.progress(&row, &steps, usual_ms));
             let past = pasts.remove(&row.runtime_id);
             let sleep_rule = self.orchestrator.sleep_rule(&row);
             let drain_until = row.drain_until.filter(|_| row.phase == Phase::Draining);
@@ -216,6 +222,7 @@ impl Backend {
                 phase_since: row.phase_since,
                 problem: row.problem.map(|problem| problem.0),
                 progress,
+                usual_ms,
                 profile_id: row.profile_id,
                 profile: row.profile,
                 memory_bytes: row.memory_bytes,
@@ -275,16 +282,5 @@ fn ran_out_of_memory(row: &Row) -> bool {
 
 /// Whether a start is under way.
 fn is_starting(phase: Phase) -> bool {
-    match phase {
-        Phase::Pending | Phase::Queued | Phase::Creating | Phase::Starting | Phase::Waiting | Phase::Retrying => true,
-        Phase::Stopped
-        | Phase::Ready
-        | Phase::Asleep
-        | Phase::Waking
-        | Phase::Draining
-        | Phase::Stopping
-        | Phase::Deleting
-        | Phase::Failed
-        | Phase::Deleted => false,
-    }
+    Transition::of(phase) == Some(Transition::Start)
 }

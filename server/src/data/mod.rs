@@ -21,9 +21,9 @@ pub mod setting;
 pub mod settlement;
 pub mod setup_link;
 pub mod sleep;
-pub mod start_history;
 pub mod task;
 pub mod ticket;
+pub mod transition_history;
 pub mod usage;
 
 pub use sqlx::{PgConnection as Connection, PgPool as Pool};

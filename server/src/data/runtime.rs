@@ -365,14 +365,14 @@ impl Noted<'_> {
     }
 }
 
-/// Writes what was seen, if it was seen under the present wish and is new. Told when the transaction commits.
+/// Writes what was seen, if it was seen under the present wish and is new. Told when the transaction commits. Whether it was written.
 pub async fn note(
     connection: &mut Connection,
     runtime_id: RuntimeId,
     generation: i64,
     noted: &Noted<'_>,
     now: OffsetDateTime,
-) -> Result<()> {
+) -> Result<bool> {
     let problem =
         noted.problem.map(serde_json::to_value).transpose().map_err(|error| crate::Error::internal("writing a problem", error))?;
     let changed = sqlx::query_scalar!(
@@ -402,10 +402,9 @@ pub async fn note(
     )
     .fetch_optional(&mut *connection)
     .await?;
-    match changed {
-        Some(person_id) => notify(connection, Change::Runtime { runtime_id, person_id }).await,
-        None => Ok(()),
-    }
+    let Some(person_id) = changed else { return Ok(false) };
+    notify(connection, Change::Runtime { runtime_id, person_id }).await?;
+    Ok(true)
 }
 
 /// Writes what was found beside the wish, if it was found under the present one. Answers what was known to be changed before; `None` when another
@@ -432,8 +431,8 @@ pub async fn compare(
     Ok(Some(found.before))
 }
 
-/// The runtime is gone, if that is still wished.
-pub async fn finish(connection: &mut Connection, runtime_id: RuntimeId, generation: i64, now: OffsetDateTime) -> Result<()> {
+/// The runtime is gone, if that is still wished. Whether it is.
+pub async fn finish(connection: &mut Connection, runtime_id: RuntimeId, generation: i64, now: OffsetDateTime) -> Result<bool> {
     let gone = sqlx::query_scalar!(
         r#"update runtime set phase = 'deleted', phase_since = $3, deleted_at = $3, problem = null, queued_at = null, admitted_at = null,
                               held_bytes = 0
@@ -445,10 +444,9 @@ pub async fn finish(connection: &mut Connection, runtime_id: RuntimeId, generati
     )
     .fetch_optional(&mut *connection)
     .await?;
-    match gone {
-        Some(person_id) => notify(connection, Change::Runtime { runtime_id, person_id }).await,
-        None => Ok(()),
-    }
+    let Some(person_id) = gone else { return Ok(false) };
+    notify(connection, Change::Runtime { runtime_id, person_id }).await?;
+    Ok(true)
 }
 
 /// Says of every runtime that is on its way that the engine does not answer; `None` takes that back.

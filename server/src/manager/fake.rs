@@ -43,6 +43,8 @@ pub struct Misery {
     pub no_walls: bool,
     /// Containers cannot be started: the engine says no.
     pub no_start: bool,
+    /// OpenClaw does not end by itself: it is ended when its time is over.
+    pub deaf: bool,
     /// Containers cannot be frozen: the engine says no.
     pub no_freeze: bool,
     /// Limits cannot be changed while a container runs: the engine says no.
@@ -83,6 +85,7 @@ struct State {
     misery: Misery,
     capacity: Option<Capacity>,
     effects: u32,
+    grace: Option<Duration>,
     wrongs: Vec<String>,
 }
 
@@ -126,6 +129,11 @@ impl FakeEngine {
         let mut state = self.state();
         state.misery = misery;
         state.effects = 0;
+    }
+
+    /// How long the last one that was stopped had to end by itself.
+    pub fn last_grace(&self) -> Option<Duration> {
+        self.state().grace
     }
 
     /// Fills a workspace up to this many bytes.
@@ -466,10 +474,12 @@ impl Engine for FakeEngine {
         Ok(self.running(runtime_id).is_some() && !self.state().misery.never_ready)
     }
 
-    async fn stop(&self, runtime_id: RuntimeId, _grace: Duration) -> Result<()> {
+    async fn stop(&self, runtime_id: RuntimeId, grace: Duration) -> Result<()> {
         self.effect(|state| {
+            let deaf = state.misery.deaf;
             if let Some((_, container)) = state.containers.get_mut(&runtime_id) {
-                *container = ended(0);
+                *container = if deaf { ContainerState::Ended { code: 137, out_of_memory: false } } else { ended(0) };
+                state.grace = Some(grace);
             }
             drop(self.output.send((runtime_id, None)));
             Ok(())

@@ -20,6 +20,12 @@ const DEADLINE_UNLEARNED: Duration = Duration::seconds(300);
 const DRAIN_AGAIN: Duration = Duration::seconds(3);
 /// No start may take longer, however slow the others were and however many failed.
 const DEADLINE_CEILING: Duration = Duration::minutes(15);
+/// How long OpenClaw may take to end by itself before this machine has any history. Idle it takes under four seconds.
+const GRACE_UNLEARNED: Duration = Duration::seconds(20);
+/// It has at least this long, however fast the others ended.
+const GRACE_FLOOR: Duration = Duration::seconds(12);
+/// And no longer than this: whoever presses Stop means it.
+const GRACE_CEILING: Duration = Duration::seconds(60);
 /// How long to wait before OpenClaw is asked again.
 const ASK_AGAIN: Duration = Duration::milliseconds(300);
 
@@ -327,6 +333,12 @@ fn running(facts: &Facts<'_>, since: OffsetDateTime) -> Action {
 pub fn deadline(p95_ms: Option<i64>, attempts: i32) -> Duration {
     let learned = p95_ms.map_or(DEADLINE_UNLEARNED, |slow| Duration::milliseconds(slow.saturating_mul(3)).max(DEADLINE_FLOOR));
     (learned * (attempts.clamp(0, TRIES) + 1)).min(DEADLINE_CEILING)
+}
+
+/// How long OpenClaw may take to end by itself: learned from how this machine's others ended. After that it is ended.
+#[must_use]
+pub fn grace(p95_ms: Option<i64>) -> Duration {
+    p95_ms.map_or(GRACE_UNLEARNED, |slow| Duration::milliseconds(slow.saturating_mul(3)).clamp(GRACE_FLOOR, GRACE_CEILING))
 }
 
 /// The share of this machine's memory that runtimes may have: what is left after a fifth, at least 2 GiB where there is that much, for everything else.

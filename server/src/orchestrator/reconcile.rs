@@ -8,8 +8,11 @@ use super::{
 };
 use crate::{
     Error, Result,
-    data::runtime::{Noted, Row},
-    manager::Seen,
+    data::{
+        runtime::{Noted, Row},
+        transition_history::Transition,
+    },
+    manager::{ContainerState, Seen},
     platform::quotas,
     runtime::{mask, openclaw, spec::RuntimeSpec, token},
 };
@@ -18,8 +21,8 @@ use secrecy::ExposeSecret as _;
 use sha2::{Digest as _, Sha256};
 use std::{net::IpAddr, time::Duration};
 
-/// How long OpenClaw may take to end by itself. Idle it takes under four seconds.
-const STOP_GRACE: Duration = Duration::from_secs(20);
+/// The exit code of what the kernel ended on our word (128 + SIGKILL).
+const KILLED: i64 = 137;
 /// A runtime that goes for good need not say good-bye for long.
 const DELETE_GRACE: Duration = Duration::from_secs(5);
 /// How soon an engine that does not answer is tried again.
@@ -32,8 +35,6 @@ const AFTER_NO: Duration = Duration::from_secs(1);
 const SLOW: Duration = Duration::from_secs(3);
 /// How soon a runtime that waits its turn asks again.
 const TURN_AGAIN: Duration = Duration::from_secs(1);
-/// No machine boots this slowly; the server was away.
-const LONGEST_LESSON: time::Duration = time::Duration::minutes(15);
 /// How much of the log a problem quotes, in lines and characters.
 const QUOTED_LINES: usize = 3;
 const QUOTED_CHARACTERS: usize = 300;
@@ -85,7 +86,7 @@ impl Orchestrator {
             _ => None,
         };
         let spec = self.spec(row);
-        let lesson = self.store.lesson(&row.image).await?;
+        let lesson = self.store.lesson(Transition::of(row.phase).unwrap_or(Transition::Start), &row.image).await?;
         let hash = spec.hash();
         let mut facts = facts(row, &seen, self.rest(row), (&spec, &hash), wanted.as_deref());
         facts.deadline = decide::deadline(lesson.p95_ms, row.attempts);
@@ -125,6 +126,7 @@ impl Orchestrator {
                 let problem = match phase {
                     Phase::Ready => self.slowness(row).await,
                     Phase::Failed => row.problem.as_ref().map(|problem| problem.0.clone()),
+                    Phase::Stopped => row.problem.as_ref().map(|problem| problem.0.clone()).filter(|problem| problem.code == Code::RuntimeKilled),
                     _ => None,
                 };
                 // Without a container no memory is held.
@@ -179,18 +181,25 @@ impl Orchestrator {
                 self.fail(row, problem).await?;
             }
             Action::Stop => {
-                let (phase, grace) = match (row.desired_state, row.phase) {
-                    (DesiredState::Deleted, _) => (Phase::Deleting, DELETE_GRACE),
-                    (DesiredState::Stopped | DesiredState::Running, kept @ (Phase::Retrying | Phase::Failed)) => (kept, DELETE_GRACE),
-                    (DesiredState::Running, Phase::Asleep) => (Phase::Asleep, STOP_GRACE),
-                    (DesiredState::Stopped | DesiredState::Running, _) => (Phase::Stopping, STOP_GRACE),
+                let (phase, hasty) = match (row.desired_state, row.phase) {
+                    (DesiredState::Deleted, _) => (Phase::Deleting, true),
+                    (DesiredState::Stopped | DesiredState::Running, kept @ (Phase::Retrying | Phase::Failed)) => (kept, true),
+                    (DesiredState::Running, Phase::Asleep) => (Phase::Asleep, false),
+                    (DesiredState::Stopped | DesiredState::Running, _) => (Phase::Stopping, false),
                 };
+                let grace = if hasty { DELETE_GRACE } else { self.grace(row).await? };
                 if phase != row.phase {
                     self.note(row, phase, None).await?;
                 }
                 self.engine.stop(id, grace).await?;
             }
             Action::Remove => {
+                if let Some(ContainerState::Ended { code: KILLED, out_of_memory: false }) = seen.container.as_ref().map(|found| &found.state)
+                    && row.phase == Phase::Stopping
+                {
+                    let problem = self.explain_killed(row).await?;
+                    self.note(row, Phase::Stopping, Some(&problem)).await?;
+                }
                 if let Some(logs) = &self.logs {
                     logs.take_last(id).await;
                 }
@@ -211,6 +220,22 @@ impl Orchestrator {
             }
         }
         Ok(Next::Again)
+    }
+
+    /// How long this runtime's OpenClaw may take to end by itself.
+    async fn grace(&self, row: &Row) -> Result<Duration> {
+        let lesson = self.store.lesson(Transition::Stop, &row.image).await?;
+        Ok(Duration::try_from(decide::grace(lesson.p95_ms)).unwrap_or(DELETE_GRACE))
+    }
+
+    /// What is said of one that missed the deadline of its stop.
+    async fn explain_killed(&self, row: &Row) -> Result<Problem> {
+        let (grace, words) = (self.grace(row).await?, self.last_words(row.runtime_id).await);
+        Ok(Problem::new(
+            Code::RuntimeKilled,
+            format!("OpenClaw did not end by itself within {} s, and was ended (exit code {KILLED}).{words}", grace.as_secs()),
+        )
+        .remedy("Your workspace is safe. What it was just doing may be unfinished."))
     }
 
     /// Whether a runtime that is ready still answers as one. It is never restarted for that: what it does may be worth the wait, and a person decides.
@@ -300,7 +325,7 @@ impl Orchestrator {
             tracing::info!(runtime = %row.runtime_id, name = row.name, "a runtime was woken");
             return Ok(());
         }
-        self.store.end_start(row, &noted, LONGEST_LESSON, self.clock.now()).await?;
+        self.store.end_start(row, &noted, self.clock.now()).await?;
         tracing::info!(runtime = %row.runtime_id, name = row.name, "a runtime is ready");
         Ok(())
     }

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     Result,
-    data::{runtime::Row, sleep::Nap},
+    data::{runtime::Row, sleep::Nap, transition_history::Transition},
     manager::{
         ContainerState, Seen,
         rpc::{Consent, Mute, Outlook, Purpose},
@@ -98,7 +98,7 @@ impl Orchestrator {
     pub(super) async fn doze(&self, row: &Row, seen: &Seen, depth: SleepDepth) -> Result<Next> {
         let asked = self.clock.now();
         let policy = self.policy(row);
-        let p95_ms = self.store.lesson(&row.image).await?.p95_ms;
+        let p95_ms = self.store.lesson(Transition::Start, &row.image).await?.p95_ms;
         let later = asked + policy.ask_again;
         let Some(address) = address(seen) else { return self.stay_awake(row, later).await };
         let (due, wakes_at, suspension_id) = match self.agree(address).await {
@@ -171,7 +171,7 @@ impl Orchestrator {
 
     /// It sleeps without a container from now on, and is woken as early as a whole start needs.
     pub(super) async fn sink(&self, row: &Row) -> Result<()> {
-        let p95_ms = self.store.lesson(&row.image).await?.p95_ms;
+        let p95_ms = self.store.lesson(Transition::Start, &row.image).await?.p95_ms;
         self.store.sink(row, row.schedule_at.map(|at| rest::wakes_at(at, SleepDepth::Stopped, p95_ms))).await
     }
 

@@ -10,7 +10,7 @@ use crate::{
     Result,
     data::runtime::{Noted, Row},
     data::sleep::Nap,
-    data::start_history::Lesson,
+    data::transition_history::{Lesson, Transition},
 };
 use async_trait::async_trait;
 use contract::{
@@ -146,8 +146,8 @@ pub trait Store: Send + Sync {
     async fn offered(&self) -> Result<Vec<ModelView>>;
     /// All profiles.
     async fn profiles(&self) -> Result<Vec<ProfileView>>;
-    /// What the starts of an image taught.
-    async fn lesson(&self, image: &str) -> Result<Lesson>;
+    /// What such transitions of an image taught.
+    async fn lesson(&self, transition: Transition, image: &str) -> Result<Lesson>;
     /// Writes a new runtime, wished to run, with its task. A workspace that an earlier runtime of the same name left behind is found again.
     ///
     /// # Errors
@@ -160,14 +160,15 @@ pub trait Store: Send + Sync {
     async fn wish(&self, wish: &Wish<'_>, now: OffsetDateTime) -> Result<Written>;
     /// Gives the runtime its turn: first come, first served, and never more memory than there is.
     async fn admit(&self, row: &Row, room: Room, now: OffsetDateTime) -> Result<Admission>;
-    /// Writes what was seen. A task of this wish goes on or ends with it; where nothing is left of the container, its memory is given back.
+    /// Writes what was seen. A task of this wish goes on or ends with it; where nothing is left of the container, its memory is given back. What ended
+    /// with it teaches how long such a transition takes.
     async fn note(&self, row: &Row, noted: &Noted<'_>, now: OffsetDateTime) -> Result<()>;
     /// Writes what a look found beside the wish. What was changed by hand has its line in the audit log when it is first found.
     async fn compare(&self, row: &Row, drift: &Drift, now: OffsetDateTime) -> Result<()>;
     /// As [`Store::note`], at the beginning of a step of a start.
     async fn begin_step(&self, row: &Row, step: StartStep, noted: &Noted<'_>, now: OffsetDateTime) -> Result<()>;
-    /// As [`Store::note`], at the end of a start. `longest`: what took longer teaches nothing.
-    async fn end_start(&self, row: &Row, noted: &Noted<'_>, longest: time::Duration, now: OffsetDateTime) -> Result<()>;
+    /// As [`Store::note`], at the end of a start.
+    async fn end_start(&self, row: &Row, noted: &Noted<'_>, now: OffsetDateTime) -> Result<()>;
     /// Somebody is at these runtimes: those that sleep are woken.
     async fn visit(&self, runtime_ids: &[RuntimeId], now: OffsetDateTime) -> Result<()>;
     /// Falls asleep, or deeper, if nobody was there and nothing was wished since the row was read. Whether it did.

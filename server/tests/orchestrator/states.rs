@@ -43,3 +43,48 @@ async fn what_is_wrong_has_a_word_of_its_own(pool: Pool) {
     }
     assert_eq!(said(id).await, Some(Code::RuntimeNotReady));
 }
+
+#[sqlx::test(migrations = "../migrations")]
+async fn how_long_a_stop_may_take_is_learned_and_one_that_takes_longer_is_said(pool: Pool) {
+    let world = World::new(pool).await;
+    let server = world.server();
+    let started = async |name: &str| {
+        let id = server.create(&world.ada, name, None).await.unwrap();
+        world.attend(&server, id).await;
+        assert_eq!(world.phase(id).await, Phase::Ready);
+        id
+    };
+    let stopped = async |name: &str, took: u64| {
+        let id = started(name).await;
+        server.stop(&world.ada, id).await.unwrap();
+        world.clock.advance(Duration::from_secs(took));
+        world.attend(&server, id).await;
+        id
+    };
+
+    let id = stopped("first", 6).await;
+    assert_eq!((world.phase(id).await, world.problem(id).await), (Phase::Stopped, None));
+    assert_eq!(world.engine.last_grace(), Some(Duration::from_secs(20)), "nothing is known yet");
+    stopped("second", 1).await;
+    assert_eq!(world.engine.last_grace(), Some(Duration::from_secs(18)), "three times the slowest");
+
+    // What was never begun ends at once, and teaches nothing.
+    let id = server.create(&world.ada, "never begun", None).await.unwrap();
+    server.stop(&world.ada, id).await.unwrap();
+    world.attend(&server, id).await;
+    let lessons: i64 = sqlx::query_scalar("select count(*) from transition_history where transition = 'stop'").fetch_one(&world.pool).await.unwrap();
+    assert_eq!(lessons, 2);
+
+    // Ended by the engine when its time was over: done all the same, and said until the next wish.
+    let id = started("deaf").await;
+    world.engine.suffer(Misery { deaf: true, ..Misery::default() });
+    server.stop(&world.ada, id).await.unwrap();
+    world.attend(&server, id).await;
+    let problem = world.problem(id).await.unwrap();
+    assert_eq!((world.phase(id).await, problem.code), (Phase::Stopped, Code::RuntimeKilled));
+    assert!(problem.message.contains("within 18 s, and was ended (exit code 137)"), "{problem:?}");
+    world.engine.suffer(Misery::default());
+    server.start(&world.ada, id).await.unwrap();
+    world.attend(&server, id).await;
+    assert_eq!((world.phase(id).await, world.problem(id).await), (Phase::Ready, None));
+}

@@ -17,7 +17,7 @@ use server::{
         listen::Change,
         runtime::{Noted, Row},
         sleep::Nap,
-        start_history::Lesson,
+        transition_history::{Lesson, Transition},
     },
     orchestrator::{
         decide::drift::Drift,
@@ -184,7 +184,7 @@ impl Store for SimStore {
         self.call(|tables| Ok(tables.profiles.clone())).await
     }
 
-    async fn lesson(&self, _image: &str) -> Result<Lesson> {
+    async fn lesson(&self, _transition: Transition, _image: &str) -> Result<Lesson> {
         Ok(Lesson { median_ms: Some(8_000), p95_ms: Some(12_000) })
     }
 
@@ -347,7 +347,7 @@ impl Store for SimStore {
         self.note(row, noted, now).await
     }
 
-    async fn end_start(&self, row: &Row, noted: &Noted<'_>, _longest: time::Duration, now: OffsetDateTime) -> Result<()> {
+    async fn end_start(&self, row: &Row, noted: &Noted<'_>, now: OffsetDateTime) -> Result<()> {
         self.note(row, noted, now).await
     }
 

@@ -366,6 +366,12 @@ proptest! {
     }
 
     #[test]
+    fn a_stop_has_its_time_and_no_more(p95 in prop::option::of(0_i64..1_000_000)) {
+        prop_assert!((Duration::seconds(12)..=Duration::seconds(60)).contains(&grace(p95)));
+        prop_assert!(grace(p95.map(|slow| slow + 1)) >= grace(p95));
+    }
+
+    #[test]
     fn a_deadline_is_never_short_and_grows_with_every_try(p95 in prop::option::of(0_i64..1_000_000), attempts in 0_i32..TRIES) {
         prop_assert!(deadline(p95, attempts) >= Duration::seconds(60));
         prop_assert!(deadline(p95, attempts + 1) > deadline(p95, attempts) || deadline(p95, attempts) == Duration::minutes(15));

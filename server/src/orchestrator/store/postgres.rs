@@ -8,8 +8,8 @@ use crate::{
         given::Given,
         runtime::{Noted, Row},
         sleep::Nap,
-        start_history::Lesson,
         task::NewTask,
+        transition_history::{Lesson, Transition},
     },
     model::catalog,
     orchestrator::{decide::drift::Drift, profile},
@@ -20,7 +20,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use contract::{
-    Caller, Code, DesiredState, ModelView, PersonStatus, Problem, ProfileId, ProfileView, Retention, RuntimeId, StartStep, TaskKind,
+    Caller, Code, DesiredState, ModelView, PersonStatus, Phase, Problem, ProfileId, ProfileView, Retention, RuntimeId, StartStep, TaskKind,
     TaskStatus,
 };
 use std::collections::BTreeSet;
@@ -69,8 +69,8 @@ impl Store for Postgres {
         data::profile::all(&mut *self.0.acquire().await?).await
     }
 
-    async fn lesson(&self, image: &str) -> Result<Lesson> {
-        data::start_history::lesson(&mut *self.0.acquire().await?, image).await
+    async fn lesson(&self, transition: Transition, image: &str) -> Result<Lesson> {
+        data::transition_history::lesson(&mut *self.0.acquire().await?, transition, image).await
     }
 
     async fn create(&self, creation: &Creation<'_>, now: OffsetDateTime) -> Result<()> {
@@ -188,13 +188,12 @@ impl Store for Postgres {
         Ok(transaction.commit().await?)
     }
 
-    async fn end_start(&self, row: &Row, noted: &Noted<'_>, longest: time::Duration, now: OffsetDateTime) -> Result<()> {
+    async fn end_start(&self, row: &Row, noted: &Noted<'_>, now: OffsetDateTime) -> Result<()> {
         let mut transaction = data::begin(&self.0).await?;
         let began = data::runtime::end_start(&mut transaction, row.runtime_id, now).await?;
-        // Only a start that went well the first time, without us away for long in between, teaches how long one takes.
-        if let Some(began) = began.filter(|began| row.attempts == 0 && now - *began < longest) {
-            let took = i64::try_from((now - began).whole_milliseconds()).unwrap_or(i64::MAX);
-            data::start_history::insert(&mut transaction, &row.image, took, now).await?;
+        // Only a start that went well the first time teaches how long one takes.
+        if let Some(began) = began.filter(|_| row.attempts == 0) {
+            data::transition_history::insert(&mut transaction, Transition::Start, &row.image, began, now).await?;
         }
         note(&mut transaction, row, noted, now).await?;
         Ok(transaction.commit().await?)
@@ -246,7 +245,9 @@ impl Store for Postgres {
     async fn finish(&self, row: &Row, now: OffsetDateTime) -> Result<()> {
         let mut transaction = data::begin(&self.0).await?;
         data::quota::measure_again(&mut transaction, row.runtime_id).await?;
-        data::runtime::finish(&mut transaction, row.runtime_id, row.generation, now).await?;
+        if data::runtime::finish(&mut transaction, row.runtime_id, row.generation, now).await? {
+            learn(&mut transaction, row, Phase::Deleted, now).await?;
+        }
         data::quota::forget_workspace(&mut transaction, row.runtime_id).await?;
         data::task::advance(&mut transaction, row.runtime_id, row.generation, TaskStatus::Succeeded, "", now).await?;
         Ok(transaction.commit().await?)
@@ -290,9 +291,19 @@ impl Lead for data::runtime::Lead {
 }
 
 async fn note(connection: &mut Connection, row: &Row, noted: &Noted<'_>, now: OffsetDateTime) -> Result<()> {
-    data::runtime::note(connection, row.runtime_id, row.generation, noted, now).await?;
+    if data::runtime::note(connection, row.runtime_id, row.generation, noted, now).await? {
+        learn(connection, row, noted.phase, now).await?;
+    }
     let message = noted.problem.map_or("", |problem| problem.message.as_str());
     data::task::advance(connection, row.runtime_id, row.generation, noted.task_status(), message, now).await
+}
+
+/// Notes how long what ends with this phase took. To end what was never begun takes no time, and teaches nothing.
+async fn learn(connection: &mut Connection, row: &Row, phase: Phase, now: OffsetDateTime) -> Result<()> {
+    match Transition::ended_by(row.phase, phase).filter(|_| row.admitted_at.is_some()) {
+        Some(transition) => data::transition_history::insert(connection, transition, &row.image, row.phase_since, now).await,
+        None => Ok(()),
+    }
 }
 
 /// What a wish takes of its profile, once the quota has let it: judged with the person held, so that nothing is added meanwhile.
