@@ -173,7 +173,10 @@ impl Fleet {
         });
         let made: Vec<(&Caller, RuntimeId)> = made.buffered(MADE_AT_ONCE).try_collect().await?;
         self.until_ready(count).await?;
-        say("orchestrator, all made and ready", &format!("{count} runtimes in {:.0} s; {}", began.elapsed().as_secs_f64(), cost(self.meter.since(before)?)));
+        say(
+            "orchestrator, all made and ready",
+            &format!("{count} runtimes in {:.0} s; {}", began.elapsed().as_secs_f64(), cost(self.meter.since(before)?)),
+        );
 
         let mut passes = Vec::new();
         let before = self.meter.read()?;
@@ -194,9 +197,15 @@ impl Fleet {
         let spent = self.meter.since(before)?;
         let share = |time: Duration| time.as_secs_f64() / spent.wall.as_secs_f64() * 100.0;
         let (ours, postgres) = (share(spent.ours), share(spent.postgres));
-        say("orchestrator, idle", &format!("{:.2} % of a core (aim: under 1 %): {ours:.2} % ours, {postgres:.2} % PostgreSQL", ours + postgres));
+        say(
+            "orchestrator, idle",
+            &format!("{:.2} % of a core (aim: under 1 %): {ours:.2} % ours, {postgres:.2} % PostgreSQL", ours + postgres),
+        );
         let (now, most) = resident()?;
-        say("orchestrator, memory", &format!("{now} MiB resident (aim: under 256 MiB), {most} MiB at most; the engine in memory is part of it"));
+        say(
+            "orchestrator, memory",
+            &format!("{now} MiB resident (aim: under 256 MiB), {most} MiB at most; the engine in memory is part of it"),
+        );
 
         self.events(&made, settings.events).await
     }
@@ -206,7 +215,8 @@ impl Fleet {
         let (mut ready, mut since) = (0, Instant::now());
         while ready < i64::from(count) {
             tokio::time::sleep(Duration::from_millis(250)).await;
-            let now: i64 = sqlx::query_scalar("select count(*) from runtime where phase = $1").bind(Phase::Ready).fetch_one(&self.pool).await?;
+            let now: i64 =
+                sqlx::query_scalar("select count(*) from runtime where phase = $1").bind(Phase::Ready).fetch_one(&self.pool).await?;
             if now != ready {
                 (ready, since) = (now, Instant::now());
             }
@@ -265,7 +275,9 @@ fn cost(spent: Spent) -> String {
 
 fn percentiles(times: &mut [Duration]) -> anyhow::Result<String> {
     times.sort_unstable();
-    let at = |percent: usize| times.get((times.len() * percent / 100).min(times.len().saturating_sub(1))).copied().context("nothing was measured");
+    let at = |percent: usize| {
+        times.get((times.len() * percent / 100).min(times.len().saturating_sub(1))).copied().context("nothing was measured")
+    };
     Ok(format!("{} median, {} p99, {} longest of {}", in_ms(at(50)?), in_ms(at(99)?), in_ms(at(100)?), times.len()))
 }
 

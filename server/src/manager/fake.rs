@@ -49,6 +49,8 @@ pub struct Misery {
     pub no_update: bool,
     /// Every call takes this long.
     pub slow: Option<Duration>,
+    /// A list of everything takes this long.
+    pub slow_list: Option<Duration>,
     /// The server dies at this effect, counted from 1; the call then never returns.
     pub dies_at: Option<(u32, Moment)>,
     /// The engine says no to this effect, counted from 1.
@@ -356,6 +358,10 @@ impl Engine for FakeEngine {
 
     async fn survey(&self) -> Result<World> {
         self.answer().await?;
+        let slow = self.state().misery.slow_list;
+        if let Some(time) = slow {
+            tokio::time::sleep(time).await;
+        }
         let state = self.state();
         let ids: BTreeSet<RuntimeId> =
             state.containers.keys().chain(state.isolations.keys()).chain(state.configurations.keys()).copied().collect();

@@ -30,8 +30,6 @@ const LONGEST_WAIT: Duration = Duration::from_secs(3);
 const AFTER_NO: Duration = Duration::from_secs(1);
 /// A runtime that needs longer to say that it is ready answers slowly.
 const SLOW: Duration = Duration::from_secs(3);
-/// How soon a runtime that waits its turn asks again.
-const TURN_AGAIN: Duration = Duration::from_secs(1);
 /// No machine boots this slowly; the server was away.
 const LONGEST_LESSON: time::Duration = time::Duration::minutes(15);
 /// How much of the log a problem quotes, in lines and characters.
@@ -130,7 +128,12 @@ impl Orchestrator {
                 // Without a container no memory is held.
                 let holds = phase == Phase::Ready || (phase == Phase::Asleep && seen.container.is_some());
                 let noted = Noted { phase, problem: problem.as_ref(), attempts: row.attempts, retry_at: row.retry_at, holds };
-                self.store.note(row, &noted, self.clock.now()).await?;
+                if noted.is_news(row) {
+                    self.store.note(row, &noted, self.clock.now()).await?;
+                }
+                if matches!(phase, Phase::Ready | Phase::Asleep) {
+                    self.watched.note(id, phase, self.rest(row));
+                }
                 return Ok(Next::Rest);
             }
             Action::Wait(time) => return Ok(Next::After(Duration::try_from(time).unwrap_or(Duration::ZERO).min(LONGEST_WAIT))),
@@ -293,15 +296,18 @@ impl Orchestrator {
     }
 
     async fn welcome(&self, row: &Row) -> Result<()> {
-        let noted = Noted { phase: Phase::Ready, problem: None, attempts: row.attempts, retry_at: None, holds: true };
+        let (noted, now) =
+            (Noted { phase: Phase::Ready, problem: None, attempts: row.attempts, retry_at: None, holds: true }, self.clock.now());
         // A waking is no start, and teaches nothing about one.
         if row.phase == Phase::Waking {
-            self.store.note(row, &noted, self.clock.now()).await?;
+            self.store.note(row, &noted, now).await?;
             tracing::info!(runtime = %row.runtime_id, name = row.name, "a runtime was woken");
-            return Ok(());
+        } else {
+            self.store.end_start(row, &noted, LONGEST_LESSON, now).await?;
+            tracing::info!(runtime = %row.runtime_id, name = row.name, "a runtime is ready");
         }
-        self.store.end_start(row, &noted, LONGEST_LESSON, self.clock.now()).await?;
-        tracing::info!(runtime = %row.runtime_id, name = row.name, "a runtime is ready");
+        let rest = self.rest(row);
+        self.watched.note(row.runtime_id, Phase::Ready, Rest { idle_since: rest.idle_since.max(now), ..rest });
         Ok(())
     }
 
@@ -310,9 +316,9 @@ impl Orchestrator {
         let room = self.room().await?;
         match self.store.admit(row, room, self.clock.now()).await? {
             Admission::Admitted | Admission::Moved => Ok(Next::Again),
-            Admission::Queued => {
+            Admission::Queued { ahead } => {
                 self.note(row, Phase::Queued, None).await?;
-                Ok(Next::After(TURN_AGAIN))
+                Ok(Next::After(decide::turn_again(ahead, room.starts)))
             }
             Admission::TooLarge => {
                 let (wants, has) = (in_gib(row.memory_bytes), in_gib(room.memory_bytes));
