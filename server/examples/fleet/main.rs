@@ -7,7 +7,7 @@
 
 mod meter;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, anyhow, ensure};
 use async_trait::async_trait;
 use clap::Parser;
 use contract::{Caller, PersonId, Phase, Role, RuntimeId, SessionId};
@@ -30,6 +30,7 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 /// How many are made at the same time.
@@ -106,8 +107,13 @@ async fn main() -> anyhow::Result<()> {
     tracing_subscriber::fmt().with_max_level(tracing::Level::ERROR).with_writer(std::io::stderr).init();
     let mut config = Config::for_tests();
     (config.data.data_dir, config.data.postgres_bin) = (settings.data_dir.clone(), settings.postgres_bin.clone());
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let cluster = Cluster::start(&config).await.context("starting the private PostgreSQL")?;
-    let measured = measure_on(&cluster.url(), Arc::new(config), &settings).await;
+    let measured = tokio::select! {
+        measured = measure_on(&cluster.url(), Arc::new(config), &settings) => measured,
+        _ = interrupt.recv() => Err(anyhow!("interrupted")),
+        _ = terminate.recv() => Err(anyhow!("told to end")),
+    };
     cluster.stop().await?;
     measured
 }
