@@ -110,6 +110,26 @@ async fn what_nobody_uses_is_asked_and_frozen_and_a_visit_wakes_it(pool: Pool) {
     assert!(claw.called().is_empty());
 }
 
+/// With thousands of runtimes passes are rare; what has its time does not wait for one.
+#[sqlx::test(migrations = "../migrations")]
+async fn it_falls_asleep_and_wakes_in_time_without_a_pass(pool: Pool) {
+    let world = World::new(pool).await;
+    let (id, claw) = (world.running().await, Arc::new(Claw::default()));
+    let server = Arc::new(server(&world, &claw).passing_every(Duration::from_secs(3600)));
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(Arc::clone(&server).run(stop.clone()));
+    // The first pass, and the first close look.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let schedule = world.clock.now() + Span::minutes(91);
+    claw.say(Says { outlook: due(schedule), ..Says::default() });
+    world.clock.advance(Span::minutes(31));
+    until(&world, id, Phase::Asleep, Duration::from_secs(10)).await;
+    world.clock.advance(Span::minutes(60) - Span::seconds(15));
+    until(&world, id, Phase::Ready, Duration::from_secs(10)).await;
+    stop.cancel();
+    running.await.unwrap();
+}
+
 #[sqlx::test(migrations = "../migrations")]
 async fn what_is_scheduled_wakes_it_in_time_from_either_depth(pool: Pool) {
     let world = World::new(pool).await;
