@@ -1,6 +1,6 @@
 //! The loop: woken by changes and engine events, and on a period. One server of a database leads; the others wait for the lead.
 
-use super::{Orchestrator, logs::Keeping, reconcile::Next, reconcile::silent_engine, store::Lead};
+use super::{Orchestrator, lead::Term, logs::Keeping, reconcile::Next, reconcile::silent_engine, store::Lead};
 use crate::{
     Result,
     data::{listen::Change, runtime::Row},
@@ -119,8 +119,9 @@ impl Orchestrator {
     /// Reconciles until `stop`. Runtimes keep running.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         while !stop.is_cancelled() {
+            let asked = Instant::now();
             match self.store.take_lead().await {
-                Ok(Some(lead)) => self.lead(lead, &stop).await,
+                Ok(Some(lead)) => self.lead(lead, Term::since(asked), &stop).await,
                 Ok(None) => tracing::debug!("another server reconciles"),
                 Err(error) => tracing::warn!(error = %chain(&error), "the lead could not be asked for"),
             }
@@ -132,32 +133,49 @@ impl Orchestrator {
         }
     }
 
-    async fn lead(self: &Arc<Self>, mut lead: Box<dyn Lead>, stop: &CancellationToken) {
-        let ours = stop.child_token();
-        let tasks = TaskTracker::new();
+    async fn lead(self: &Arc<Self>, mut lead: Box<dyn Lead>, term: Term, stop: &CancellationToken) {
+        tracing::info!("this server reconciles");
+        let (term, ours, tasks) = (Arc::new(term), stop.child_token(), TaskTracker::new());
+        let leading = async {
+            self.look_after_all(&term, &tasks, &ours).await;
+            ours.cancel();
+            tasks.close();
+            if tokio::time::timeout(LAST_STEPS, tasks.wait()).await.is_err() {
+                tracing::info!("a step was cut off; the next run finds it");
+            }
+            term.during(self.leave_nothing()).await;
+        };
+        tokio::select! {
+            biased;
+            () = term.keep(&mut *lead) => tracing::warn!("the lead is lost: another server may have it"),
+            () = leading => {}
+        }
+        ours.cancel();
+        term.end();
+        if let Err(error) = lead.yield_up().await {
+            tracing::debug!(error = %chain(&error), "the database did not hear that the lead was given up");
+        }
+    }
+
+    /// Until `ours` is cancelled, or the term is over.
+    async fn look_after_all(self: &Arc<Self>, term: &Arc<Term>, tasks: &TaskTracker, ours: &CancellationToken) {
         let _keeping = Keeping(self.logs.clone());
         // Heard from now on, before the first look: nothing falls in between.
         let mut changes = self.changes.subscribe();
         let mut events: BoxStream<'static, EngineEvent> = futures::stream::pending().boxed();
         let mut has_events = false;
-        self.measure_by_and_by(&tasks, &ours);
+        self.measure_by_and_by(tasks, ours);
         let mut rounds = Rounds::default();
         let mut tick = tokio::time::interval(PERIOD);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let whole = tokio::select! {
                 biased;
-                () = ours.cancelled() => break,
-                _ = tick.tick() => {
-                    if !lead.holds().await {
-                        tracing::warn!("the lead is lost");
-                        break;
-                    }
-                    true
-                }
+                () = ours.cancelled() => return,
+                _ = tick.tick() => true,
                 change = changes.recv() => match change {
                     Ok(Change::Runtime { runtime_id, .. }) => {
-                        self.attend(runtime_id, &tasks, &ours);
+                        self.attend(runtime_id, term, tasks, ours);
                         false
                     }
                     Ok(Change::Catalog | Change::Anything) | Err(RecvError::Lagged(_)) => true,
@@ -168,11 +186,11 @@ impl Orchestrator {
                         | Change::Keys { .. }
                         | Change::People,
                     ) => false,
-                    Err(RecvError::Closed) => break,
+                    Err(RecvError::Closed) => return,
                 },
                 event = events.next() => {
                     match event {
-                        Some(event) => self.attend(event.runtime_id, &tasks, &ours),
+                        Some(event) => self.attend(event.runtime_id, term, tasks, ours),
                         None => {
                             events = futures::stream::pending().boxed();
                             has_events = false;
@@ -190,23 +208,17 @@ impl Orchestrator {
             }
             tokio::select! {
                 biased;
-                () = ours.cancelled() => break,
-                passed = self.survey() => match passed {
-                    Ok(found) => {
+                () = ours.cancelled() => return,
+                passed = term.during(self.survey()) => match passed {
+                    Some(Ok(found)) => {
                         let due = rounds.due(&found.ready);
-                        found.restless.into_iter().chain(due).for_each(|runtime_id| self.attend(runtime_id, &tasks, &ours));
+                        found.restless.into_iter().chain(due).for_each(|runtime_id| self.attend(runtime_id, term, tasks, ours));
                     }
-                    Err(error) => tracing::warn!(error = %chain(&error), "a pass over all runtimes failed, the next comes by itself"),
+                    Some(Err(error)) => tracing::warn!(error = %chain(&error), "a pass over all runtimes failed, the next comes by itself"),
+                    None => return,
                 },
             }
         }
-        ours.cancel();
-        tasks.close();
-        if tokio::time::timeout(LAST_STEPS, tasks.wait()).await.is_err() {
-            tracing::info!("a step was cut off; the next run finds it");
-        }
-        self.leave_nothing().await;
-        drop(lead.yield_up().await);
     }
 
     /// Where no runtime is left, the host's firewall is left as it was found.
@@ -359,31 +371,34 @@ impl Orchestrator {
         measured.map(drop)
     }
 
-    fn attend(self: &Arc<Self>, runtime_id: RuntimeId, tasks: &TaskTracker, stop: &CancellationToken) {
+    fn attend(self: &Arc<Self>, runtime_id: RuntimeId, term: &Arc<Term>, tasks: &TaskTracker, stop: &CancellationToken) {
         let Some(wake) = self.attended.begin(runtime_id) else { return };
-        let (this, stop) = (Arc::clone(self), stop.clone());
+        let (this, term, stop) = (Arc::clone(self), Arc::clone(term), stop.clone());
         tasks.spawn(async move {
             let _leave = Leave(&this.attended, runtime_id, Arc::clone(&wake));
-            while !stop.is_cancelled() {
-                match this.step(runtime_id).await {
-                    Ok(Next::Again) => {}
-                    Ok(Next::After(time)) => tokio::select! {
-                    biased;
+            let attending = async {
+                while !stop.is_cancelled() {
+                    match this.step(runtime_id).await {
+                        Ok(Next::Again) => {}
+                        Ok(Next::After(time)) => tokio::select! {
+                            biased;
                             () = stop.cancelled() => {}
                             () = wake.notify.notified() => {}
                             () = tokio::time::sleep(time) => {}
                         },
-                    Ok(Next::Rest) => {
-                        if this.attended.end(runtime_id, &wake) {
+                        Ok(Next::Rest) => {
+                            if this.attended.end(runtime_id, &wake) {
+                                break;
+                            }
+                        }
+                        Err(error) => {
+                            tracing::warn!(runtime = %runtime_id, error = %chain(&error), "a step failed, the next pass goes on");
                             break;
                         }
                     }
-                    Err(error) => {
-                        tracing::warn!(runtime = %runtime_id, error = %chain(&error), "a step failed, the next pass goes on");
-                        break;
-                    }
                 }
-            }
+            };
+            term.during(attending).await;
         });
     }
 }

@@ -6,6 +6,7 @@
 pub mod commands;
 pub mod decide;
 mod driver;
+mod lead;
 pub mod logs;
 pub mod profile;
 pub mod reconcile;
