@@ -4,4 +4,6 @@
 cd "$repo"
 environment=$(deploy/setup/prepare.sh bench)
 eval "$environment"
+CLAWLOOPS_FLEET_BIN=$(step fleet deploy/bench/fleet.sh)
+export CLAWLOOPS_FLEET_BIN
 exec python3 deploy/bench/bench.py

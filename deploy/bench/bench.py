@@ -5,18 +5,25 @@ Nothing is asserted. Each figure is the median of three interleaved rounds, on l
 """
 
 import os
+import re
 import signal
 import sys
 import tempfile
 import time
 
 import runtimes
+import sleep
 from load import line, micros, rounds, same
-from parts import ClawLoops, ask, free_port, litellm, nginx, wait_for
+from parts import RUNTIME_MIB, Child, ClawLoops, ask, free_port, litellm, nginx, wait_for
 
 BODY = '{"model":"%s","messages":[{"role":"user","content":"Say something in thirty-two words."}],"max_tokens":64}'
 SECONDS = int(os.environ.get("BENCH_SECONDS", "5"))
 STARTS = int(os.environ.get("BENCH_STARTS", "3"))
+TOGETHER = int(os.environ.get("BENCH_TOGETHER", "8"))
+TURNS = int(os.environ.get("BENCH_TURNS", "2"))
+FLEET = int(os.environ.get("BENCH_FLEET", "10000"))
+# How long what happens by itself is watched, in seconds.
+WATCH = 12 * SECONDS
 
 
 def proxy(loops, key, upstream, peer):
@@ -51,6 +58,27 @@ def sessions(loops):
         line(f"  {name}", f"{run['rps']:.0f} requests/s, {micros(run['p50'])} median, errors {run['errors']}")
 
 
+def fleet(folder):
+    """The orchestrator with many runtimes, which prints its own figures. It has a PostgreSQL of its own, and stops it when it is told to stop."""
+    log = os.path.join(folder, "fleet.log")
+    child = Child([os.environ["CLAWLOOPS_FLEET_BIN"], "--data-dir", os.path.join(folder, "fleet"), "--runtimes", str(FLEET), "--idle", str(WATCH)], log)
+    try:
+        ended = child.process.wait()
+    finally:
+        child.stop()
+    with open(log) as said:
+        print(said.read(), end="", flush=True)
+    if ended != 0:
+        raise SystemExit("bench: the orchestrator with many runtimes was not measured to its end")
+
+
+def together():
+    """How many runtimes are started at once: as many as were asked for, where there is memory for all that they may use."""
+    with open("/proc/meminfo") as said:
+        free = int(re.search(r"MemAvailable:\s+(\d+)", said.read())[1]) // 1024
+    return max(1, min(TOGETHER, (free - 1024) // RUNTIME_MIB))
+
+
 def sizes(site, loops):
     total = {"raw": 0, "br": 0}
     for name in ("clawloops.js", "clawloops_bg.wasm", "clawloops.css"):
@@ -71,12 +99,14 @@ def main():
     binary, site = os.environ["CLAWLOOPS_BIN"], os.environ["CLAWLOOPS_SITE_DIR"]
     with tempfile.TemporaryDirectory(prefix="clb-", dir="/tmp") as folder:
         os.chmod(folder, 0o755)
+        fleet(folder)
         upstream, side, peer = free_port(), free_port(), free_port()
         children = [nginx(folder, upstream, side, f"127.0.0.1:{upstream}")]
         try:
             wait_for(upstream, "/health/liveliness")
             children.append(litellm(folder, peer, upstream))
-            loops = ClawLoops(binary, folder, upstream)
+            count = together()
+            loops = ClawLoops(binary, folder, upstream, count)
             children.append(loops)
             loops.begin()
             wait_for(peer, "/health/liveliness")
@@ -88,8 +118,9 @@ def main():
             line("session check", "")
             sessions(loops)
             children.pop(1).stop()  # LiteLLM would only take from the starts that follow
-            runtimes.measure(loops, folder, SECONDS, STARTS)
+            configuration = runtimes.measure(loops, folder, SECONDS, STARTS)
             line("memory after load", f"{loops.memory_kib() / 1024:.0f} MB resident")
+            sleep.measure(loops, runtimes.measure_together(loops, configuration, folder, count, TURNS), WATCH)
         finally:
             # Half-way through tidying up is no place to end.
             for number in (signal.SIGINT, signal.SIGTERM):

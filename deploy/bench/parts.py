@@ -17,6 +17,8 @@ ANSWER = json.dumps({
     "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "word " * 32}}],
     "usage": {"prompt_tokens": 24, "completion_tokens": 32, "total_tokens": 56},
 })
+# What a runtime may use at most; the same by hand.
+RUNTIME_MIB, RUNTIME_CPUS, RUNTIME_PIDS = 2048, 2, 512
 EMAIL, PASSWORD = "bench@clawloops.example", "a-bench-password-of-its-own"
 
 
@@ -111,9 +113,9 @@ def litellm(folder, port, upstream_port):
 
 
 class ClawLoops:
-    """A server with its own data directory, ports and instance name; signed in as its administrator."""
+    """A server with its own data directory, ports and instance name; signed in as its administrator. So many runtimes may boot and run at once."""
 
-    def __init__(self, binary, folder, upstream_port):
+    def __init__(self, binary, folder, upstream_port, runtimes):
         self.port, self.host = free_port(), None
         self.data = os.path.join(folder, "data")
         self.host = f"clawloops.localhost:{self.port}"
@@ -121,6 +123,10 @@ class ClawLoops:
             "CLAWLOOPS_LISTEN": f"127.0.0.1:{self.port}", "CLAWLOOPS_PUBLIC_URL": f"http://{self.host}", "CLAWLOOPS_DATA_DIR": self.data,
             "CLAWLOOPS_INTERNAL_PORT": str(free_port()), "CLAWLOOPS_INSTANCE": f"bench-{os.getpid()}",
             "LITELLM_URL": f"http://127.0.0.1:{upstream_port}", "LITELLM_MASTER_KEY": "sk-bench", "RUST_LOG": "warn",
+            # Containers by hand wait for no turn, so these do not either.
+            "CLAWLOOPS_STARTS_AT_ONCE": str(runtimes), "CLAWLOOPS_RUNTIMES_PER_PERSON": str(runtimes),
+            "CLAWLOOPS_RUNTIME_MEMORY_MIB": str(RUNTIME_MIB), "CLAWLOOPS_MEMORY_BUDGET_MIB": str(runtimes * RUNTIME_MIB),
+            "CLAWLOOPS_RUNTIME_CPU_MILLIS": str(RUNTIME_CPUS * 1000), "CLAWLOOPS_RUNTIME_PIDS": str(RUNTIME_PIDS),
         }
         self.instance = self.env["CLAWLOOPS_INSTANCE"]
         self.binary = binary
@@ -155,7 +161,12 @@ class ClawLoops:
                 + [["volume", "rm", "-f", found] for found in docker("volume", "ls", *mine).split()]
                 + [["network", "rm", found] for found in docker("network", "ls", *mine).split()])
 
-    def wait_for_none(self, seconds=60):
+    def delete_all(self):
+        for runtime in self.call("my-runtimes"):
+            self.call("delete-runtime", runtime_id=runtime["runtime_id"], retention="wipe_workspace")
+        self.wait_for_none()
+
+    def wait_for_none(self, seconds=120):
         end = time.monotonic() + seconds
         while self.held() and time.monotonic() < end:
             time.sleep(0.1)
@@ -164,9 +175,7 @@ class ClawLoops:
         """Ends the server with nothing left of it, however the run ended."""
         try:
             if self.child.process.poll() is None and hasattr(self, "cookie"):
-                for runtime in self.call("my-runtimes"):
-                    self.call("delete-runtime", runtime_id=runtime["runtime_id"], retention="wipe_workspace")
-                self.wait_for_none()
+                self.delete_all()
         except (OSError, SystemExit, ValueError) as problem:
             print(f"bench: {problem}", file=sys.stderr)
         # Without runtimes the server takes its firewall rules with it.

@@ -1,5 +1,6 @@
-"""What needs a real runtime: start to ready against `docker run` by hand, and the gateway against nginx in front of the same container."""
+"""What needs a real runtime: starts against `docker run` by hand, one and several at once, and the gateway against nginx in front of the same container."""
 
+import concurrent.futures
 import os
 import re
 import statistics
@@ -7,30 +8,21 @@ import subprocess
 import time
 
 from load import line, micros, rounds, same
-from parts import ask, docker, free_port, nginx, wait_for
+from parts import RUNTIME_CPUS, RUNTIME_MIB, RUNTIME_PIDS, ask, docker, free_port, nginx, wait_for
 
 # OpenClaw answers some questions only to a client that is not its proxy (RFC 5737: nobody's address).
 CLIENT = {"x-forwarded-for": "203.0.113.7"}
 GATEWAY = "<the host's address>"
+# How often it is looked whether something is ready, and how long that may take: eight that boot at once take turns on few processors.
+LOOK, PATIENCE = 0.1, 600
 
 
 class Runtime:
-    """A runtime of the bench's own server, from the press of the button to its end."""
+    """A runtime of the bench's own server that is ready."""
 
-    def __init__(self, loops):
-        self.loops = loops
-        began = time.monotonic()
-        loops.call("create-runtime", name="bench")
-        seen = loops.call("my-runtimes")[0]
-        self.ident = seen["runtime_id"]
-        while seen["phase"] != "ready":
-            if seen["phase"] == "failed" or time.monotonic() - began > 240:
-                raise SystemExit(f"bench: the runtime is {seen['phase']}: {seen.get('problem')}")
-            time.sleep(0.1)
-            seen = loops.call("runtime", runtime_id=self.ident)
-        self.took = time.monotonic() - began
-        self.host = seen["origin"].split("//")[1]
-        self.container = docker("ps", "--filter", f"label=org.clawloops.instance={loops.instance}", "--format", "{{.Names}}").split()[0]
+    def __init__(self, loops, seen):
+        self.loops, self.ident, self.host = loops, seen["runtime_id"], seen["origin"].split("//")[1]
+        self.container = f"{loops.instance}-{self.ident.replace('-', '')}"
         self.address = self.inspect("{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}")
 
     def inspect(self, form):
@@ -47,56 +39,99 @@ class Runtime:
         entered = ask("GET", self.loops.port, opened.headers["location"].split(self.host, 1)[1], host=self.host)
         return entered.headers["set-cookie"].split(";")[0]
 
-    def delete(self):
-        self.loops.call("delete-runtime", runtime_id=self.ident, retention="wipe_workspace")
-        self.loops.wait_for_none()
+
+def start_through(loops, count):
+    """Presses the button for so many at once. The runtimes, and the seconds that each took from then until it was ready, shortest first."""
+    began, took = time.monotonic(), {}
+    with concurrent.futures.ThreadPoolExecutor(count) as people:
+        list(people.map(lambda number: loops.call("create-runtime", name=f"bench {number}"), range(count)))
+    while len(took) < count:
+        seen = loops.call("my-runtimes")
+        for runtime in seen:
+            if runtime["phase"] == "failed" or time.monotonic() - began > PATIENCE:
+                raise SystemExit(f"bench: a runtime is {runtime['phase']}: {runtime.get('problem')}")
+            if runtime["phase"] == "ready":
+                took.setdefault(runtime["runtime_id"], time.monotonic() - began)
+        time.sleep(LOOK)
+    return [Runtime(loops, runtime) for runtime in seen], sorted(took.values())
 
 
-def start_by_hand(image, configuration, instance, folder):
+def start_by_hand(image, configuration, name, folder):
     """`docker run` with the same walls, limits and configuration, until OpenClaw says that it is ready; in seconds."""
-    name, config = f"{instance}-hand", os.path.join(folder, "openclaw.json")
-    began = time.monotonic()
+    config, began = os.path.join(folder, f"{name}.json"), time.monotonic()
+    docker("network", "create", "--internal", "-o", "com.docker.network.bridge.enable_icc=false", name)
+    with open(config, "w") as file:
+        # It trusts the host at this address, and nobody else.
+        file.write(configuration.replace(GATEWAY, docker("network", "inspect", "-f", "{{range .IPAM.Config}}{{.Gateway}}{{end}}", name)))
+    os.chmod(config, 0o644)
+    docker("run", "-d", "--name", name, "--hostname", name, "--network", name, "--memory", f"{RUNTIME_MIB}m", "--memory-swap", f"{RUNTIME_MIB}m",
+           "--cpus", str(RUNTIME_CPUS), "--pids-limit", str(RUNTIME_PIDS), "--init", "--read-only", "--tmpfs", "/tmp:rw,nosuid,nodev,size=256m",
+           "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--user", "1000:1000", "-v", f"{name}:/home/claw/.openclaw",
+           "-v", f"{config}:/etc/clawloops/openclaw.json:ro", "-e", "CLAWLOOPS_MODEL_KEY=none", image)
+    address = docker("inspect", "-f", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", name)
+    headers = {**CLIENT, "x-forwarded-host": "clawloops.internal", "x-forwarded-proto": "http"}
+    while time.monotonic() - began < PATIENCE:
+        try:
+            if ask("GET", 18789, "/readyz", headers=headers, at=address, patience=2).status == 200:
+                return time.monotonic() - began
+        except OSError:
+            pass
+        time.sleep(LOOK)
+    raise SystemExit(f"bench: the container by hand was not ready in {PATIENCE} s")
+
+
+def starts_by_hand(image, configuration, instance, folder, count):
+    """So many at once, all of which stay until the last one is ready; the seconds that each took, shortest first."""
+    names = [f"{instance}-hand-{number}" for number in range(count)]
     try:
-        docker("network", "create", "--internal", "-o", "com.docker.network.bridge.enable_icc=false", name)
-        with open(config, "w") as file:
-            # It trusts the host at this address, and nobody else.
-            file.write(configuration.replace(GATEWAY, docker("network", "inspect", "-f", "{{range .IPAM.Config}}{{.Gateway}}{{end}}", name)))
-        os.chmod(config, 0o644)
-        docker("run", "-d", "--name", name, "--hostname", name, "--network", name, "--memory", "2g", "--memory-swap", "2g", "--cpus", "2",
-               "--pids-limit", "512", "--init", "--read-only", "--tmpfs", "/tmp:rw,nosuid,nodev,size=256m", "--cap-drop", "ALL",
-               "--security-opt", "no-new-privileges", "--user", "1000:1000", "-v", f"{name}:/home/claw/.openclaw",
-               "-v", f"{config}:/etc/clawloops/openclaw.json:ro", "-e", "CLAWLOOPS_MODEL_KEY=none", image)
-        address = docker("inspect", "-f", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", name)
-        headers = {**CLIENT, "x-forwarded-host": "clawloops.internal", "x-forwarded-proto": "http"}
-        while time.monotonic() - began < 90:
-            try:
-                if ask("GET", 18789, "/readyz", headers=headers, at=address, patience=2).status == 200:
-                    return time.monotonic() - began
-            except OSError:
-                pass
-            time.sleep(0.1)
-        raise SystemExit("bench: the container by hand was not ready in 90 s")
+        with concurrent.futures.ThreadPoolExecutor(count) as hands:
+            return sorted(hands.map(lambda name: start_by_hand(image, configuration, name, folder), names))
     finally:
-        for words in (["rm", "-f", name], ["volume", "rm", name], ["network", "rm", name]):
-            subprocess.run(["docker", *words], capture_output=True)
+        for name in names:
+            for words in (["rm", "-f", name], ["volume", "rm", name], ["network", "rm", name]):
+                subprocess.run(["docker", *words], capture_output=True)
 
 
 def measure(loops, folder, seconds, starts):
-    """Starts take turns, and the first of each is not counted: it reads the image from the disk for all that follow."""
+    """Starts of one take turns, and the first of each is not counted: it reads the image from the disk for all that follow. Answers the configuration."""
     image = os.environ["CLAWLOOPS_RUNTIME_IMAGE"]
     through, hand = [], []
     for turn in range(starts + 1):
-        runtime = Runtime(loops)
+        (runtime,), took = start_through(loops, 1)
         configuration = runtime.configuration()
         if turn == 0:
             gateway(loops, runtime, folder, seconds)
         else:
-            through.append(runtime.took)
-        runtime.delete()
-        took = start_by_hand(image, configuration, loops.instance, folder)
+            through += took
+        loops.delete_all()
+        took = starts_by_hand(image, configuration, loops.instance, folder, 1)
         if turn > 0:
-            hand.append(took)
-    line("start to ready", f"{statistics.median(through) - statistics.median(hand):+.1f} s over docker run by hand")
+            hand += took
+    compare("start to ready", through, hand, "aim: at most 0.5 s")
+    return configuration
+
+
+def measure_together(loops, configuration, folder, count, turns):
+    """Starts of several at once take turns, through ClawLoops first or last. The runtimes of the last turn stay, and are answered."""
+    image, through, hand = os.environ["CLAWLOOPS_RUNTIME_IMAGE"], [], []
+    for turn in range(turns):
+        ours_last = (turns - turn) % 2 == 1
+        if ours_last:
+            hand.append(starts_by_hand(image, configuration, loops.instance, folder, count))
+        runtimes, took = start_through(loops, count)
+        through.append(took)
+        if turn < turns - 1:
+            loops.delete_all()
+        if not ours_last:
+            hand.append(starts_by_hand(image, configuration, loops.instance, folder, count))
+    compare(f"{count} starts at once, the last", [took[-1] for took in through], [took[-1] for took in hand], "aim: at most 0.5 s")
+    compare(f"{count} starts at once, each", sum(through, []), sum(hand, []), "aim: at most 0.5 s")
+    return runtimes
+
+
+def compare(label, through, hand, aim):
+    ours, theirs = statistics.median(through), statistics.median(hand)
+    line(label, f"{ours / theirs:.2f} × docker run by hand, {ours - theirs:+.1f} s ({aim})")
     for name, seen in (("clawloops", through), ("by hand", hand)):
         line(f"  {name}", f"{statistics.median(seen):.1f} s ({', '.join(f'{one:.1f}' for one in sorted(seen))})")
 

@@ -488,6 +488,30 @@ async fn of_two_servers_one_reconciles_and_the_other_takes_over(pool: Pool) {
     feed.abort();
 }
 
+/// While everything is looked at, which takes its time where there is much, what happens is acted upon at once.
+#[sqlx::test(migrations = "../migrations")]
+async fn a_long_look_at_everything_holds_nothing_up(pool: Pool) {
+    let world = World::new(pool).await;
+    let feeding = world.changes.clone();
+    let feed = tokio::spawn({
+        let pool = world.pool.clone();
+        async move { feeding.feed(&pool).await }
+    });
+    let id = world.running().await;
+    world.engine.suffer(Misery { slow_list: Some(Duration::from_secs(10)), ..Misery::default() });
+    let (server, stop) = (world.server(), CancellationToken::new());
+    let running = tokio::spawn(Arc::clone(&server).run(stop.clone()));
+    let second = server.create(&world.ada, "Second", None).await.unwrap();
+    until(&world, second, Phase::Ready, Duration::from_secs(5)).await;
+    world.engine.end(id, 1);
+    until(&world, id, Phase::Retrying, Duration::from_secs(2)).await;
+    server.stop(&world.ada, id).await.unwrap();
+    until(&world, id, Phase::Stopped, Duration::from_secs(2)).await;
+    stop.cancel();
+    running.await.unwrap();
+    feed.abort();
+}
+
 async fn until(world: &World, id: RuntimeId, wanted: Phase, patience: Duration) {
     let waited = tokio::time::timeout(patience, async {
         while world.phase(id).await != wanted {

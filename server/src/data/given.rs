@@ -46,7 +46,7 @@ pub async fn give(connection: &mut Connection, runtime_id: RuntimeId, profile_id
 
 /// Holds more memory for a runtime that has its turn already, where that fits beside what is held and nobody waits. Whether it does.
 pub async fn hold_more(connection: &mut Connection, runtime_id: RuntimeId, bytes: i64, memory_bytes: i64) -> Result<bool> {
-    sqlx::query!("select pg_advisory_xact_lock($1)", super::runtime::QUEUE).execute(&mut *connection).await?;
+    sqlx::query!("select pg_advisory_xact_lock($1)", super::queue::QUEUE).execute(&mut *connection).await?;
     let held = sqlx::query!(
         "update runtime set held_bytes = $2
           where runtime_id = $1 and admitted_at is not null and deleted_at is null

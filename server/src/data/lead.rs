@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 /// After so long without a word PostgreSQL ends the connection, and the lock with it: of a process that stands still, of a machine that is gone, behind
-/// a network that is cut. Longer than a leader acts without an answer (`orchestrator::lead`).
+/// a network that is cut. Longer than a leader acts without an answer (`orchestrator::lease`).
 pub const SILENCE: Duration = Duration::from_secs(6);
 /// How long a database may take to say who leads, and to hear that nobody does any more.
 const PATIENCE: Duration = Duration::from_secs(3);

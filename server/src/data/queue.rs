@@ -1,8 +1,84 @@
-//! SQL of the start queue, as it is told to those who wait.
+//! SQL of the start queue.
 
-use super::Connection;
+use super::{
+    Connection,
+    listen::{Change, notify},
+};
 use crate::Result;
-use contract::RuntimeId;
+use contract::{PersonId, RuntimeId};
+use time::OffsetDateTime;
+
+/// The lock under which turns are given: any number that no other lock of the database uses.
+pub(super) const QUEUE: i64 = 0x434c_4158;
+
+/// What a runtime that asks for its turn is told.
+pub enum Turn {
+    /// It is its turn; its memory is held for it.
+    Given,
+    /// Not yet: so many are before it.
+    Waits(i64),
+    /// Another wish came in between.
+    Moved,
+}
+
+/// Gives a runtime its turn, if it is the first in the queue, its memory fits beside what is held, and fewer than `starts` others boot. One after the
+/// other: the lock waits, so that two servers never give the same memory twice.
+pub async fn admit(
+    connection: &mut Connection,
+    runtime_id: RuntimeId,
+    generation: i64,
+    memory_bytes: i64,
+    starts: i64,
+    now: OffsetDateTime,
+) -> Result<Turn> {
+    sqlx::query!("select pg_advisory_xact_lock($1)", QUEUE).execute(&mut *connection).await?;
+    let waiting = sqlx::query!(
+        // It has no container. What it held of another size is free: two that want more than they hold never wait for each other.
+        "update runtime set queued_at = coalesce(queued_at, $3),
+                            admitted_at = case when held_bytes = memory_bytes then admitted_at end,
+                            held_bytes = case when held_bytes = memory_bytes then held_bytes else 0 end
+          where runtime_id = $1 and generation = $2 and deleted_at is null and desired_state = 'running'
+      returning queued_at, memory_bytes",
+        runtime_id.0,
+        generation,
+        now
+    );
+    let Some(waiting) = waiting.fetch_optional(&mut *connection).await? else { return Ok(Turn::Moved) };
+    let ahead = sqlx::query_scalar!(
+        r#"select count(*) as "ahead!" from runtime where deleted_at is null and queued_at is not null and (queued_at, runtime_id) < ($2, $1)"#,
+        runtime_id.0,
+        waiting.queued_at
+    );
+    let ahead = ahead.fetch_one(&mut *connection).await?;
+    if ahead > 0 {
+        return Ok(Turn::Waits(ahead));
+    }
+    let fits = sqlx::query_scalar!(
+        r#"select (select coalesce(sum(held_bytes), 0)::bigint from runtime held
+                    where held.admitted_at is not null and held.deleted_at is null and held.runtime_id <> $1) + $2 <= $3
+                  and (select count(*) from runtime boots
+                        where boots.admitted_at is not null and boots.deleted_at is null and boots.runtime_id <> $1
+                          and boots.phase in ('creating', 'starting', 'waiting')) < $4 as "fits!""#,
+        runtime_id.0,
+        waiting.memory_bytes,
+        memory_bytes,
+        starts
+    );
+    if !fits.fetch_one(&mut *connection).await? {
+        return Ok(Turn::Waits(0));
+    }
+    let person_id = sqlx::query_scalar!(
+        r#"update runtime
+              set admitted_at = $2, held_bytes = memory_bytes, queued_at = null, phase = 'creating', phase_since = case when phase = 'creating' then phase_since else $2 end
+            where runtime_id = $1
+        returning person_id as "person_id: PersonId""#,
+        runtime_id.0,
+        now
+    );
+    let person_id = person_id.fetch_one(&mut *connection).await?;
+    notify(connection, Change::Runtime { runtime_id, person_id }).await?;
+    Ok(Turn::Given)
+}
 
 /// Who waits, and for what.
 pub struct Waiting {

@@ -1,4 +1,4 @@
-//! SQL of `runtime`, `runtime_step` and the lock that names the one server that reconciles.
+//! SQL of `runtime` and `runtime_step`.
 
 use super::{
     Connection,
@@ -276,59 +276,6 @@ pub async fn stop_all_of(connection: &mut Connection, person_id: PersonId, now: 
     Ok(stopped)
 }
 
-/// Gives a runtime its turn, if it is the first in the queue, its memory fits beside what is held, and fewer than `starts` others boot. `None` when
-/// another wish came in between. One after the other: the lock waits, so that two servers never give the same memory twice.
-pub async fn admit(
-    connection: &mut Connection,
-    runtime_id: RuntimeId,
-    generation: i64,
-    memory_bytes: i64,
-    starts: i64,
-    now: OffsetDateTime,
-) -> Result<Option<bool>> {
-    sqlx::query!("select pg_advisory_xact_lock($1)", QUEUE).execute(&mut *connection).await?;
-    let waiting = sqlx::query!(
-        // It has no container. What it held of another size is free: two that want more than they hold never wait for each other.
-        "update runtime set queued_at = coalesce(queued_at, $3),
-                            admitted_at = case when held_bytes = memory_bytes then admitted_at end,
-                            held_bytes = case when held_bytes = memory_bytes then held_bytes else 0 end
-          where runtime_id = $1 and generation = $2 and deleted_at is null and desired_state = 'running'
-      returning queued_at, memory_bytes",
-        runtime_id.0,
-        generation,
-        now
-    );
-    let Some(waiting) = waiting.fetch_optional(&mut *connection).await? else { return Ok(None) };
-    let fits = sqlx::query_scalar!(
-        r#"select not exists (select from runtime before where before.deleted_at is null and before.queued_at is not null
-                                                          and (before.queued_at, before.runtime_id) < ($2, $1))
-                  and (select coalesce(sum(held_bytes), 0)::bigint from runtime held
-                        where held.admitted_at is not null and held.deleted_at is null and held.runtime_id <> $1) + $3 <= $4
-                  and (select count(*) from runtime boots
-                        where boots.admitted_at is not null and boots.deleted_at is null and boots.runtime_id <> $1
-                          and boots.phase in ('creating', 'starting', 'waiting')) < $5 as "fits!""#,
-        runtime_id.0,
-        waiting.queued_at,
-        waiting.memory_bytes,
-        memory_bytes,
-        starts
-    );
-    if !fits.fetch_one(&mut *connection).await? {
-        return Ok(Some(false));
-    }
-    let person_id = sqlx::query_scalar!(
-        r#"update runtime
-              set admitted_at = $2, held_bytes = memory_bytes, queued_at = null, phase = 'creating', phase_since = case when phase = 'creating' then phase_since else $2 end
-            where runtime_id = $1
-        returning person_id as "person_id: PersonId""#,
-        runtime_id.0,
-        now
-    );
-    let person_id = person_id.fetch_one(&mut *connection).await?;
-    notify(connection, Change::Runtime { runtime_id, person_id }).await?;
-    Ok(Some(true))
-}
-
 /// Of these workspaces, those that were to be wiped with their runtimes, which are gone, and that no other runtime uses.
 pub async fn wiped_volumes(connection: &mut Connection, present: &[String]) -> Result<Vec<String>> {
     let wiped = sqlx::query_scalar!(
@@ -355,6 +302,15 @@ pub struct Noted<'a> {
 }
 
 impl Noted<'_> {
+    /// Whether it says anything that the row does not say already.
+    #[must_use]
+    pub fn is_news(&self, row: &Row) -> bool {
+        row.open_task.is_some()
+            || (self.phase, self.problem, self.attempts, self.retry_at)
+                != (row.phase, row.problem.as_ref().map(|problem| &problem.0), row.attempts, row.retry_at)
+            || (!self.holds && row.admitted_at.is_some())
+    }
+
     /// What the wish's task becomes by it. What runs and has a problem all the same is not as it was asked for yet.
     #[must_use]
     pub fn task_status(&self) -> TaskStatus {
@@ -550,6 +506,3 @@ pub async fn end_start(connection: &mut Connection, runtime_id: RuntimeId, now: 
     let began = sqlx::query_scalar!("select began_at from runtime_step where runtime_id = $1 and step = 'place'", runtime_id.0);
     Ok(began.fetch_optional(connection).await?)
 }
-
-/// The lock under which turns are given. See [`super::lead`] for the other one.
-pub(super) const QUEUE: i64 = 0x434c_4158;

@@ -16,8 +16,8 @@ use std::{
     time::Duration,
 };
 use time::OffsetDateTime;
-use tokio::sync::{Notify, broadcast};
-use tokio_stream::wrappers::BroadcastStream;
+use tokio::sync::{Notify, broadcast, mpsc};
+use tokio_stream::wrappers::{BroadcastStream, UnboundedReceiverStream};
 
 /// When a server dies, seen from an effect on the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +53,8 @@ pub struct Misery {
     pub no_update: bool,
     /// Every call takes this long.
     pub slow: Option<Duration>,
+    /// A list of everything takes this long.
+    pub slow_list: Option<Duration>,
     /// The server dies at this effect, counted from 1; the call then never returns.
     pub dies_at: Option<(u32, Moment)>,
     /// The engine says no to this effect, counted from 1.
@@ -67,8 +69,6 @@ pub struct FakeEngine {
     state: Mutex<State>,
     died: Notify,
     events: broadcast::Sender<EngineEvent>,
-    /// What containers say, as they say it; none when one ends. Sent with the state held.
-    output: broadcast::Sender<(RuntimeId, Option<LogLine>)>,
 }
 
 #[derive(Default)]
@@ -78,6 +78,8 @@ struct State {
     meddled: BTreeMap<RuntimeId, Meddled>,
     newest_image: Option<String>,
     logs: BTreeMap<RuntimeId, Vec<LogLine>>,
+    /// Who hears what a container says, until it ends.
+    followers: BTreeMap<RuntimeId, Vec<mpsc::UnboundedSender<LogLine>>>,
     isolations: BTreeMap<RuntimeId, Isolation>,
     configurations: BTreeMap<RuntimeId, String>,
     workspaces: BTreeSet<String>,
@@ -117,13 +119,7 @@ impl FakeEngine {
     /// An engine that is well.
     #[must_use]
     pub fn well(clock: Arc<dyn Clock>) -> Arc<Self> {
-        Arc::new(Self {
-            clock,
-            state: Mutex::default(),
-            died: Notify::new(),
-            events: broadcast::channel(64).0,
-            output: broadcast::channel(1024).0,
-        })
+        Arc::new(Self { clock, state: Mutex::default(), died: Notify::new(), events: broadcast::channel(1024).0 })
     }
 
     /// Changes what goes wrong. Effects are counted anew.
@@ -166,7 +162,7 @@ impl FakeEngine {
             if let Some((_, container)) = state.containers.get_mut(&runtime_id) {
                 *container = ended(code);
             }
-            drop(self.output.send((runtime_id, None)));
+            state.followers.remove(&runtime_id);
         }
         drop(self.events.send(EngineEvent { runtime_id }));
     }
@@ -176,7 +172,9 @@ impl FakeEngine {
         let mut state = self.state();
         let line = LogLine { at, text: text.to_owned() };
         state.logs.entry(runtime_id).or_default().push(line.clone());
-        drop(self.output.send((runtime_id, Some(line))));
+        if let Some(followers) = state.followers.get_mut(&runtime_id) {
+            followers.retain(|follower| follower.send(line.clone()).is_ok());
+        }
     }
 
     /// Freezes or thaws a container behind everybody's back.
@@ -370,6 +368,10 @@ impl Engine for FakeEngine {
 
     async fn survey(&self) -> Result<World> {
         self.answer().await?;
+        let slow = self.state().misery.slow_list;
+        if let Some(time) = slow {
+            tokio::time::sleep(time).await;
+        }
         let state = self.state();
         let ids: BTreeSet<RuntimeId> =
             state.containers.keys().chain(state.isolations.keys()).chain(state.configurations.keys()).copied().collect();
@@ -483,7 +485,7 @@ impl Engine for FakeEngine {
                 *container = if deaf { ContainerState::Ended { code: 137, out_of_memory: false } } else { ended(0) };
                 state.grace = Some(grace);
             }
-            drop(self.output.send((runtime_id, None)));
+            state.followers.remove(&runtime_id);
             Ok(())
         })
         .await
@@ -526,7 +528,7 @@ impl Engine for FakeEngine {
             state.containers.remove(&runtime_id);
             state.meddled.remove(&runtime_id);
             state.logs.remove(&runtime_id);
-            drop(self.output.send((runtime_id, None)));
+            state.followers.remove(&runtime_id);
             Ok(())
         })
         .await
@@ -546,7 +548,7 @@ impl Engine for FakeEngine {
 
     async fn output(&self, runtime_id: RuntimeId, since: Option<OffsetDateTime>, follow: bool) -> Result<BoxStream<'static, LogLine>> {
         self.answer().await?;
-        let state = self.state();
+        let mut state = self.state();
         let runs = matches!(state.containers.get(&runtime_id), Some((_, ContainerState::Running { .. })));
         let mut log = state.logs.get(&runtime_id).cloned().unwrap_or_default();
         log.retain(|line| since.is_none_or(|since| line.at.unix_timestamp() >= since.unix_timestamp()));
@@ -554,12 +556,9 @@ impl Engine for FakeEngine {
         if !(follow && runs) {
             return Ok(said.boxed());
         }
-        let later = BroadcastStream::new(self.output.subscribe())
-            .filter_map(async |said| said.ok())
-            .filter(move |(whose, _)| futures::future::ready(*whose == runtime_id))
-            .take_while(|(_, line)| futures::future::ready(line.is_some()))
-            .filter_map(async |(_, line)| line);
-        Ok(said.chain(later).boxed())
+        let (follower, later) = mpsc::unbounded_channel();
+        state.followers.entry(runtime_id).or_default().push(follower);
+        Ok(said.chain(UnboundedReceiverStream::new(later)).boxed())
     }
 
     async fn hold_walls(&self) -> Result<()> {

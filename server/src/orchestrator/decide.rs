@@ -28,6 +28,10 @@ const GRACE_FLOOR: Duration = Duration::seconds(12);
 const GRACE_CEILING: Duration = Duration::seconds(60);
 /// How long to wait before OpenClaw is asked again.
 const ASK_AGAIN: Duration = Duration::milliseconds(300);
+/// How soon whoever is about to have its turn asks for it again.
+const TURN_AGAIN: std::time::Duration = std::time::Duration::from_secs(1);
+/// How soon those far behind ask again: what is before them may go away at once.
+const TURN_AGAIN_FAR: std::time::Duration = std::time::Duration::from_secs(15);
 
 /// What a wish to start means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -339,6 +343,14 @@ pub fn deadline(p95_ms: Option<i64>, attempts: i32) -> Duration {
 #[must_use]
 pub fn grace(p95_ms: Option<i64>) -> Duration {
     p95_ms.map_or(GRACE_UNLEARNED, |slow| Duration::milliseconds(slow.saturating_mul(3)).clamp(GRACE_FLOOR, GRACE_CEILING))
+}
+
+/// How soon a runtime that waits its turn behind so many others asks again, where `starts` boot at once. No boot takes less than a second, so nobody
+/// comes late by this, and many who wait cost little more than a few.
+#[must_use]
+pub fn turn_again(ahead: i64, starts: i64) -> std::time::Duration {
+    let rounds = u32::try_from(ahead.max(0) / starts.max(1)).unwrap_or(u32::MAX);
+    TURN_AGAIN.saturating_mul(rounds.saturating_add(1)).min(TURN_AGAIN_FAR)
 }
 
 /// The share of this machine's memory that runtimes may have: what is left after a fifth, at least 2 GiB where there is that much, for everything else.

@@ -1,31 +1,25 @@
 //! The loop: woken by changes and engine events, and on a period. One server of a database leads; the others wait for the lead.
 
-use super::{Orchestrator, lead::Term, logs::Keeping, reconcile::Next, reconcile::silent_engine, store::Lead};
-use crate::{
-    Result,
-    data::{listen::Change, runtime::Row},
-    error::chain,
-    manager::{ContainerState, EngineEvent, Seen, World},
+use super::{
+    Orchestrator,
+    attended::Attending,
+    lease::Lease,
+    logs::Keeping,
+    pass::{PERIOD, Surveyed},
+    reconcile::Next,
+    store::Lead,
 };
-use contract::{DesiredState, ModelView, Phase, RuntimeId, SleepDepth};
+use crate::{Result, data::listen::Change, error::chain, manager::EngineEvent};
+use contract::RuntimeId;
 use futures::{StreamExt as _, stream::BoxStream};
-use std::{
-    collections::{BTreeSet, HashMap},
-    sync::{Arc, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 use tokio::{
-    sync::{Notify, broadcast::error::RecvError},
+    sync::{Semaphore, broadcast::error::RecvError},
+    task::JoinHandle,
     time::{Instant, MissedTickBehavior},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// How often everything is looked at, woken or not: what catches lost events.
-const PERIOD: Duration = Duration::from_secs(5);
-/// How often a ready runtime is looked at closely.
-const ROUND: Duration = Duration::from_secs(30);
-/// How many are looked at closely in one pass, at most.
-const CLOSE_LOOKS: usize = 32;
 /// How often a server without the lead asks for it.
 const ASK_FOR_LEAD: Duration = Duration::from_secs(2);
 /// How often a workspace is measured, one at a time.
@@ -34,84 +28,72 @@ const MEASURE: Duration = Duration::from_secs(10);
 const MEASURE_HOLDS: time::Duration = time::Duration::minutes(5);
 /// How long steps in progress may take to end at shutdown. Cut off, they are found half done by the next run.
 const LAST_STEPS: Duration = Duration::from_secs(5);
+/// How soon everything is looked at when the engine's events ended: some may be lost.
+const AFTER_EVENTS: Duration = Duration::from_secs(1);
+/// A pass that is called for comes at once, but never sooner after another than this part of the time in which they come by themselves.
+const CALLED_SOONER: u32 = 10;
+/// How many steps are done at once, at most: as many as the database serves without anybody else waiting long. Whoever waits between two steps takes no
+/// place.
+const STEPS_AT_ONCE: usize = 64;
 
-/// Runtimes that are being attended to, each by one task.
-#[derive(Default)]
-pub(super) struct Attended(std::sync::Mutex<HashMap<RuntimeId, Arc<Wake>>>);
-
-/// Wakes the task that attends to a runtime.
-#[derive(Default)]
-struct Wake {
-    notify: Notify,
-    woken: std::sync::atomic::AtomicBool,
+/// What a server does while it leads.
+struct Term {
+    lease: Lease,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+    places: Semaphore,
 }
 
-impl Attended {
-    /// Begins to attend, or wakes whoever does already.
-    fn begin(&self, runtime_id: RuntimeId) -> Option<Arc<Wake>> {
-        let mut attended = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(wake) = attended.get(&runtime_id) {
-            wake.woken.store(true, std::sync::atomic::Ordering::Release);
-            wake.notify.notify_one();
-            return None;
-        }
-        let wake = Arc::new(Wake::default());
-        attended.insert(runtime_id, Arc::clone(&wake));
-        Some(wake)
-    }
-
-    /// Ends, unless somebody woke us since the last look.
-    fn end(&self, runtime_id: RuntimeId, wake: &Wake) -> bool {
-        let mut attended = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if wake.woken.swap(false, std::sync::atomic::Ordering::AcqRel) {
-            return false;
-        }
-        attended.remove(&runtime_id);
-        true
-    }
-
-    fn leave(&self, runtime_id: RuntimeId, wake: &Arc<Wake>) {
-        let mut attended = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // Another task may have begun since.
-        if attended.get(&runtime_id).is_some_and(|present| Arc::ptr_eq(present, wake)) {
-            attended.remove(&runtime_id);
-        }
-    }
+/// When everything is looked at next.
+struct Passes {
+    /// The pass that is under way.
+    under_way: Option<JoinHandle<Option<Passed>>>,
+    /// Whether something called for one.
+    called: bool,
+    /// When the next one comes.
+    next: Instant,
+    /// When it may come, where something calls for it.
+    soonest: Instant,
+    /// How often they come by themselves.
+    pause: Duration,
 }
 
-/// What a pass found.
-struct Surveyed {
-    /// Not as they should be.
-    restless: Vec<RuntimeId>,
-    /// Ready, as far as a list shows.
-    ready: Vec<RuntimeId>,
+/// What comes of a pass.
+struct Passed {
+    surveyed: Result<Surveyed>,
+    /// The number of the pass.
+    number: u64,
+    /// Whether something called for it: then everybody who waits looks again.
+    called: bool,
+    /// The engine's events from before the pass on, where they were asked for.
+    events: Option<BoxStream<'static, EngineEvent>>,
 }
 
-/// When each ready runtime was looked at closely: a list shows neither limits nor capabilities, nor whether OpenClaw answers.
-#[derive(Default)]
-struct Rounds(HashMap<RuntimeId, Instant>);
-
-impl Rounds {
-    /// Whose turn it is: never more than a few at a time, so that a pass stays cheap however many there are.
-    fn due(&mut self, ready: &[RuntimeId]) -> Vec<RuntimeId> {
+impl Passes {
+    fn begin() -> Self {
         let now = Instant::now();
-        let present: BTreeSet<&RuntimeId> = ready.iter().collect();
-        self.0.retain(|runtime_id, _| present.contains(runtime_id));
-        let mut due: Vec<(Option<Instant>, RuntimeId)> =
-            ready.iter().map(|id| (self.0.get(id).copied(), *id)).filter(|(at, _)| at.is_none_or(|at| now - at >= ROUND)).collect();
-        due.sort_unstable();
-        due.truncate(CLOSE_LOOKS);
-        self.0.extend(due.iter().map(|(_, id)| (*id, now)));
-        due.into_iter().map(|(_, id)| id).collect()
+        Self { under_way: None, called: false, next: now, soonest: now, pause: PERIOD }
     }
-}
 
-/// Takes a runtime off the list also when its task is cut off or fails.
-struct Leave<'a>(&'a Attended, RuntimeId, Arc<Wake>);
+    /// Something may have changed that is not known.
+    fn call(&mut self) {
+        self.called = true;
+        self.next = self.next.min(self.soonest);
+    }
 
-impl Drop for Leave<'_> {
-    fn drop(&mut self) {
-        self.0.leave(self.1, &self.2);
+    /// It is over, and the next one comes after this long.
+    fn over(&mut self, pause: Duration) {
+        let now = Instant::now();
+        (self.pause, self.soonest) = (pause, now + pause / CALLED_SOONER);
+        self.next = if self.called { self.soonest } else { now + pause };
+    }
+
+    /// What the pass that is under way found. Never returns without one.
+    async fn passed(&mut self) -> Option<Passed> {
+        let Some(pass) = &mut self.under_way else { return std::future::pending().await };
+        let passed = pass.await;
+        self.under_way = None;
+        passed.ok().flatten()
     }
 }
 
@@ -121,7 +103,7 @@ impl Orchestrator {
         while !stop.is_cancelled() {
             let asked = Instant::now();
             match self.store.take_lead().await {
-                Ok(Some(lead)) => self.lead(lead, Term::since(asked), &stop).await,
+                Ok(Some(lead)) => self.lead(lead, Lease::since(asked), &stop).await,
                 Ok(None) => tracing::debug!("another server reconciles"),
                 Err(error) => tracing::warn!(error = %chain(&error), "the lead could not be asked for"),
             }
@@ -133,92 +115,122 @@ impl Orchestrator {
         }
     }
 
-    async fn lead(self: &Arc<Self>, mut lead: Box<dyn Lead>, term: Term, stop: &CancellationToken) {
+    async fn lead(self: &Arc<Self>, mut lead: Box<dyn Lead>, lease: Lease, stop: &CancellationToken) {
         tracing::info!("this server reconciles");
-        let (term, ours, tasks) = (Arc::new(term), stop.child_token(), TaskTracker::new());
+        let term = Arc::new(Term { lease, stop: stop.child_token(), tasks: TaskTracker::new(), places: Semaphore::new(STEPS_AT_ONCE) });
         let leading = async {
-            self.look_after_all(&term, &tasks, &ours).await;
-            ours.cancel();
-            tasks.close();
-            if tokio::time::timeout(LAST_STEPS, tasks.wait()).await.is_err() {
+            self.look_after_all(&term).await;
+            term.stop.cancel();
+            term.tasks.close();
+            if tokio::time::timeout(LAST_STEPS, term.tasks.wait()).await.is_err() {
                 tracing::info!("a step was cut off; the next run finds it");
             }
-            term.during(self.leave_nothing()).await;
+            term.lease.during(self.leave_nothing()).await;
         };
         tokio::select! {
             biased;
-            () = term.keep(&mut *lead) => tracing::warn!("the lead is lost: another server may have it"),
+            () = term.lease.keep(&mut *lead) => tracing::warn!("the lead is lost: another server may have it"),
             () = leading => {}
         }
-        ours.cancel();
-        term.end();
+        term.stop.cancel();
+        term.lease.end();
         if let Err(error) = lead.yield_up().await {
             tracing::debug!(error = %chain(&error), "the database did not hear that the lead was given up");
         }
     }
 
-    /// Until `ours` is cancelled, or the term is over.
-    async fn look_after_all(self: &Arc<Self>, term: &Arc<Term>, tasks: &TaskTracker, ours: &CancellationToken) {
+    /// Until the term is to stop.
+    async fn look_after_all(self: &Arc<Self>, term: &Arc<Term>) {
         let _keeping = Keeping(self.logs.clone());
+        self.watched.clear();
         // Heard from now on, before the first look: nothing falls in between.
         let mut changes = self.changes.subscribe();
         let mut events: BoxStream<'static, EngineEvent> = futures::stream::pending().boxed();
-        let mut has_events = false;
-        self.measure_by_and_by(tasks, ours);
-        let mut rounds = Rounds::default();
+        let (mut has_events, mut walled) = (false, false);
+        self.measure_by_and_by(term);
+        let mut passes = Passes::begin();
         let mut tick = tokio::time::interval(PERIOD);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let whole = tokio::select! {
+            let (next_pass, is_between) = (passes.next, passes.under_way.is_none());
+            tokio::select! {
                 biased;
-                () = ours.cancelled() => return,
-                _ = tick.tick() => true,
-                change = changes.recv() => match change {
-                    Ok(Change::Runtime { runtime_id, .. }) => {
-                        self.attend(runtime_id, term, tasks, ours);
-                        false
+                () = term.stop.cancelled() => return,
+                _ = tick.tick() => {
+                    self.watched.due(self.clock.now()).into_iter().for_each(|runtime_id| self.attend(runtime_id, term));
+                    // Passes hold them, where they come as often.
+                    if walled && passes.pause > PERIOD {
+                        let (this, term_of) = (Arc::clone(self), Arc::clone(term));
+                        term.tasks.spawn(async move { term_of.lease.during(term_of.stop.run_until_cancelled(this.hold_walls())).await });
                     }
-                    Ok(Change::Catalog | Change::Anything) | Err(RecvError::Lagged(_)) => true,
+                }
+                change = changes.recv() => match change {
+                    Ok(Change::Runtime { runtime_id, .. }) => self.wake_and_attend(runtime_id, term),
+                    Ok(Change::Catalog | Change::Anything) | Err(RecvError::Lagged(_)) => passes.call(),
                     Ok(
                         Change::SessionEnded { .. }
                         | Change::PersonClosed { .. }
                         | Change::Usage { .. }
                         | Change::Keys { .. }
                         | Change::People,
-                    ) => false,
+                    ) => {}
                     Err(RecvError::Closed) => return,
                 },
-                event = events.next() => {
-                    match event {
-                        Some(event) => self.attend(event.runtime_id, term, tasks, ours),
-                        None => {
-                            events = futures::stream::pending().boxed();
-                            has_events = false;
+                event = events.next() => match event {
+                    Some(event) => self.wake_and_attend(event.runtime_id, term),
+                    None => {
+                        events = futures::stream::pending().boxed();
+                        has_events = false;
+                        passes.next = passes.next.min(Instant::now() + AFTER_EVENTS);
+                    }
+                },
+                passed = passes.passed() => {
+                    let Some(passed) = passed else {
+                        passes.over(PERIOD);
+                        continue;
+                    };
+                    if let Some(stream) = passed.events {
+                        events = stream;
+                        has_events = true;
+                    }
+                    match passed.surveyed {
+                        Ok(found) => {
+                            // Without the engine's events nothing is told.
+                            passes.over(if has_events { self.pause.unwrap_or_else(|| found.pause()) } else { PERIOD });
+                            walled = found.walled;
+                            self.watched.learn(passed.number, found.resting);
+                            for runtime_id in found.restless {
+                                if passed.called {
+                                    self.wake_and_attend(runtime_id, term);
+                                } else {
+                                    self.attend(runtime_id, term);
+                                }
+                            }
+                        }
+                        Err(error) => {
+                            tracing::warn!(error = %chain(&error), "a pass over all runtimes failed, the next comes by itself");
+                            passes.over(PERIOD);
                         }
                     }
-                    false
                 }
-            };
-            if !whole {
-                continue;
-            }
-            if !has_events && let Ok(stream) = self.engine.events().await {
-                events = stream;
-                has_events = true;
-            }
-            tokio::select! {
-                biased;
-                () = ours.cancelled() => return,
-                passed = term.during(self.survey()) => match passed {
-                    Some(Ok(found)) => {
-                        let due = rounds.due(&found.ready);
-                        found.restless.into_iter().chain(due).for_each(|runtime_id| self.attend(runtime_id, term, tasks, ours));
-                    }
-                    Some(Err(error)) => tracing::warn!(error = %chain(&error), "a pass over all runtimes failed, the next comes by itself"),
-                    None => return,
-                },
+                () = tokio::time::sleep_until(next_pass), if is_between => {
+                    passes.under_way = Some(self.begin_pass(std::mem::take(&mut passes.called), !has_events, term));
+                }
             }
         }
+    }
+
+    /// Looks at everything, beside the loop: whatever is told meanwhile is acted upon at once.
+    fn begin_pass(self: &Arc<Self>, called: bool, asks_for_events: bool, term: &Arc<Term>) -> JoinHandle<Option<Passed>> {
+        let (this, term_of) = (Arc::clone(self), Arc::clone(term));
+        let number = self.watched.begin_pass();
+        term.tasks.spawn(async move {
+            let pass = async {
+                let events = if asks_for_events { this.engine.events().await.ok() } else { None };
+                Passed { surveyed: this.survey().await, number, called, events }
+            };
+            term_of.lease.during(term_of.stop.run_until_cancelled(pass)).await.flatten()
+        })
     }
 
     /// Where no runtime is left, the host's firewall is left as it was found.
@@ -230,124 +242,9 @@ impl Orchestrator {
         }
     }
 
-    /// Looks at everything once: tidies what has no row, holds walls and doors, and answers which runtimes are not as they should be.
-    pub async fn pass(&self) -> Result<Vec<RuntimeId>> {
-        Ok(self.survey().await?.restless)
-    }
-
-    async fn survey(&self) -> Result<Surveyed> {
-        // The engine first: whatever it shows then has a row, or had one.
-        let world = match self.engine.survey().await {
-            Ok(world) => world,
-            Err(error) => {
-                self.store.say_of_moving(Some(&silent_engine())).await?;
-                return Err(error);
-            }
-        };
-        self.store.say_of_moving(None).await?;
-        let (rows, models) = (self.store.all().await?, self.store.offered().await?);
-        self.tidy(&world, &rows).await;
-        if let Err(error) = self.tidy_workspaces().await {
-            tracing::warn!(error = %chain(&error), "workspaces that were to be wiped could not be looked for");
-        }
-        self.hold(&world).await;
-        if let Err(error) = self.keep_logs(&world, &rows).await {
-            tracing::warn!(error = %chain(&error), "the logs of runtimes could not be looked after");
-        }
-        let nothing = Seen::default();
-        let at_rest = |row: &Row| self.is_at_rest(row, world.get(&row.runtime_id).unwrap_or(&nothing), &models);
-        let (resting, restless): (Vec<Row>, Vec<Row>) = rows.into_iter().partition(at_rest);
-        let ready = resting.into_iter().filter(|row| row.phase == Phase::Ready).map(|row| row.runtime_id).collect();
-        Ok(Surveyed { restless: restless.into_iter().map(|row| row.runtime_id).collect(), ready })
-    }
-
-    fn is_at_rest(&self, row: &Row, seen: &Seen, models: &[ModelView]) -> bool {
-        // What was asked for and is there already has an end to be noted.
-        if row.open_task.is_some() {
-            return false;
-        }
-        match (row.desired_state, row.phase) {
-            (DesiredState::Running, Phase::Ready) => match (&seen.container, seen.isolation) {
-                (Some(container), Some(isolation)) => {
-                    !self.rest(row).is_tired(self.clock.now())
-                        && matches!(container.state, ContainerState::Running { .. })
-                        && container.revision == row.revision
-                        && container.breaches.is_empty()
-                        && seen.configuration.as_deref() == Some(&self.render(row, isolation.gateway, models))
-                }
-                (_, _) => false,
-            },
-            (DesiredState::Running, Phase::Asleep) => self.sleeps_well(row, seen),
-            (DesiredState::Running, Phase::Failed) | (DesiredState::Stopped, Phase::Stopped) => {
-                seen.container.is_none() && seen.isolation.is_none() && seen.configuration.is_none() && row.admitted_at.is_none()
-            }
-            (_, _) => false,
-        }
-    }
-
-    /// Whether a runtime sleeps as deep as it is to, and nothing is due.
-    fn sleeps_well(&self, row: &Row, seen: &Seen) -> bool {
-        let (rest, now) = (self.rest(row), self.clock.now());
-        let deep_enough = match (&seen.container, row.sleep_depth) {
-            (Some(container), Some(SleepDepth::Frozen)) => {
-                matches!(container.state, ContainerState::Frozen { .. })
-                    && container.revision == row.revision
-                    && container.breaches.is_empty()
-                    && seen.isolation.is_some()
-                    && !rest.sinks(now)
-            }
-            (None, Some(SleepDepth::Stopped)) => seen.isolation.is_none() && seen.configuration.is_none() && row.admitted_at.is_none(),
-            (_, _) => false,
-        };
-        deep_enough && !rest.is_due(now)
-    }
-
-    /// What bears our labels and has no row is left over from a crash: it goes. Workspaces never do.
-    async fn tidy(&self, world: &World, rows: &[Row]) {
-        let known: BTreeSet<RuntimeId> = rows.iter().map(|row| row.runtime_id).collect();
-        for runtime_id in world.keys().filter(|runtime_id| !known.contains(runtime_id)) {
-            // A list may be old; the row itself is asked before anything is removed.
-            if !matches!(self.store.get(*runtime_id).await, Ok(None)) {
-                continue;
-            }
-            tracing::info!(runtime = %runtime_id, "something of a runtime that is gone was left over");
-            let removed = match self.engine.remove(*runtime_id).await {
-                Ok(()) => self.engine.release(*runtime_id).await,
-                error => error,
-            };
-            if let Err(error) = removed {
-                tracing::warn!(runtime = %runtime_id, error = %chain(&error), "what was left over could not be removed");
-            }
-        }
-    }
-
-    /// A workspace whose wiping failed, or was said to be done and was not, is wiped now: its owner asked for it.
-    async fn tidy_workspaces(&self) -> Result<()> {
-        let present = self.engine.workspaces().await?;
-        for workspace in self.store.wiped_workspaces(&present).await? {
-            tracing::info!(workspace, "a workspace that was to be wiped was left over");
-            self.engine.wipe_workspace(&workspace).await?;
-        }
-        Ok(())
-    }
-
-    async fn hold(&self, world: &World) {
-        let gateways: Vec<_> = world.values().filter_map(|seen| seen.isolation).map(|isolation| isolation.gateway).collect();
-        if !gateways.is_empty()
-            && let Err(error) = self.engine.hold_walls().await
-        {
-            tracing::error!(error = %chain(&error), "the walls around runtimes do not hold");
-        }
-        for gateway in gateways {
-            if let Err(error) = self.doors.open(gateway).await {
-                tracing::warn!(%gateway, error = %chain(&error), "the internal listener could not be opened");
-            }
-        }
-    }
-
-    fn measure_by_and_by(self: &Arc<Self>, tasks: &TaskTracker, stop: &CancellationToken) {
-        let (this, stop) = (Arc::clone(self), stop.clone());
-        tasks.spawn(async move {
+    fn measure_by_and_by(self: &Arc<Self>, term: &Term) {
+        let (this, stop) = (Arc::clone(self), term.stop.clone());
+        term.tasks.spawn(async move {
             let mut tick = tokio::time::interval(MEASURE);
             tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
             let measuring = async {
@@ -371,34 +268,47 @@ impl Orchestrator {
         measured.map(drop)
     }
 
-    fn attend(self: &Arc<Self>, runtime_id: RuntimeId, term: &Arc<Term>, tasks: &TaskTracker, stop: &CancellationToken) {
-        let Some(wake) = self.attended.begin(runtime_id) else { return };
-        let (this, term, stop) = (Arc::clone(self), Arc::clone(term), stop.clone());
-        tasks.spawn(async move {
-            let _leave = Leave(&this.attended, runtime_id, Arc::clone(&wake));
-            let attending = async {
-                while !stop.is_cancelled() {
-                    match this.step(runtime_id).await {
-                        Ok(Next::Again) => {}
-                        Ok(Next::After(time)) => tokio::select! {
-                            biased;
-                            () = stop.cancelled() => {}
-                            () = wake.notify.notified() => {}
-                            () = tokio::time::sleep(time) => {}
-                        },
-                        Ok(Next::Rest) => {
-                            if this.attended.end(runtime_id, &wake) {
-                                break;
-                            }
-                        }
-                        Err(error) => {
-                            tracing::warn!(runtime = %runtime_id, error = %chain(&error), "a step failed, the next pass goes on");
-                            break;
-                        }
-                    }
-                }
-            };
-            term.during(attending).await;
+    /// Something happened to it: whoever attends to it looks again.
+    fn wake_and_attend(self: &Arc<Self>, runtime_id: RuntimeId, term: &Arc<Term>) {
+        self.attended.wake(runtime_id);
+        self.attend(runtime_id, term);
+    }
+
+    /// Attends to it until it is at rest, unless somebody does already.
+    fn attend(self: &Arc<Self>, runtime_id: RuntimeId, term: &Arc<Term>) {
+        let Some(attending) = self.attended.begin(runtime_id) else { return };
+        self.watched.forget(runtime_id);
+        let (this, term_of) = (Arc::clone(self), Arc::clone(term));
+        term.tasks.spawn(async move {
+            let steps = async { while !term_of.stop.is_cancelled() && this.step_in_turn(&attending, &term_of).await {} };
+            term_of.lease.during(steps).await
         });
+    }
+
+    /// Does a step when there is a place, and waits as long as it says. False when nothing is left to do.
+    async fn step_in_turn(&self, attending: &Attending, term: &Term) -> bool {
+        let step = async {
+            // On its own heap for as long as it lasts: ten thousand that wait are small.
+            match term.places.acquire().await {
+                Ok(_place) => Box::pin(self.step(attending.runtime_id)).await,
+                Err(closed) => Err(crate::Error::internal("waiting for a place", closed)),
+            }
+        };
+        let pause = match step.await {
+            Ok(Next::Again) => return true,
+            Ok(Next::After(time)) => time,
+            Ok(Next::Rest) => return !attending.end(),
+            Err(error) => {
+                tracing::warn!(runtime = %attending.runtime_id, error = %chain(&error), "a step failed, and is tried again");
+                PERIOD
+            }
+        };
+        tokio::select! {
+            biased;
+            () = term.stop.cancelled() => {}
+            () = attending.wake.woken() => {}
+            () = tokio::time::sleep(pause) => {}
+        }
+        true
     }
 }

@@ -1,19 +1,23 @@
 //! The wish and the loop that makes it so.
 //!
-//! [`commands`] write what ought to be, in one transaction, without touching the engine. [`driver`] is woken by every change and on a period; it
-//! looks at rows and at the engine, [`decide`] names one action a runtime, [`reconcile`] does it. Recovery after a crash is the same code.
+//! [`commands`] write what ought to be, in one transaction, without touching the engine. [`driver`] is woken by every change, by the engine's events, by
+//! what [`watched`] knows to be due, and by a [`pass`] over everything on a period; it looks at rows and at the engine, [`decide`] names one action a
+//! runtime, [`reconcile`] does it. Recovery after a crash is the same code.
 
+mod attended;
 pub mod commands;
 pub mod decide;
 mod driver;
-mod lead;
+mod lease;
 pub mod logs;
+mod pass;
 pub mod profile;
 pub mod reconcile;
 pub mod rest;
 pub mod routes;
 mod sleep;
 pub mod store;
+mod watched;
 
 use crate::{
     Result,
@@ -27,7 +31,7 @@ use crate::{
     },
 };
 use async_trait::async_trait;
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 use time::OffsetDateTime;
 
 pub use routes::Route;
@@ -50,7 +54,8 @@ pub struct Orchestrator {
     key_root: [u8; 32],
     doors: Arc<dyn Doors>,
     changes: Changes,
-    attended: driver::Attended,
+    attended: Arc<attended::Attended>,
+    watched: watched::Watched,
     kept: routes::Kept,
     room: tokio::sync::OnceCell<Room>,
     decide: fn(&decide::Facts<'_>) -> decide::Action,
@@ -58,6 +63,8 @@ pub struct Orchestrator {
     openclaw: Arc<dyn Openclaw>,
     /// In place of the settings', for tests.
     policy: Option<rest::Policy>,
+    /// In place of what follows from how many runtimes there are, for tests.
+    pause: Option<Duration>,
     /// Since when this server watches: what was used before it, nobody knows.
     began: OffsetDateTime,
     visits: sleep::Visits,
@@ -101,13 +108,15 @@ impl Orchestrator {
             key_root,
             doors,
             changes,
-            attended: driver::Attended::default(),
+            attended: Arc::default(),
+            watched: watched::Watched::default(),
             kept,
             room,
             decide: decide::next,
             logs: None,
             openclaw: Arc::new(AdminRpc::new()),
             policy: None,
+            pause: None,
             began,
             visits: sleep::Visits::default(),
         }
@@ -138,6 +147,13 @@ impl Orchestrator {
     #[must_use]
     pub fn resting(mut self, policy: rest::Policy) -> Self {
         self.policy = Some(policy);
+        self
+    }
+
+    /// With whole passes this far apart, as they are where there are thousands of runtimes: for tests, which have a few.
+    #[must_use]
+    pub fn passing_every(mut self, pause: Duration) -> Self {
+        self.pause = Some(pause);
         self
     }
 

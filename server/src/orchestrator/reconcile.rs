@@ -33,8 +33,6 @@ const LONGEST_WAIT: Duration = Duration::from_secs(3);
 const AFTER_NO: Duration = Duration::from_secs(1);
 /// A runtime that needs longer to say that it is ready answers slowly.
 const SLOW: Duration = Duration::from_secs(3);
-/// How soon a runtime that waits its turn asks again.
-const TURN_AGAIN: Duration = Duration::from_secs(1);
 /// How much of the log a problem quotes, in lines and characters.
 const QUOTED_LINES: usize = 3;
 const QUOTED_CHARACTERS: usize = 300;
@@ -126,13 +124,20 @@ impl Orchestrator {
                 let problem = match phase {
                     Phase::Ready => self.slowness(row).await,
                     Phase::Failed => row.problem.as_ref().map(|problem| problem.0.clone()),
-                    Phase::Stopped => row.problem.as_ref().map(|problem| problem.0.clone()).filter(|problem| problem.code == Code::RuntimeKilled),
+                    Phase::Stopped => {
+                        row.problem.as_ref().map(|problem| problem.0.clone()).filter(|problem| problem.code == Code::RuntimeKilled)
+                    }
                     _ => None,
                 };
                 // Without a container no memory is held.
                 let holds = phase == Phase::Ready || (phase == Phase::Asleep && seen.container.is_some());
                 let noted = Noted { phase, problem: problem.as_ref(), attempts: row.attempts, retry_at: row.retry_at, holds };
-                self.store.note(row, &noted, self.clock.now()).await?;
+                if noted.is_news(row) {
+                    self.store.note(row, &noted, self.clock.now()).await?;
+                }
+                if matches!(phase, Phase::Ready | Phase::Asleep) {
+                    self.watched.note(id, phase, self.rest(row));
+                }
                 return Ok(Next::Rest);
             }
             Action::Wait(time) => return Ok(Next::After(Duration::try_from(time).unwrap_or(Duration::ZERO).min(LONGEST_WAIT))),
@@ -194,7 +199,8 @@ impl Orchestrator {
                 self.engine.stop(id, grace).await?;
             }
             Action::Remove => {
-                if let Some(ContainerState::Ended { code: KILLED, out_of_memory: false }) = seen.container.as_ref().map(|found| &found.state)
+                if let Some(ContainerState::Ended { code: KILLED, out_of_memory: false }) =
+                    seen.container.as_ref().map(|found| &found.state)
                     && row.phase == Phase::Stopping
                 {
                     let problem = self.explain_killed(row).await?;
@@ -318,15 +324,16 @@ impl Orchestrator {
     }
 
     async fn welcome(&self, row: &Row) -> Result<()> {
-        let noted = Noted { phase: Phase::Ready, problem: None, attempts: row.attempts, retry_at: None, holds: true };
+        let (noted, now) =
+            (Noted { phase: Phase::Ready, problem: None, attempts: row.attempts, retry_at: None, holds: true }, self.clock.now());
         // A waking is no start, and teaches nothing about one.
         if row.phase == Phase::Waking {
-            self.store.note(row, &noted, self.clock.now()).await?;
+            self.store.note(row, &noted, now).await?;
             tracing::info!(runtime = %row.runtime_id, name = row.name, "a runtime was woken");
-            return Ok(());
+        } else {
+            self.store.end_start(row, &noted, now).await?;
+            tracing::info!(runtime = %row.runtime_id, name = row.name, "a runtime is ready");
         }
-        self.store.end_start(row, &noted, self.clock.now()).await?;
-        tracing::info!(runtime = %row.runtime_id, name = row.name, "a runtime is ready");
         Ok(())
     }
 
@@ -335,9 +342,9 @@ impl Orchestrator {
         let room = self.room().await?;
         match self.store.admit(row, room, self.clock.now()).await? {
             Admission::Admitted | Admission::Moved => Ok(Next::Again),
-            Admission::Queued => {
+            Admission::Queued { ahead } => {
                 self.note(row, Phase::Queued, None).await?;
-                Ok(Next::After(TURN_AGAIN))
+                Ok(Next::After(decide::turn_again(ahead, room.starts)))
             }
             Admission::TooLarge => {
                 let (wants, has) = (in_gib(row.memory_bytes), in_gib(room.memory_bytes));

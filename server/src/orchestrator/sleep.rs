@@ -155,6 +155,7 @@ impl Orchestrator {
             self.note(row, Phase::Waking, None).await?;
             return Ok(Next::Again);
         }
+        self.watched.note(row.runtime_id, row.phase, Rest { awake_until: Some(until), ..self.rest(row) });
         Ok(Next::Rest)
     }
 

@@ -107,7 +107,10 @@ pub enum Admission {
     /// Its turn; its memory is held for it until its container is gone.
     Admitted,
     /// Not yet.
-    Queued,
+    Queued {
+        /// How many are before it.
+        ahead: i64,
+    },
     /// Never: it wants more than there is.
     TooLarge,
     /// Another wish came in between.

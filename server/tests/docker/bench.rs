@@ -93,7 +93,10 @@ impl Looked {
             ("5.17 not the host's shared memory", !shares(&host.ipc_mode, "host")),
             ("5.18 no device", host.devices.unwrap_or_default().is_empty() && host.device_requests.unwrap_or_default().is_empty()),
             ("5.19 no limit of its own above the engine's", host.ulimits.unwrap_or_default().is_empty()),
-            ("5.20 no mount is shared back", mounts.iter().all(|mount| !mount.propagation.as_deref().unwrap_or_default().contains("shared"))),
+            (
+                "5.20 no mount is shared back",
+                mounts.iter().all(|mount| !mount.propagation.as_deref().unwrap_or_default().contains("shared")),
+            ),
             ("5.21 not the host's name", !shares(&host.uts_mode, "host")),
             ("5.22 the system calls are filtered", !has("seccomp=unconfined")),
             ("5.23, 5.24 no command is given inside", container.exec_ids.clone().unwrap_or_default().is_empty()),

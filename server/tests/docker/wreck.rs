@@ -150,7 +150,8 @@ impl Drop for Daemon {
         }
         // Whatever it mounted would keep its folder from being removed.
         let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
-        let mut ours: Vec<&str> = mounts.lines().filter_map(|line| line.split(' ').nth(1)).filter(|path| path.starts_with(&self.at(""))).collect();
+        let mut ours: Vec<&str> =
+            mounts.lines().filter_map(|line| line.split(' ').nth(1)).filter(|path| path.starts_with(&self.at(""))).collect();
         ours.sort_unstable_by(|one, other| other.cmp(one));
         for path in ours {
             drop(Command::new("umount").arg(path).status());

@@ -52,7 +52,8 @@ impl Wire {
         let (folder, cut) = (tempfile::tempdir().unwrap(), CancellationToken::new());
         let options = pool.connect_options();
         let listener = UnixListener::bind(folder.path().join(format!(".s.PGSQL.{}", options.get_port()))).unwrap();
-        let socket = options.get_socket().cloned().or_else(|| options.get_host().starts_with('/').then(|| PathBuf::from(options.get_host())));
+        let socket =
+            options.get_socket().cloned().or_else(|| options.get_host().starts_with('/').then(|| PathBuf::from(options.get_host())));
         let (host, port, is_cut) = (options.get_host().to_owned(), options.get_port(), cut.clone());
         tokio::spawn(async move {
             while let Ok((near, _)) = listener.accept().await {

@@ -97,7 +97,8 @@ async fn what_nobody_uses_is_asked_and_frozen_and_a_visit_wakes_it(pool: Pool) {
     assert_eq!(claw.called(), ["resume s1"]);
     let after = world.row(id).await.unwrap();
     assert_eq!((after.generation, after.revision, after.attempts), (row.generation, row.revision, 0), "the same container, and no wish");
-    let lessons: i64 = sqlx::query_scalar("select count(*) from transition_history where transition = 'start'").fetch_one(&world.pool).await.unwrap();
+    let lessons: i64 =
+        sqlx::query_scalar("select count(*) from transition_history where transition = 'start'").fetch_one(&world.pool).await.unwrap();
     assert_eq!(lessons, 1, "a waking teaches nothing about starts");
 
     // Whoever is there keeps it awake.
@@ -107,6 +108,26 @@ async fn what_nobody_uses_is_asked_and_frozen_and_a_visit_wakes_it(pool: Pool) {
         assert!(server.pass().await.unwrap().is_empty());
     }
     assert!(claw.called().is_empty());
+}
+
+/// With thousands of runtimes passes are rare; what has its time does not wait for one.
+#[sqlx::test(migrations = "../migrations")]
+async fn it_falls_asleep_and_wakes_in_time_without_a_pass(pool: Pool) {
+    let world = World::new(pool).await;
+    let (id, claw) = (world.running().await, Arc::new(Claw::default()));
+    let server = Arc::new(server(&world, &claw).passing_every(Duration::from_secs(3600)));
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(Arc::clone(&server).run(stop.clone()));
+    // The first pass, and the first close look.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let schedule = world.clock.now() + Span::minutes(91);
+    claw.say(Says { outlook: due(schedule), ..Says::default() });
+    world.clock.advance(Span::minutes(31));
+    until(&world, id, Phase::Asleep, Duration::from_secs(10)).await;
+    world.clock.advance(Span::minutes(60) - Span::seconds(15));
+    until(&world, id, Phase::Ready, Duration::from_secs(10)).await;
+    stop.cancel();
+    running.await.unwrap();
 }
 
 #[sqlx::test(migrations = "../migrations")]

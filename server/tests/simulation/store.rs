@@ -307,13 +307,13 @@ impl Store for SimStore {
             let (queued_at, wants) = (*kept.row.queued_at.get_or_insert(now), kept.row.memory_bytes);
             let place = (queued_at, row.runtime_id);
             let others: Vec<Row> = tables.alive().into_iter().filter(|other| other.runtime_id != row.runtime_id).collect();
-            let first = others.iter().all(|other| other.queued_at.is_none_or(|at| (at, other.runtime_id) > place));
+            let ahead = others.iter().filter(|other| other.queued_at.is_some_and(|at| (at, other.runtime_id) < place)).count();
             let held: Vec<&Row> = others.iter().filter(|other| other.admitted_at.is_some()).collect();
             let memory: i64 = held.iter().map(|other| other.held_bytes).sum();
             let boots = held.iter().filter(|other| matches!(other.phase, Phase::Creating | Phase::Starting | Phase::Waiting)).count();
             let fits = memory + wants <= room.memory_bytes || broken == Break::MemoryNotCounted;
-            if !first || !fits || boots as i64 >= room.starts {
-                return Ok(Admission::Queued);
+            if ahead > 0 || !fits || boots as i64 >= room.starts {
+                return Ok(Admission::Queued { ahead: ahead as i64 });
             }
             if let Some(kept) = tables.under(row) {
                 (kept.row.admitted_at, kept.row.queued_at, kept.row.phase) = (Some(now), None, Phase::Creating);

@@ -45,6 +45,9 @@ const STORM: Duration = Duration::from_secs(90);
 /// How long everything may take to come right afterwards: four tries that are too slow, with all their waits.
 const PEACE: Duration = Duration::from_secs(1500);
 
+/// How far apart passes over everything are where there are thousands of runtimes: then what has its time must come without one.
+const RARE_PASSES: Duration = Duration::from_secs(60);
+
 /// When runtimes sleep here: soon, so that a schedule holds many sleeps.
 const REST: Policy = Policy {
     sleep_after: Some(time::Duration::seconds(25)),
@@ -157,6 +160,7 @@ pub struct World {
     broken: Break,
     config: Arc<Config>,
     rest: Policy,
+    rare_passes: bool,
     people: Vec<Caller>,
     servers: Vec<Server>,
     asked: Mutex<Asked>,
@@ -178,7 +182,7 @@ impl World {
         database.tables().profiles = profiles(room);
         config.runtimes.memory_budget_mib = Some(room / (1 << 20));
         // Where nothing sleeps, nothing is put right by sleeping over it.
-        let sleeps = dice.once_in(2);
+        let (sleeps, rare_passes) = (dice.once_in(2), dice.once_in(2));
         let people = (0..=dice.below(2)).map(|number| person(&format!("p{number}"))).collect();
         Self {
             dice,
@@ -189,6 +193,7 @@ impl World {
             broken,
             config: Arc::new(config),
             rest: if sleeps { REST } else { Policy::of(0, 0) },
+            rare_passes,
             people,
             servers: Vec::new(),
             asked: Mutex::default(),
@@ -210,7 +215,11 @@ impl World {
             changes,
         );
         let openclaw = SimOpenclaw { machine: Arc::clone(&self.machine), life: Arc::clone(&life) };
-        let orchestrator = Arc::new(orchestrator.deciding(self.broken.decide()).speaking(Arc::new(openclaw)).resting(self.rest));
+        let mut orchestrator = orchestrator.deciding(self.broken.decide()).speaking(Arc::new(openclaw)).resting(self.rest);
+        if self.rare_passes {
+            orchestrator = orchestrator.passing_every(RARE_PASSES);
+        }
+        let orchestrator = Arc::new(orchestrator);
         drop(tokio::spawn(Arc::clone(&orchestrator).run(stop.clone())));
         self.servers.push(Server { orchestrator, life, stop });
     }

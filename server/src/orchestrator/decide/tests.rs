@@ -474,6 +474,13 @@ fn one_that_does_not_take_its_agreement_back_is_given_up_in_time() {
 }
 
 #[test]
+fn who_waits_far_behind_asks_less_often_and_never_comes_late() {
+    let seconds = |ahead, starts| turn_again(ahead, starts).as_secs();
+    assert_eq!((seconds(0, 2), seconds(1, 2), seconds(2, 2), seconds(9, 2)), (1, 1, 2, 5));
+    assert_eq!((seconds(10_000, 2), seconds(10_000, 0), seconds(-1, 1)), (15, 15, 1));
+}
+
+#[test]
 fn starting_twice_is_starting_once() {
     assert_eq!(start_disposition(DesiredState::Running, Phase::Waiting), StartDisposition::AlreadyStarted);
     assert_eq!(start_disposition(DesiredState::Running, Phase::Ready), StartDisposition::AlreadyStarted);

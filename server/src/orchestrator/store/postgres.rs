@@ -6,6 +6,7 @@ use crate::{
     data::{
         Connection, Pool,
         given::Given,
+        queue::Turn,
         runtime::{Noted, Row},
         sleep::Nap,
         task::NewTask,
@@ -154,12 +155,12 @@ impl Store for Postgres {
             return Ok(Admission::TooLarge);
         }
         let mut transaction = data::begin(&self.0).await?;
-        let admission = data::runtime::admit(&mut transaction, row.runtime_id, row.generation, room.memory_bytes, room.starts, now).await?;
+        let turn = data::queue::admit(&mut transaction, row.runtime_id, row.generation, room.memory_bytes, room.starts, now).await?;
         transaction.commit().await?;
-        Ok(match admission {
-            Some(true) => Admission::Admitted,
-            Some(false) => Admission::Queued,
-            None => Admission::Moved,
+        Ok(match turn {
+            Turn::Given => Admission::Admitted,
+            Turn::Waits(ahead) => Admission::Queued { ahead },
+            Turn::Moved => Admission::Moved,
         })
     }
 

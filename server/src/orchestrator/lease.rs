@@ -22,14 +22,14 @@ const HOLDS: Duration = Duration::from_secs(4);
 // Two seconds between the last deed of one leader and the first of the next.
 const _: () = assert!(HOLDS.as_secs() + 2 <= SILENCE.as_secs());
 
-/// One server's time as the leader.
-pub(super) struct Term {
+/// One server's time as the leader, granted for a few seconds at a time.
+pub(super) struct Lease {
     ends: Mutex<Instant>,
     over: CancellationToken,
 }
 
-impl Term {
-    /// A term that was asked for at this moment, and granted.
+impl Lease {
+    /// One that was asked for at this moment, and granted.
     pub(super) fn since(asked: Instant) -> Self {
         Self { ends: Mutex::new(asked + HOLDS), over: CancellationToken::new() }
     }
@@ -38,7 +38,7 @@ impl Term {
         *self.ends.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Prolongs the term for as long as PostgreSQL says so. Comes back when it does not any more, or does not answer in time.
+    /// Prolongs it for as long as PostgreSQL says so. Comes back when it does not any more, or does not answer in time.
     pub(super) async fn keep(&self, lead: &mut dyn Lead) {
         loop {
             sleep(ASK).await;
@@ -50,7 +50,7 @@ impl Term {
         }
     }
 
-    /// Does this while the term lasts: none when it was cut off. Time is looked at before each of its steps, so that a process that stood still does not
+    /// Does this while it lasts: none when it was cut off. Time is looked at before each of its steps, so that a process that stood still does not
     /// go on where it was.
     pub(super) async fn during<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         let (mut work, mut over) = (pin!(work), pin!(self.over.cancelled()));
@@ -102,12 +102,12 @@ mod tests {
     async fn lasts(answers: &[(u64, bool)]) -> u64 {
         let began = Instant::now();
         let answers = answers.iter().map(|(after, holds)| (Duration::from_millis(*after), *holds)).collect();
-        Term::since(began).keep(&mut Answers(answers)).await;
+        Lease::since(began).keep(&mut Answers(answers)).await;
         u64::try_from(began.elapsed().as_millis()).unwrap()
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_term_ends_when_the_database_says_so_or_nothing() {
+    async fn a_lease_ends_when_the_database_says_so_or_nothing() {
         assert_eq!(lasts(&[(10, false)]).await, 1010, "the lock is gone");
         assert_eq!(lasts(&[]).await, 4000, "cut off from the first");
         assert_eq!(lasts(&[(0, true), (0, true)]).await, 6000, "four seconds after the last question that was answered");
@@ -117,20 +117,20 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn nothing_is_begun_after_the_end() {
-        let (term, deeds) = (Term::since(Instant::now()), AtomicU32::new(0));
+        let (lease, deeds) = (Lease::since(Instant::now()), AtomicU32::new(0));
         let work = async {
             loop {
                 deeds.fetch_add(1, Ordering::Relaxed);
                 sleep(Duration::from_millis(1500)).await;
             }
         };
-        assert_eq!(term.during(work).await, None::<()>);
+        assert_eq!(lease.during(work).await, None::<()>);
         // At 0, 1.5 and 3 s. At 4.5 s, when it wakes, its time is over, though nobody told it.
         assert_eq!(deeds.load(Ordering::Relaxed), 3);
-        assert_eq!(Term::since(Instant::now()).during(async { 7 }).await, Some(7));
+        assert_eq!(Lease::since(Instant::now()).during(async { 7 }).await, Some(7));
 
-        let term = Term::since(Instant::now());
-        term.end();
-        assert_eq!(term.during(async { 7 }).await, None);
+        let lease = Lease::since(Instant::now());
+        lease.end();
+        assert_eq!(lease.during(async { 7 }).await, None);
     }
 }
