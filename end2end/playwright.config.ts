@@ -49,5 +49,6 @@ export default defineConfig({
     { name: 'looks', testMatch: 'looks.spec.ts', dependencies: ['first'] },
     // Takes the parts of a product of its own away, so nobody else notices.
     { name: 'faults', testMatch: 'faults.spec.ts' },
+    { name: 'restart', testMatch: 'restart.spec.ts' },
   ],
 });

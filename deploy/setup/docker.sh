@@ -20,8 +20,11 @@ fi
 if [ -d /run/systemd/system ]; then
   logged docker "starting Docker" systemctl start docker
 else
-  # With live-restore the containers outlive a restart of the daemon.
-  setsid dockerd --live-restore >>"$logs/dockerd.log" 2>&1 </dev/null &
+  # With live-restore the containers outlive a restart of the daemon. It refuses to
+  # start when its configuration says the same thing once more.
+  options=(--live-restore)
+  if grep -qs '"live-restore"' /etc/docker/daemon.json; then options=(); fi
+  setsid dockerd "${options[@]}" >>"$logs/dockerd.log" 2>&1 </dev/null &
 fi
 for _ in $(seq 150); do
   if answers; then exit 0; fi

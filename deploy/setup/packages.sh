@@ -66,5 +66,12 @@ mkdir -p /etc/postgresql-common
 if [ ! -e /etc/postgresql-common/createcluster.conf ] && [ ! -d /etc/postgresql ]; then
   printf 'create_main_cluster = false\n' >/etc/postgresql-common/createcluster.conf
 fi
+# A Docker that is installed here lets its containers outlive its own restart. Where
+# there is a configuration, or a Docker already, it is the operator's.
+if printf '%s\n' "${missing[@]}" | grep -qx docker.io && ! have dockerd \
+  && [ -d /run/systemd/system ] && [ ! -e /etc/docker/daemon.json ]; then
+  mkdir -p /etc/docker
+  printf '{"live-restore": true}\n' >/etc/docker/daemon.json
+fi
 logged packages "installing ${missing[*]}" \
   apt-get install -y --no-install-recommends "${missing[@]}"

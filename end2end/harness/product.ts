@@ -100,14 +100,7 @@ export async function start(own: Record<string, string> = {}, name = 'server'): 
   Object.assign(environment, own);
 
   const log = join(REPOSITORY, 'end2end', `${name}.log`);
-  const file = openSync(log, 'w');
-  // A session of its own: an interrupt at the terminal reaches the tests, and they stop the product in order.
-  const child = spawn(program, ['serve'], { env: environment, cwd: home, stdio: ['ignore', file, file], detached: true });
-  closeSync(file);
-  let ended = '';
-  child.once('error', (error) => (ended = String(error)));
-  child.once('exit', (code, signal) => (ended ||= `ended with ${signal ?? code}`));
-
+  closeSync(openSync(log, 'w'));
   const states = join(home, 'states');
   mkdirSync(states);
   const result: Running = {
@@ -122,16 +115,46 @@ export async function start(own: Record<string, string> = {}, name = 'server'): 
     program,
     environment,
   };
+  const child = await serving(result, () => link(log) !== undefined);
+  return { running: { ...result, setupLink: link(log)! }, process: child };
+}
+
+/** The set-up link that the server said. */
+const link = (log: string) => readFileSync(log, 'utf8').match(/http:\/\/clawloops\.localhost:\d+\/setup\/[\w-]+/)?.[0];
+
+/** The program, once it serves pages and is ready otherwise. */
+async function serving(product: Running, ready = () => true): Promise<ChildProcess> {
+  const file = openSync(product.log, 'a');
+  // A session of its own: an interrupt at the terminal reaches the tests, and they stop the product in order.
+  const child = spawn(product.program, ['serve'], { env: product.environment, cwd: product.data, stdio: ['ignore', file, file], detached: true });
+  closeSync(file);
+  let ended = '';
+  child.once('error', (error) => (ended = String(error)));
+  child.once('exit', (code, signal) => (ended ||= `ended with ${signal ?? code}`));
   const end = Date.now() + START_MS;
   while (Date.now() < end) {
-    const said = readFileSync(log, 'utf8');
-    const link = said.match(/http:\/\/clawloops\.localhost:\d+\/setup\/[\w-]+/)?.[0];
-    if (ended) throw new Error(`The server ${ended}. It said:\n${said.slice(-4000)}`);
-    if (link && (await answers(url))) return { running: { ...result, setupLink: link }, process: child };
+    if (ended) throw new Error(`The server ${ended}. It said:\n${readFileSync(product.log, 'utf8').slice(-4000)}`);
+    if (ready() && (await answers(product.url))) return child;
     await new Promise((done) => setTimeout(done, 100));
   }
   child.kill('SIGTERM');
-  throw new Error(`The server was not up after ${START_MS / 1000} s. It said:\n${readFileSync(log, 'utf8').slice(-4000)}`);
+  throw new Error(`The server was not up after ${START_MS / 1000} s. It said:\n${readFileSync(product.log, 'utf8').slice(-4000)}`);
+}
+
+/** Ends the server alone, by this signal; its runtimes run on. */
+export async function ended(product: Started, signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
+  const child = product.process;
+  const gone = new Promise<void>((done, fail) => {
+    child.once('exit', () => done());
+    setTimeout(() => fail(new Error(`the server did not end within ${STOP_MS / 1000} s`)), STOP_MS).unref();
+  });
+  child.kill(signal);
+  await gone;
+}
+
+/** Starts it again, with the same ports and on the same data. */
+export async function again(product: Started): Promise<Started> {
+  return { running: product.running, process: await serving(product.running) };
 }
 
 async function answers(url: string): Promise<boolean> {

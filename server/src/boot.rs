@@ -1,8 +1,9 @@
 //! The composition root: the one place that knows everything.
 //!
 //! Up: database, migrations, master key, engine, models, orchestrator, listeners. Docker and LiteLLM may be down: pages are served all the same, and
-//! those parts are tried again until they answer. Down, in order: listeners (with a grace for requests in progress), the orchestrator's loop, LiteLLM
-//! and the local model, the database. Runtimes keep running and are found again by the next start.
+//! those parts are tried again until they answer. Down, in order: listeners (with a grace for requests in progress) and beside them the orchestrator's
+//! loop, LiteLLM and the local model, the database. Runtimes keep running and are found again by the next start, or by a server that waits for the lead:
+//! it is given up at once, and the internal listener closed only then.
 
 pub mod manager;
 
@@ -146,8 +147,9 @@ async fn serve_on(config: &Arc<Config>, pool: &Pool, stop: CancellationToken, st
     let engine: Arc<dyn Engine> = engines::engine(config).context("configuring the container engine")?;
     let models = model::Service::new(pool.clone(), Arc::clone(&clock), Arc::clone(config), master_key.derive("vault"), changes.clone())
         .context("preparing the model service")?;
-    let doors =
-        Arc::new(InternalDoors::new(model::door::router(Arc::clone(&models), Side::Internal), config.entry.internal_port, stop.clone()));
+    let close_doors = CancellationToken::new();
+    let internal = model::door::router(Arc::clone(&models), Side::Internal);
+    let doors = Arc::new(InternalDoors::new(internal, config.entry.internal_port, close_doors.clone()));
     let orchestrator = Orchestrator::new(
         pool.clone(),
         Arc::clone(&clock),
@@ -188,9 +190,16 @@ async fn serve_on(config: &Arc<Config>, pool: &Pool, stop: CancellationToken, st
         tokio::spawn(async move { changes.feed(&pool).await })
     };
     let watch = tokio::spawn(watch);
-    let (stop_models, stop_orchestrator) = (CancellationToken::new(), CancellationToken::new());
+    let stop_models = CancellationToken::new();
     let modelling = tokio::spawn(Arc::clone(&models).run(stop_models.clone()));
-    let orchestrating = tokio::spawn(orchestrator.run(stop_orchestrator.clone()));
+    let orchestrating = {
+        let stop = stop.clone();
+        tokio::spawn(async move {
+            // Also when it fails.
+            let _closes = close_doors.drop_guard();
+            orchestrator.run(stop).await;
+        })
+    };
     steps.done("listening");
     announce(config, pool, clock.as_ref(), engine).await;
 
@@ -202,7 +211,7 @@ async fn serve_on(config: &Arc<Config>, pool: &Pool, stop: CancellationToken, st
         tracing::warn!("connections that were still open were cut");
     }
     steps.done("connections closed");
-    end(stop_orchestrator, orchestrating, "the orchestrator").await;
+    end(stop.clone(), orchestrating, "the orchestrator").await;
     steps.done("orchestrator stopped");
     end(stop_models, modelling, "the model service").await;
     steps.done("models stopped");

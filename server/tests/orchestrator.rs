@@ -25,6 +25,8 @@ use tokio_util::sync::CancellationToken;
 
 #[path = "orchestrator/drift.rs"]
 mod drift;
+#[path = "orchestrator/lead.rs"]
+mod lead;
 #[path = "orchestrator/logs.rs"]
 mod logs;
 #[path = "orchestrator/profiles.rs"]
@@ -75,8 +77,13 @@ impl World {
 
     /// A server's orchestrator, freshly started.
     fn server(&self) -> Arc<Orchestrator> {
+        self.server_over(self.pool.clone())
+    }
+
+    /// The same with another way to the database.
+    fn server_over(&self, pool: Pool) -> Arc<Orchestrator> {
         Arc::new(Orchestrator::new(
-            self.pool.clone(),
+            pool,
             Arc::clone(&self.clock) as Arc<dyn Clock>,
             Arc::clone(&self.engine) as _,
             Arc::clone(&self.config),

@@ -5,6 +5,7 @@ pub mod budget;
 pub mod cluster;
 pub mod given;
 pub mod invitation;
+pub mod lead;
 pub mod listen;
 pub mod model;
 pub mod model_key;
@@ -39,6 +40,8 @@ pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../migrations")
 
 /// How long a request waits for a connection. A database that is down is said before people think that nothing happens.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// After so long within a transaction without a word PostgreSQL ends the connection: a server that stands still keeps no row from the others.
+const HESITATION: Duration = Duration::from_secs(8);
 /// How long a start waits: a database beside us may just be starting too.
 const AT_START: Duration = Duration::from_secs(10);
 
@@ -72,6 +75,13 @@ pub fn connect_lazily(url: &str) -> crate::Result<Pool> {
         .acquire_timeout(PATIENCE)
         // A connection that just served is taken as it is: a ping would double the round trips of a model call. One that rested is asked first.
         .test_before_acquire(false)
+        .after_connect(|connection, _| {
+            Box::pin(async move {
+                let hesitation = format!("{}ms", HESITATION.as_millis());
+                let set = sqlx::query_scalar!("select set_config('idle_in_transaction_session_timeout', $1, false)", hesitation);
+                set.fetch_one(connection).await.map(drop)
+            })
+        })
         .before_acquire(|connection, rest| {
             Box::pin(async move {
                 if rest.idle_for > Duration::from_secs(1) {

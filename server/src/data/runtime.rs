@@ -1,12 +1,12 @@
-//! SQL of `runtime`, `runtime_step` and the lock that names the one server that reconciles.
+//! SQL of `runtime` and `runtime_step`.
 
 use super::{
-    Connection, Pool,
+    Connection,
     listen::{Change, notify},
 };
 use crate::Result;
 use contract::{DesiredState, PersonId, Phase, Problem, ProfileId, Retention, RuntimeId, SleepDepth, StartStep, TaskKind, TaskStatus};
-use sqlx::{Connection as _, types::Json};
+use sqlx::types::Json;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -505,33 +505,4 @@ pub async fn end_start(connection: &mut Connection, runtime_id: RuntimeId, now: 
         .await?;
     let began = sqlx::query_scalar!("select began_at from runtime_step where runtime_id = $1 and step = 'place'", runtime_id.0);
     Ok(began.fetch_optional(connection).await?)
-}
-
-/// The proof that this server is the one that reconciles: a lock that ends with its connection.
-pub struct Lead(Connection);
-
-/// Any number that no other lock of the database uses.
-const LEAD: i64 = 0x434c_4157;
-
-/// Takes the lead, if no other server of this database has it.
-pub async fn take_lead(pool: &Pool) -> Result<Option<Lead>> {
-    let mut connection = pool.acquire().await?.detach();
-    let taken = sqlx::query_scalar!(r#"select pg_try_advisory_lock($1) as "taken!""#, LEAD).fetch_one(&mut connection).await?;
-    if taken {
-        return Ok(Some(Lead(connection)));
-    }
-    connection.close().await?;
-    Ok(None)
-}
-
-impl Lead {
-    /// Whether the connection, and with it the lock, still stands.
-    pub async fn holds(&mut self) -> bool {
-        self.0.ping().await.is_ok()
-    }
-
-    /// Gives the lead up.
-    pub async fn yield_up(self) -> Result<()> {
-        Ok(self.0.close().await?)
-    }
 }

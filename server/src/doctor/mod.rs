@@ -20,8 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Looks at every part. `litellm` was looked at by the model service; without a pool, no PostgreSQL was found.
 pub async fn examine(config: &Config, pool: Option<&Pool>, engine: &dyn Engine, litellm: PartHealth) -> Vec<PartHealth> {
-    let ((docker, image, walls), postgres) = tokio::join!(docker(config, engine), postgres(pool));
-    let mut parts = vec![docker, image, walls, postgres, litellm];
+    let (mut parts, postgres) = tokio::join!(docker(config, engine), postgres(pool));
+    parts.extend([postgres, litellm]);
     parts.extend(machine::examine(config).await);
     parts
 }
@@ -78,13 +78,14 @@ async fn ask<T>(asked: impl Future<Output = Result<T>>) -> Result<T> {
     }
 }
 
-async fn docker(config: &Config, engine: &dyn Engine) -> (PartHealth, PartHealth, PartHealth) {
+async fn docker(config: &Config, engine: &dyn Engine) -> Vec<PartHealth> {
     const DOCKER: &str = "Docker Engine";
+    const RESTART: &str = "Docker restart";
     const IMAGE: &str = "Runtime image";
     const WALLS: &str = "Firewall";
     let image = config.runtimes.runtime_image.as_str();
-    let version = match ask(engine.health()).await {
-        Ok(version) => version,
+    let health = match ask(engine.health()).await {
+        Ok(health) => health,
         Err(error) => {
             let remedy = match &config.runtimes.runtime_manager {
                 Some(socket) => format!("Start clawloops runtime-manager, which opens {}, and let it know this account.", socket.display()),
@@ -97,7 +98,7 @@ async fn docker(config: &Config, engine: &dyn Engine) -> (PartHealth, PartHealth
                 Error::Problem(problem) => PartHealth { name: DOCKER.to_owned(), detail: String::new(), problem: Some(*problem) },
                 error => wrong(DOCKER, "", format!("Docker does not answer: {}.", chain(&error)), remedy),
             };
-            return (engine, unknown(IMAGE), unknown(WALLS));
+            return vec![engine, unknown(RESTART), unknown(IMAGE), unknown(WALLS)];
         }
     };
     let image = match ask(engine.has_image(image)).await {
@@ -122,7 +123,18 @@ async fn docker(config: &Config, engine: &dyn Engine) -> (PartHealth, PartHealth
             "Install iptables (Debian: apt-get install iptables) and run as root, or give the server the capability NET_ADMIN.",
         ),
     };
-    (fine(DOCKER, version), image, walls)
+    let restart = if health.keeps_containers {
+        fine(RESTART, "runtimes outlive a restart of Docker (live-restore)")
+    } else {
+        wrong(
+            RESTART,
+            "",
+            "Docker ends every runtime when it is restarted or upgraded: its live-restore is off.",
+            "Add \"live-restore\": true to /etc/docker/daemon.json (without that file: {\"live-restore\": true}), then systemctl reload docker. \
+             Nothing that runs is ended by that.",
+        )
+    };
+    vec![fine(DOCKER, health.version), restart, image, walls]
 }
 
 async fn postgres(pool: Option<&Pool>) -> PartHealth {
@@ -169,7 +181,8 @@ mod tests {
     async fn every_part_that_is_not_well_is_named_with_a_remedy(pool: Pool) {
         assert_eq!(wrongs(Some(&pool), Misery::default()).await, []);
         let cases = [
-            (Misery { down: true, ..Misery::default() }, vec!["Docker Engine", "Runtime image", "Firewall"]),
+            (Misery { down: true, ..Misery::default() }, vec!["Docker Engine", "Docker restart", "Runtime image", "Firewall"]),
+            (Misery { no_live_restore: true, ..Misery::default() }, vec!["Docker restart"]),
             (Misery { no_image: true, ..Misery::default() }, vec!["Runtime image"]),
             (Misery { no_walls: true, ..Misery::default() }, vec!["Firewall"]),
         ];

@@ -11,12 +11,18 @@ use std::{
     net::{IpAddr, SocketAddr},
     time::Duration,
 };
-use tokio::{net::TcpListener, sync::Mutex, task::JoinHandle};
+use tokio::{
+    net::{TcpListener, TcpSocket},
+    sync::Mutex,
+    task::JoinHandle,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// A bridge that was just made shows its address a moment later.
 const TRIES: u32 = 50;
 const PAUSE: Duration = Duration::from_millis(100);
+/// Connections that may wait to be taken, as everywhere in tokio.
+const BACKLOG: u32 = 1024;
 
 /// Opens the internal listener where it is asked for.
 pub struct InternalDoors {
@@ -66,12 +72,21 @@ impl Doors for InternalDoors {
 
 async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     for _ in 1..TRIES {
-        match TcpListener::bind(address).await {
+        match listen(address) {
             Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => tokio::time::sleep(PAUSE).await,
             other => return other,
         }
     }
-    TcpListener::bind(address).await
+    listen(address)
+}
+
+/// Listens beside another server of the same account, too: at a rolling restart the old one is still there, and one that stands still keeps its door.
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.set_reuseport(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 #[cfg(test)]
@@ -91,6 +106,24 @@ mod tests {
         stop.cancel();
         doors.closed().await;
         assert!(tokio::net::TcpStream::connect((gateway, port)).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn the_next_server_opens_the_same_door_while_the_last_one_still_has_it() {
+        let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+        let gateway: IpAddr = "127.0.0.1".parse().unwrap();
+        let (old, new) = (CancellationToken::new(), CancellationToken::new());
+        let last = InternalDoors::new(Router::new(), port, old.clone());
+        let next = InternalDoors::new(Router::new(), port, new.clone());
+        last.open(gateway).await.unwrap();
+        next.open(gateway).await.unwrap();
+        old.cancel();
+        last.closed().await;
+        for _ in 0..20 {
+            assert!(get(port).await.starts_with("HTTP/1.1 404"));
+        }
+        new.cancel();
+        next.closed().await;
     }
 
     async fn get(port: u16) -> String {

@@ -1,6 +1,6 @@
 //! An engine that is waited for only so long: one that never answers is one that does not answer.
 
-use super::{Capacity, Engine, EngineEvent, LogLine, Seen, World};
+use super::{Capacity, Engine, EngineEvent, Health, LogLine, Seen, World};
 use crate::{
     Error, Result,
     runtime::spec::{Isolation, Limits, RuntimeSpec},
@@ -37,7 +37,7 @@ async fn within<T: Send>(bound: Duration, what: &str, call: impl Future<Output =
 
 #[async_trait]
 impl Engine for Bounded {
-    async fn health(&self) -> Result<String> {
+    async fn health(&self) -> Result<Health> {
         within(ANSWER, "asking for its health", self.0.health()).await
     }
 

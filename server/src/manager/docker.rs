@@ -1,8 +1,8 @@
 //! The Docker Engine behind [`Engine`]. Only files of this name know bollard.
 
 use super::{
-    Capacity, ContainerState, Engine, EngineEvent, LogLine, Made, Seen, SeenContainer, World, docker_address, docker_container, docker_log,
-    docker_network, docker_volume,
+    Capacity, ContainerState, Engine, EngineEvent, Health, LogLine, Made, Seen, SeenContainer, World, docker_address, docker_container,
+    docker_log, docker_network, docker_volume,
     docker_walls::{self, Ought},
     door::Door,
     firewall::Firewall,
@@ -178,9 +178,12 @@ impl DockerEngine {
 
 #[async_trait]
 impl Engine for DockerEngine {
-    async fn health(&self) -> Result<String> {
-        let version = self.docker().await?.version().await.map_err(|error| failed("asking for the version", error))?;
-        Ok(format!("Docker Engine {}", version.version.unwrap_or_default()))
+    async fn health(&self) -> Result<Health> {
+        let info = self.docker().await?.info().await.map_err(|error| failed("asking how it is", error))?;
+        Ok(Health {
+            version: format!("Docker Engine {}", info.server_version.unwrap_or_default()),
+            keeps_containers: info.live_restore_enabled.unwrap_or(false),
+        })
     }
 
     async fn capacity(&self) -> Result<Capacity> {

@@ -1,6 +1,6 @@
 //! An engine in memory, for tests: as well or as miserable as the test says, and strict about what it is asked.
 
-use super::{Capacity, ContainerState, Engine, EngineEvent, LogLine, Made, Seen, SeenContainer, World};
+use super::{Capacity, ContainerState, Engine, EngineEvent, Health, LogLine, Made, Seen, SeenContainer, World};
 use crate::{
     Error, Result,
     clock::Clock,
@@ -39,6 +39,8 @@ pub struct Misery {
     pub ends_at_start: Option<i64>,
     /// The image is not there.
     pub no_image: bool,
+    /// Containers end with the engine.
+    pub no_live_restore: bool,
     /// The rules around runtimes cannot be set.
     pub no_walls: bool,
     /// Containers cannot be started: the engine says no.
@@ -344,9 +346,9 @@ impl State {
 
 #[async_trait]
 impl Engine for FakeEngine {
-    async fn health(&self) -> Result<String> {
+    async fn health(&self) -> Result<Health> {
         self.answer().await?;
-        Ok("fake engine".to_owned())
+        Ok(Health { version: "fake engine".to_owned(), keeps_containers: !self.state().misery.no_live_restore })
     }
 
     async fn capacity(&self) -> Result<Capacity> {

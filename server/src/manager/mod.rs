@@ -134,6 +134,15 @@ pub struct LogLine {
     pub text: String,
 }
 
+/// What an engine says of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    /// What it is, and which version.
+    pub version: String,
+    /// Whether containers outlive a restart of it.
+    pub keeps_containers: bool,
+}
+
 /// What a machine has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Capacity {
@@ -157,8 +166,8 @@ pub fn engine(config: &Config) -> Result<Arc<dyn Engine>> {
 /// Runs runtimes.
 #[async_trait]
 pub trait Engine: Send + Sync {
-    /// What the engine is and which version; an error when it does not answer.
-    async fn health(&self) -> Result<String>;
+    /// What the engine is, and how it is; an error when it does not answer.
+    async fn health(&self) -> Result<Health>;
     /// What the engine's machine has.
     async fn capacity(&self) -> Result<Capacity>;
     /// The names of all workspaces of this installation.

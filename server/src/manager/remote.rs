@@ -1,7 +1,7 @@
 //! The engine behind a runtime manager: a process of its own, which alone may speak to Docker. See [`super::warden`] for its side.
 
 use super::{
-    Capacity, Engine, EngineEvent, LogLine, Seen, World,
+    Capacity, Engine, EngineEvent, Health, LogLine, Seen, World,
     wire::{self, Call, Fault, Request},
 };
 use crate::{
@@ -88,7 +88,7 @@ fn silent(error: io::Error) -> Error {
 
 #[async_trait]
 impl Engine for Remote {
-    async fn health(&self) -> Result<String> {
+    async fn health(&self) -> Result<Health> {
         self.ask(Request::Health).await
     }
 

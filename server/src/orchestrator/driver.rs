@@ -3,6 +3,7 @@
 use super::{
     Orchestrator,
     attended::Attending,
+    lease::Lease,
     logs::Keeping,
     pass::{PERIOD, Surveyed},
     reconcile::Next,
@@ -37,6 +38,7 @@ const STEPS_AT_ONCE: usize = 64;
 
 /// What a server does while it leads.
 struct Term {
+    lease: Lease,
     stop: CancellationToken,
     tasks: TaskTracker,
     places: Semaphore,
@@ -99,8 +101,9 @@ impl Orchestrator {
     /// Reconciles until `stop`. Runtimes keep running.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         while !stop.is_cancelled() {
+            let asked = Instant::now();
             match self.store.take_lead().await {
-                Ok(Some(lead)) => self.lead(lead, &stop).await,
+                Ok(Some(lead)) => self.lead(lead, Lease::since(asked), &stop).await,
                 Ok(None) => tracing::debug!("another server reconciles"),
                 Err(error) => tracing::warn!(error = %chain(&error), "the lead could not be asked for"),
             }
@@ -112,15 +115,39 @@ impl Orchestrator {
         }
     }
 
-    async fn lead(self: &Arc<Self>, mut lead: Box<dyn Lead>, stop: &CancellationToken) {
-        let term = Arc::new(Term { stop: stop.child_token(), tasks: TaskTracker::new(), places: Semaphore::new(STEPS_AT_ONCE) });
+    async fn lead(self: &Arc<Self>, mut lead: Box<dyn Lead>, lease: Lease, stop: &CancellationToken) {
+        tracing::info!("this server reconciles");
+        let term = Arc::new(Term { lease, stop: stop.child_token(), tasks: TaskTracker::new(), places: Semaphore::new(STEPS_AT_ONCE) });
+        let leading = async {
+            self.look_after_all(&term).await;
+            term.stop.cancel();
+            term.tasks.close();
+            if tokio::time::timeout(LAST_STEPS, term.tasks.wait()).await.is_err() {
+                tracing::info!("a step was cut off; the next run finds it");
+            }
+            term.lease.during(self.leave_nothing()).await;
+        };
+        tokio::select! {
+            biased;
+            () = term.lease.keep(&mut *lead) => tracing::warn!("the lead is lost: another server may have it"),
+            () = leading => {}
+        }
+        term.stop.cancel();
+        term.lease.end();
+        if let Err(error) = lead.yield_up().await {
+            tracing::debug!(error = %chain(&error), "the database did not hear that the lead was given up");
+        }
+    }
+
+    /// Until the term is to stop.
+    async fn look_after_all(self: &Arc<Self>, term: &Arc<Term>) {
         let _keeping = Keeping(self.logs.clone());
         self.watched.clear();
         // Heard from now on, before the first look: nothing falls in between.
         let mut changes = self.changes.subscribe();
         let mut events: BoxStream<'static, EngineEvent> = futures::stream::pending().boxed();
         let (mut has_events, mut walled) = (false, false);
-        self.measure_by_and_by(&term);
+        self.measure_by_and_by(term);
         let mut passes = Passes::begin();
         let mut tick = tokio::time::interval(PERIOD);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -128,21 +155,17 @@ impl Orchestrator {
             let (next_pass, is_between) = (passes.next, passes.under_way.is_none());
             tokio::select! {
                 biased;
-                () = term.stop.cancelled() => break,
+                () = term.stop.cancelled() => return,
                 _ = tick.tick() => {
-                    if !lead.holds().await {
-                        tracing::warn!("the lead is lost");
-                        break;
-                    }
-                    self.watched.due(self.clock.now()).into_iter().for_each(|runtime_id| self.attend(runtime_id, &term));
+                    self.watched.due(self.clock.now()).into_iter().for_each(|runtime_id| self.attend(runtime_id, term));
                     // Passes hold them, where they come as often.
                     if walled && passes.pause > PERIOD {
-                        let (this, stop) = (Arc::clone(self), term.stop.clone());
-                        term.tasks.spawn(async move { stop.run_until_cancelled(this.hold_walls()).await });
+                        let (this, term_of) = (Arc::clone(self), Arc::clone(term));
+                        term.tasks.spawn(async move { term_of.lease.during(term_of.stop.run_until_cancelled(this.hold_walls())).await });
                     }
                 }
                 change = changes.recv() => match change {
-                    Ok(Change::Runtime { runtime_id, .. }) => self.wake_and_attend(runtime_id, &term),
+                    Ok(Change::Runtime { runtime_id, .. }) => self.wake_and_attend(runtime_id, term),
                     Ok(Change::Catalog | Change::Anything) | Err(RecvError::Lagged(_)) => passes.call(),
                     Ok(
                         Change::SessionEnded { .. }
@@ -151,10 +174,10 @@ impl Orchestrator {
                         | Change::Keys { .. }
                         | Change::People,
                     ) => {}
-                    Err(RecvError::Closed) => break,
+                    Err(RecvError::Closed) => return,
                 },
                 event = events.next() => match event {
-                    Some(event) => self.wake_and_attend(event.runtime_id, &term),
+                    Some(event) => self.wake_and_attend(event.runtime_id, term),
                     None => {
                         events = futures::stream::pending().boxed();
                         has_events = false;
@@ -178,9 +201,9 @@ impl Orchestrator {
                             self.watched.learn(passed.number, found.resting);
                             for runtime_id in found.restless {
                                 if passed.called {
-                                    self.wake_and_attend(runtime_id, &term);
+                                    self.wake_and_attend(runtime_id, term);
                                 } else {
-                                    self.attend(runtime_id, &term);
+                                    self.attend(runtime_id, term);
                                 }
                             }
                         }
@@ -191,29 +214,22 @@ impl Orchestrator {
                     }
                 }
                 () = tokio::time::sleep_until(next_pass), if is_between => {
-                    passes.under_way = Some(self.begin_pass(std::mem::take(&mut passes.called), !has_events, &term));
+                    passes.under_way = Some(self.begin_pass(std::mem::take(&mut passes.called), !has_events, term));
                 }
             }
         }
-        term.stop.cancel();
-        term.tasks.close();
-        if tokio::time::timeout(LAST_STEPS, term.tasks.wait()).await.is_err() {
-            tracing::info!("a step was cut off; the next run finds it");
-        }
-        self.leave_nothing().await;
-        drop(lead.yield_up().await);
     }
 
     /// Looks at everything, beside the loop: whatever is told meanwhile is acted upon at once.
-    fn begin_pass(self: &Arc<Self>, called: bool, asks_for_events: bool, term: &Term) -> JoinHandle<Option<Passed>> {
-        let (this, stop) = (Arc::clone(self), term.stop.clone());
+    fn begin_pass(self: &Arc<Self>, called: bool, asks_for_events: bool, term: &Arc<Term>) -> JoinHandle<Option<Passed>> {
+        let (this, term_of) = (Arc::clone(self), Arc::clone(term));
         let number = self.watched.begin_pass();
         term.tasks.spawn(async move {
             let pass = async {
                 let events = if asks_for_events { this.engine.events().await.ok() } else { None };
                 Passed { surveyed: this.survey().await, number, called, events }
             };
-            stop.run_until_cancelled(pass).await
+            term_of.lease.during(term_of.stop.run_until_cancelled(pass)).await.flatten()
         })
     }
 
@@ -263,7 +279,10 @@ impl Orchestrator {
         let Some(attending) = self.attended.begin(runtime_id) else { return };
         self.watched.forget(runtime_id);
         let (this, term_of) = (Arc::clone(self), Arc::clone(term));
-        term.tasks.spawn(async move { while !term_of.stop.is_cancelled() && this.step_in_turn(&attending, &term_of).await {} });
+        term.tasks.spawn(async move {
+            let steps = async { while !term_of.stop.is_cancelled() && this.step_in_turn(&attending, &term_of).await {} };
+            term_of.lease.during(steps).await
+        });
     }
 
     /// Does a step when there is a place, and waits as long as it says. False when nothing is left to do.

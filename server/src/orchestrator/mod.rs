@@ -8,6 +8,7 @@ mod attended;
 pub mod commands;
 pub mod decide;
 mod driver;
+mod lease;
 pub mod logs;
 mod pass;
 pub mod profile;

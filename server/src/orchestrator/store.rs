@@ -128,7 +128,7 @@ pub struct RuntimeKey<'a> {
 /// The proof that this server is the one that reconciles.
 #[async_trait]
 pub trait Lead: Send {
-    /// Whether it still is.
+    /// Whether it still is. Whoever asks bounds how long it waits.
     async fn holds(&mut self) -> bool;
     /// Gives the lead up.
     async fn yield_up(self: Box<Self>) -> Result<()>;

@@ -3,9 +3,12 @@
 //! Works under an instance name of its own, and leaves nothing behind.
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, reason = "a test says what it wants by failing")]
 
+mod bench;
 mod drift;
 mod faults;
+mod lead;
 mod logs;
+mod process;
 mod sleep;
 mod split;
 mod steps;

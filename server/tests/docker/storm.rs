@@ -1,20 +1,15 @@
 //! A busy script of wishes, while the server, a process of its own, is killed at thirty random moments. In the end rows, containers, networks,
 //! volumes and files are compared, all of them.
 
-use super::world::{self, BOOT, World};
+use super::{
+    process::{free_port, serve, wishes},
+    world::{self, BOOT, World},
+};
 use bollard::query_parameters::{ListContainersOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder};
 use contract::{DesiredState, Phase, Retention, RuntimeId};
-use server::{
-    clock::SystemClock,
-    data::{Pool, listen::Changes},
-    manager::{docker::DockerEngine, names},
-    orchestrator::Orchestrator,
-};
-use sqlx::ConnectOptions as _;
+use server::{data::Pool, manager::names};
 use std::{
     collections::{BTreeSet, HashMap},
-    process::{Child, Command, Stdio},
-    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -26,37 +21,6 @@ const LONGEST_LIFE: u64 = 2500;
 #[sqlx::test(migrations = "../migrations")]
 async fn a_server_killed_at_thirty_random_moments_leaves_everything_as_asked(pool: Pool) {
     world::play(pool, storm).await;
-}
-
-/// `clawloops serve`, killed when it is dropped.
-struct Server(Child);
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
-}
-
-fn serve(world: &World, port: u16) -> Server {
-    let child = Command::new(env!("CARGO_BIN_EXE_clawloops"))
-        .arg("serve")
-        .env_clear()
-        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-        .env("DATABASE_URL", world.pool.connect_options().to_url_lossy().to_string())
-        .env("LITELLM_URL", "http://127.0.0.1:9")
-        .env("CLAWLOOPS_LISTEN", format!("127.0.0.1:{port}"))
-        .env("CLAWLOOPS_PUBLIC_URL", format!("http://clawloops.localhost:{port}"))
-        .env("CLAWLOOPS_INTERNAL_PORT", world.config.entry.internal_port.to_string())
-        .env("CLAWLOOPS_DATA_DIR", &world.config.data.data_dir)
-        .env("CLAWLOOPS_INSTANCE", &world.config.runtimes.instance)
-        .env("CLAWLOOPS_RUNTIME_IMAGE", &world.config.runtimes.runtime_image)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    Server(child)
 }
 
 /// Random enough for moments and wishes, and the same for the same seed (SplitMix64).
@@ -76,17 +40,7 @@ async fn storm(world: &World) {
     let seed = world.caller.person_id.0.as_u64_pair().1;
     eprintln!("the storm's seed: {seed}");
     let mut dice = Dice(seed);
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    // Wishes only: it never runs, and whoever serves hears of them by the database.
-    let wishes = Orchestrator::new(
-        world.pool.clone(),
-        Arc::new(SystemClock),
-        Arc::new(DockerEngine::new(&world.config).unwrap()),
-        Arc::clone(&world.config),
-        [7; 32],
-        Arc::clone(&world.doors) as _,
-        Changes::new(),
-    );
+    let (port, wishes) = (free_port(), wishes(world));
     let mut runtimes: Vec<RuntimeId> = Vec::new();
     for name in ["One", "Two", "Three"] {
         runtimes.push(wishes.create(&world.caller, name, None).await.unwrap());

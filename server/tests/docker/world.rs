@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use bollard::{
-    Docker,
+    API_DEFAULT_VERSION, Docker,
     exec::{CreateExecOptions, StartExecResults},
     models::ContainerInspectResponse,
     query_parameters::{
@@ -28,22 +28,14 @@ use std::{
     },
     time::{Duration, Instant},
 };
-use tokio::{io::AsyncWriteExt as _, net::TcpListener, sync::RwLock, task::JoinHandle};
+use tokio::{io::AsyncWriteExt as _, net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 /// How long OpenClaw may take to boot here.
 pub const BOOT: Duration = Duration::from_secs(240);
-/// Read by every test, written by the one that takes Docker away: it has the engine alone.
-pub static ENGINE: RwLock<()> = RwLock::const_new(());
 
 /// Plays a test in a world of its own, and removes what is left of it also when it failed half way.
 pub async fn play(pool: Pool, test: impl AsyncFnOnce(&World)) {
-    let _engine = ENGINE.read().await;
-    play_alone(pool, test).await;
-}
-
-/// The same for a test that holds the engine itself.
-pub async fn play_alone(pool: Pool, test: impl AsyncFnOnce(&World)) {
     let world = World::new(pool).await;
     let played = std::panic::AssertUnwindSafe(test(&world)).catch_unwind().await;
     world.sweep().await;
@@ -103,6 +95,11 @@ static WORLDS: AtomicUsize = AtomicUsize::new(0);
 
 impl World {
     pub async fn new(pool: Pool) -> Self {
+        Self::on(pool, None).await
+    }
+
+    /// On another engine than the machine's: the one at this address.
+    pub async fn on(pool: Pool, docker_host: Option<String>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         // Each test sweeps what bears its own name.
         let instance = format!("cltest{}x{}", std::process::id(), WORLDS.fetch_add(1, Ordering::Relaxed));
@@ -113,10 +110,15 @@ impl World {
             .expect("CLAWLOOPS_RUNTIME_IMAGE names the runtime image that this test runs")
             .into_string()
             .unwrap();
+        config.runtimes.docker_host = docker_host;
         config.data.data_dir = folder.path().to_owned();
         config.entry.internal_port = port;
         let config = Arc::new(config);
-        let docker = Docker::connect_with_unix_defaults().unwrap().negotiate_version().await.expect("Docker Engine answers");
+        let docker = match &config.runtimes.docker_host {
+            Some(host) => Docker::connect_with_unix(host, 120, API_DEFAULT_VERSION),
+            None => Docker::connect_with_unix_defaults(),
+        };
+        let docker = docker.unwrap().negotiate_version().await.expect("Docker Engine answers");
         let caller = Caller {
             person_id: PersonId(uuid::Uuid::now_v7()),
             session_id: SessionId(uuid::Uuid::now_v7()),

@@ -13,7 +13,7 @@ use futures::{StreamExt as _, stream::BoxStream};
 use server::{
     Error, Result,
     clock::Clock,
-    manager::{Capacity, ContainerState, Engine, EngineEvent, LogLine, Made, Seen, SeenContainer, World},
+    manager::{Capacity, ContainerState, Engine, EngineEvent, Health, LogLine, Made, Seen, SeenContainer, World},
     runtime::spec::{Isolation, Limits, OPENCLAW_PORT, RuntimeSpec},
 };
 use std::{
@@ -343,9 +343,9 @@ fn isolation() -> Isolation {
 
 #[async_trait]
 impl Engine for SimEngine {
-    async fn health(&self) -> Result<String> {
+    async fn health(&self) -> Result<Health> {
         self.reach().await?;
-        Ok("simulated".to_owned())
+        Ok(Health { version: "simulated".to_owned(), keeps_containers: true })
     }
 
     async fn capacity(&self) -> Result<Capacity> {
