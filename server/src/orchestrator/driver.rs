@@ -282,6 +282,7 @@ impl Orchestrator {
                     && container.revision == row.revision
                     && container.breaches.is_empty()
                     && seen.isolation.is_some()
+                    && row.agreed_until.is_none()
                     && !rest.sinks(now)
             }
             (None, Some(SleepDepth::Stopped)) => seen.isolation.is_none() && seen.configuration.is_none() && row.admitted_at.is_none(),

@@ -7,6 +7,7 @@ pub mod commands;
 pub mod decide;
 mod driver;
 pub mod logs;
+mod memory;
 pub mod profile;
 pub mod reconcile;
 pub mod rest;
