@@ -1,8 +1,8 @@
 //! The Docker Engine behind [`Engine`]. Only files of this name know bollard.
 
 use super::{
-    Capacity, ContainerState, Engine, EngineEvent, LogLine, Made, Seen, SeenContainer, World, docker_address, docker_container, docker_file,
-    docker_host, docker_log, docker_network, docker_volume,
+    Capacity, ContainerState, Engine, EngineEvent, LogLine, Made, Seen, SeenContainer, World, docker_address, docker_container,
+    docker_file, docker_host, docker_log, docker_network, docker_volume,
     docker_walls::{self, Ought},
     door::Door,
     firewall::Firewall,

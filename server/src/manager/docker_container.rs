@@ -183,7 +183,11 @@ mod tests {
         let text = serde_json::to_value(made).unwrap().to_string();
         let (version, _) = spec.hash().split_once('-').map(|(version, hash)| (version.to_owned(), hash.to_owned())).unwrap();
         let digest = crate::runtime::token::hex(&Sha256::digest(text.as_bytes())[..8]);
-        assert_eq!((version.as_str(), digest.as_str()), ("v2", "?"), "raise the version in runtime/spec.rs: containers are made in another way");
+        assert_eq!(
+            (version.as_str(), digest.as_str()),
+            ("v2", "?"),
+            "raise the version in runtime/spec.rs: containers are made in another way"
+        );
     }
 
     #[test]

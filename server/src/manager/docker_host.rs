@@ -77,7 +77,8 @@ mod tests {
 
     #[test]
     fn the_start_of_dockerd_is_read_whatever_stands_in_its_line() {
-        let stat = "3687 (dockerd) S 1 3687 3687 0 -1 4194560 24094 1 2 3 10 20 30 40 20 0 17 0 15573 1640652800 20504 18446744073709551615";
+        let stat =
+            "3687 (dockerd) S 1 3687 3687 0 -1 4194560 24094 1 2 3 10 20 30 40 20 0 17 0 15573 1640652800 20504 18446744073709551615";
         assert_eq!(begun(stat), Some("15573"));
         assert_eq!(begun(&stat.replace("dockerd", "a (b) c")), None, "its number was given to another");
         assert_eq!(begun(""), None);

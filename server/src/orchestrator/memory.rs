@@ -40,8 +40,7 @@ impl Orchestrator {
     /// Remembers what a look found as it should be: the configuration that was written before its hash was, the life that it runs in.
     pub(super) async fn remember_seen(&self, row: &Row, seen: &Seen, current: bool) -> Result<()> {
         let runs = seen.container.as_ref().is_some_and(|container| {
-            container.revision == row.revision
-                && matches!(container.state, ContainerState::Running { .. } | ContainerState::Frozen { .. })
+            container.revision == row.revision && matches!(container.state, ContainerState::Running { .. } | ContainerState::Frozen { .. })
         });
         let hash = seen.configuration.as_deref().filter(|_| current).map(hash).or_else(|| row.configuration_hash.clone());
         let ran_in = seen.epoch.as_ref().filter(|_| runs).map(ToString::to_string).or_else(|| row.ran_in.clone());

@@ -92,7 +92,10 @@ fn every_break_is_noticed_by_its_invariant() {
             let Some((seed, wrong)) = play_all(first, TRIES - first + 1, broken) else {
                 panic!("{broken:?} is not noticed by {by:?} within {TRIES} schedules");
             };
-            assert!(wrong.invariant == by || also.contains(&wrong.invariant), "{broken:?} in schedule {seed} is not expected to break {wrong}");
+            assert!(
+                wrong.invariant == by || also.contains(&wrong.invariant),
+                "{broken:?} in schedule {seed} is not expected to break {wrong}"
+            );
             if wrong.invariant == by {
                 break (seed, wrong);
             }

@@ -5,30 +5,22 @@ mod judge;
 
 use crate::{
     breaks::Break,
-    claw::{Claw, SimOpenclaw},
+    claw::SimOpenclaw,
     dice::Dice,
     engine::{Machine, SimEngine},
     invariants::Wrong,
     store::{Database, SimStore},
 };
 use async_trait::async_trait;
-use contract::{
-    Caller, DesiredState, PersonId, Phase, ProfileId, ProfileView, Resources, Retention, Role, RuntimeId, SessionId, SleepDepth,
-};
+use contract::{Caller, DesiredState, PersonId, Phase, ProfileId, ProfileView, Resources, Retention, Role, RuntimeId, SessionId};
 use server::{
-    Error,
     clock::Clock,
     config::Config,
-    data::{
-        listen::{Change, Changes},
-        runtime::Row,
-    },
-    manager::ContainerState,
+    data::listen::{Change, Changes},
     orchestrator::{Doors, Orchestrator, rest::Policy},
-    runtime::spec::Limits,
 };
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     net::IpAddr,
     sync::{
         Arc, Mutex, PoisonError,

@@ -22,11 +22,8 @@ pub struct Drift {
 pub fn compare(facts: &Facts<'_>) -> Drift {
     let cut_off = running(facts).filter(|_| !facts.isolated).map(|_| "its network was removed or changed".to_owned());
     let stands_still = [frozen(facts), thawed(facts), removed(facts)];
-    let changed: Vec<String> = [cut_off, weak(facts), loose(facts).filter(|_| !facts.changing), edited(facts)]
-        .into_iter()
-        .chain(stands_still)
-        .flatten()
-        .collect();
+    let changed: Vec<String> =
+        [cut_off, weak(facts), loose(facts).filter(|_| !facts.changing), edited(facts)].into_iter().chain(stands_still).flatten().collect();
     let changed = (!changed.is_empty()).then(|| changed.join("; "));
     Drift { changed, restart_brings: waits(facts) }
 }
