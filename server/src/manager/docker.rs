@@ -231,6 +231,8 @@ impl Engine for DockerEngine {
         for runtime_id in self.configured().await {
             world.entry(runtime_id).or_default().configuration = self.read_configuration(runtime_id).await;
         }
+        let epoch = docker_host::epoch().await;
+        world.values_mut().for_each(|seen| seen.epoch.clone_from(&epoch));
         Ok(world)
     }
 

@@ -51,7 +51,7 @@ pub struct Seen {
     pub isolation: Option<Isolation>,
     /// Its configuration file, as it stands there.
     pub configuration: Option<String>,
-    /// The life of the machine and the engine in which this was seen; none from [`Engine::survey`], or where it cannot be told.
+    /// The life of the machine and the engine in which this was seen; none where it cannot be told.
     pub epoch: Option<epoch::Epoch>,
 }
 

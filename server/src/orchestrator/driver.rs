@@ -1,6 +1,6 @@
 //! The loop: woken by changes and engine events, and on a period. One server of a database leads; the others wait for the lead.
 
-use super::{Orchestrator, logs::Keeping, reconcile::Next, reconcile::silent_engine, store::Lead};
+use super::{Orchestrator, logs::Keeping, memory, reconcile::Next, reconcile::silent_engine, store::Lead};
 use crate::{
     Result,
     data::{listen::Change, runtime::Row},
@@ -261,6 +261,7 @@ impl Orchestrator {
                         && matches!(container.state, ContainerState::Running { .. })
                         && container.revision == row.revision
                         && container.breaches.is_empty()
+                        && memory::is_of_now(row, seen)
                         && seen.configuration.as_deref() == Some(&self.render(row, isolation.gateway, models))
                 }
                 (_, _) => false,

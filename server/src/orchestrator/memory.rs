@@ -31,6 +31,11 @@ pub(super) fn restarted(row: &Row, seen: &Seen) -> Option<Restarted> {
     seen.epoch.as_ref()?.since(row.ran_in.as_deref()?)
 }
 
+/// Whether what runs is known to run in this life of the machine and the engine: what ends before that is known might be taken for ended with them.
+pub(super) fn is_of_now(row: &Row, seen: &Seen) -> bool {
+    seen.epoch.as_ref().is_none_or(|epoch| row.ran_in.as_deref() == Some(&epoch.to_string()))
+}
+
 /// What a restart of the machine or the engine is to whoever waits for the runtime; kept until it is ready again.
 pub(super) fn interruption(row: &Row) -> Option<&Problem> {
     row.problem.as_ref().map(|problem| &problem.0).filter(|problem| problem.code == Code::RuntimeInterrupted)

@@ -29,8 +29,8 @@ pub enum Break {
     SkipsTheQueue,
     /// Stop is heard only once the start is done.
     StopWaits,
-    /// The container's name changes with every wish.
-    NamesByRevision,
+    /// The container's name changes with every try.
+    NamesByChance,
     /// A wish is written whatever came in between.
     WishesOverwrite,
     /// Older tasks go on beside the new one.
@@ -96,7 +96,7 @@ impl Break {
         Self::NeverFails,
         Self::SkipsTheQueue,
         Self::StopWaits,
-        Self::NamesByRevision,
+        Self::NamesByChance,
         Self::WishesOverwrite,
         Self::NothingSuperseded,
         Self::TasksEndAgain,
@@ -138,7 +138,7 @@ impl Break {
             Self::NeverFails => (EndsAsDesired, &[HandsArePutRight, RepairsAreOver]),
             Self::SkipsTheQueue => (MemoryFits, &[]),
             Self::StopWaits => (NothingLeft, &[]),
-            Self::NamesByRevision => (OneContainer, &[]),
+            Self::NamesByChance => (OneContainer, &[]),
             Self::WishesOverwrite => (NoWishLost, &[TasksEnd, OneTask]),
             Self::NothingSuperseded => (OneTask, &[]),
             Self::TasksEndAgain => (TasksEndOnce, &[]),

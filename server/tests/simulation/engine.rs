@@ -101,7 +101,7 @@ impl Machine {
 
     fn name(&self, spec: &RuntimeSpec) -> String {
         match self.broken {
-            Break::NamesByRevision => format!("{}-{}", spec.runtime_id, spec.revision),
+            Break::NamesByChance => format!("{}-{}", spec.runtime_id, self.dice.below(u64::MAX)),
             _ => spec.runtime_id.to_string(),
         }
     }
