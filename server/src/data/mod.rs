@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod budget;
 pub mod cluster;
+pub mod container;
 pub mod given;
 pub mod invitation;
 pub mod lead;

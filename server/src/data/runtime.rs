@@ -77,6 +77,10 @@ pub struct Row {
     pub changed: Option<String>,
     /// What only its next start brings, in words.
     pub restart_brings: Option<String>,
+    /// The hash of the configuration that was written last; none while one is being written.
+    pub configuration_hash: Option<String>,
+    /// The life of the machine and the engine in which its container was started, or last seen to run.
+    pub ran_in: Option<String>,
     /// When somebody was last there.
     pub used_at: OffsetDateTime,
     /// Not asked before this whether it may sleep.
@@ -118,7 +122,7 @@ macro_rules! rows {
                          from profile where profile.profile_id = runtime.profile_id) as "models?",
                       memory_bytes, cpu_millis, pids, workspace_bytes, gpu, oci_runtime, image, volume, held_bytes,
                       (select kind from task where task.runtime_id = runtime.runtime_id and ended_at is null) as "open_task: TaskKind",
-                      queued_at, admitted_at, changed, restart_brings,
+                      queued_at, admitted_at, changed, restart_brings, configuration_hash, ran_in,
                       used_at, awake_until, sleep_depth as "sleep_depth: SleepDepth", suspension_id, agreed_until, schedule_at, schedule_name,
                       wakes_at, woken_at, sleep_minutes, drain_until, wished_at, runtime.created_at
                  from runtime join person using (person_id)
@@ -405,14 +409,14 @@ pub async fn finish(connection: &mut Connection, runtime_id: RuntimeId, generati
     Ok(true)
 }
 
-/// Says of every runtime that is on its way that the engine does not answer; `None` takes that back.
+/// Says of every runtime that is on its way that the engine does not answer; `None` takes that back, and nothing else that was said.
 pub async fn say_of_moving(connection: &mut Connection, problem: Option<&Problem>) -> Result<()> {
     let problem = problem.map(serde_json::to_value).transpose().map_err(|error| crate::Error::internal("writing a problem", error))?;
     let changed = sqlx::query!(
         r#"update runtime set problem = $1
             where deleted_at is null and phase in ('pending', 'queued', 'creating', 'starting', 'waiting', 'waking', 'draining', 'stopping',
                                                      'deleting')
-              and problem is distinct from $1
+              and problem is distinct from $1 and ($1::jsonb is not null or problem->>'code' = 'UNAVAILABLE')
         returning runtime_id as "runtime_id: RuntimeId", person_id as "person_id: PersonId""#,
         problem
     )

@@ -8,7 +8,7 @@ use time::Duration as Span;
 
 /// An OpenClaw that says what the test wants.
 #[derive(Default)]
-struct Claw {
+pub struct Claw {
     says: Mutex<Says>,
     calls: Mutex<Vec<String>>,
 }
@@ -64,7 +64,7 @@ fn server(world: &World, claw: &Arc<Claw>) -> Orchestrator {
 }
 
 /// A runtime that nobody uses for longer than is usual, its server and its OpenClaw.
-async fn idle(world: &World) -> (RuntimeId, Orchestrator, Arc<Claw>) {
+pub async fn idle(world: &World) -> (RuntimeId, Orchestrator, Arc<Claw>) {
     let (id, claw) = (world.running().await, Arc::new(Claw::default()));
     let server = server(world, &claw);
     world.clock.advance(Span::minutes(31));
@@ -221,6 +221,57 @@ async fn who_comes_while_it_falls_asleep_is_not_overlooked(pool: Pool) {
     assert_eq!(claw.called().last().unwrap(), "resume s1");
 }
 
+async fn repairs(world: &World) -> Vec<String> {
+    sqlx::query_scalar("select detail from audit_entry where action = 'runtime.repaired' order by audit_entry_id")
+        .fetch_all(&world.pool)
+        .await
+        .unwrap()
+}
+
+/// A server that dies between the agreement and the freezing leaves one that nobody thawed.
+#[sqlx::test(migrations = "../migrations")]
+async fn one_that_was_never_frozen_was_thawed_by_nobody(pool: Pool) {
+    let world = World::new(pool).await;
+    let (id, dying, claw) = idle(&world).await;
+    world.engine.suffer(Misery { dies_at: Some((1, Moment::Before)), ..Misery::default() });
+    assert!(world.settle_or_die(Arc::new(dying)).await);
+    world.engine.suffer(Misery::default());
+    assert_eq!((world.phase(id).await, world.engine.is_frozen(id)), (Phase::Asleep, false));
+    world.clock.advance(Span::minutes(2));
+    world.settle(&server(&world, &claw)).await;
+    assert_eq!((world.phase(id).await, repairs(&world).await.len()), (Phase::Ready, 0));
+}
+
+/// Frozen while its schedule comes due, and nobody there to wake it: the next server does so at once, and OpenClaw catches up.
+#[sqlx::test(migrations = "../migrations")]
+async fn a_schedule_that_came_due_while_no_server_ran_wakes_it_at_once(pool: Pool) {
+    let world = World::new(pool).await;
+    let (id, away, claw) = idle(&world).await;
+    let schedule = world.clock.now() + Span::hours(1);
+    claw.say(Says { outlook: due(schedule), ..Says::default() });
+    world.settle(&away).await;
+    assert!(world.engine.is_frozen(id));
+    drop(away);
+    claw.called();
+
+    world.clock.advance(Span::hours(3));
+    let back = server(&world, &claw);
+    assert_eq!(back.pass().await.unwrap(), [id], "its first look");
+    let now = world.clock.now();
+    while world.phase(id).await != Phase::Ready {
+        assert_eq!(back.step(id).await.unwrap(), if world.phase(id).await == Phase::Ready { Next::Rest } else { Next::Again });
+    }
+    assert_eq!((world.clock.now(), world.engine.is_frozen(id)), (now, false), "nothing was waited for");
+    assert_eq!(claw.called(), ["resume s1"], "it takes up work again, the one that is overdue first");
+    assert_eq!(repairs(&world).await.len(), 0, "nobody's hand");
+
+    // While that runs it is not sent back to sleep.
+    world.clock.advance(Span::minutes(31));
+    claw.say(Says { works: true, ..Says::default() });
+    world.settle(&back).await;
+    assert_eq!(world.phase(id).await, Phase::Ready);
+}
+
 #[sqlx::test(migrations = "../migrations")]
 async fn what_a_hand_does_to_a_sleeper_is_decided_right(pool: Pool) {
     let world = World::new(pool).await;
@@ -240,9 +291,25 @@ async fn what_a_hand_does_to_a_sleeper_is_decided_right(pool: Pool) {
     assert_eq!(server.pass().await.unwrap(), [id]);
     world.settle(&server).await;
     assert_eq!((world.phase(id).await, world.engine.is_frozen(id)), (Phase::Ready, false));
-    let said: String =
-        sqlx::query_scalar("select detail from audit_entry where action = 'runtime.repaired'").fetch_one(&world.pool).await.unwrap();
-    assert_eq!(said, "it was frozen");
+    assert_eq!(repairs(&world).await, ["it was thawed in its sleep", "it was frozen"], "each once");
+
+    // Thawed at once, while its agreement would still hold; and its container removed.
+    world.clock.advance(Span::minutes(31));
+    claw.say(Says { outlook: due(world.clock.now() + Span::hours(5)), ..Says::default() });
+    world.settle(&server).await;
+    world.engine.pause(id, false);
+    world.settle(&server).await;
+    assert_eq!((world.phase(id).await, repairs(&world).await.len()), (Phase::Ready, 3));
+    world.clock.advance(Span::minutes(31));
+    claw.say(Says { outlook: due(world.clock.now() + Span::hours(5)), ..Says::default() });
+    world.settle(&server).await;
+    world.engine.take(id);
+    world.settle(&server).await;
+    let row = world.row(id).await.unwrap();
+    assert_eq!((row.phase, row.sleep_depth, row.changed), (Phase::Asleep, Some(SleepDepth::Stopped), None));
+    assert_eq!(repairs(&world).await.last().unwrap(), "its container was removed");
+    server.wake(&[id]).await.unwrap();
+    world.settle(&server).await;
 
     // Killed: it sleeps on without a container, and is woken early enough.
     world.clock.advance(Span::minutes(31));
