@@ -126,7 +126,9 @@ impl Orchestrator {
                 let problem = match phase {
                     Phase::Ready => self.slowness(row).await,
                     Phase::Failed => row.problem.as_ref().map(|problem| problem.0.clone()),
-                    Phase::Stopped => row.problem.as_ref().map(|problem| problem.0.clone()).filter(|problem| problem.code == Code::RuntimeKilled),
+                    Phase::Stopped => {
+                        row.problem.as_ref().map(|problem| problem.0.clone()).filter(|problem| problem.code == Code::RuntimeKilled)
+                    }
                     _ => None,
                 };
                 // Without a container no memory is held.
@@ -194,7 +196,8 @@ impl Orchestrator {
                 self.engine.stop(id, grace).await?;
             }
             Action::Remove => {
-                if let Some(ContainerState::Ended { code: KILLED, out_of_memory: false }) = seen.container.as_ref().map(|found| &found.state)
+                if let Some(ContainerState::Ended { code: KILLED, out_of_memory: false }) =
+                    seen.container.as_ref().map(|found| &found.state)
                     && row.phase == Phase::Stopping
                 {
                     let problem = self.explain_killed(row).await?;

@@ -97,7 +97,8 @@ async fn what_nobody_uses_is_asked_and_frozen_and_a_visit_wakes_it(pool: Pool) {
     assert_eq!(claw.called(), ["resume s1"]);
     let after = world.row(id).await.unwrap();
     assert_eq!((after.generation, after.revision, after.attempts), (row.generation, row.revision, 0), "the same container, and no wish");
-    let lessons: i64 = sqlx::query_scalar("select count(*) from transition_history where transition = 'start'").fetch_one(&world.pool).await.unwrap();
+    let lessons: i64 =
+        sqlx::query_scalar("select count(*) from transition_history where transition = 'start'").fetch_one(&world.pool).await.unwrap();
     assert_eq!(lessons, 1, "a waking teaches nothing about starts");
 
     // Whoever is there keeps it awake.

@@ -72,7 +72,8 @@ async fn how_long_a_stop_may_take_is_learned_and_one_that_takes_longer_is_said(p
     let id = server.create(&world.ada, "never begun", None).await.unwrap();
     server.stop(&world.ada, id).await.unwrap();
     world.attend(&server, id).await;
-    let lessons: i64 = sqlx::query_scalar("select count(*) from transition_history where transition = 'stop'").fetch_one(&world.pool).await.unwrap();
+    let lessons: i64 =
+        sqlx::query_scalar("select count(*) from transition_history where transition = 'stop'").fetch_one(&world.pool).await.unwrap();
     assert_eq!(lessons, 2);
 
     // Ended by the engine when its time was over: done all the same, and said until the next wish.

@@ -46,7 +46,7 @@ impl Postgres {
 #[async_trait]
 impl Store for Postgres {
     async fn take_lead(&self) -> Result<Option<Box<dyn Lead>>> {
-        Ok(data::runtime::take_lead(&self.0).await?.map(|lead| Box::new(lead) as Box<dyn Lead>))
+        Ok(data::lead::take(&self.0).await?.map(|lead| Box::new(lead) as Box<dyn Lead>))
     }
 
     async fn get(&self, runtime_id: RuntimeId) -> Result<Option<Row>> {
@@ -280,7 +280,7 @@ impl Store for Postgres {
 }
 
 #[async_trait]
-impl Lead for data::runtime::Lead {
+impl Lead for data::lead::Lead {
     async fn holds(&mut self) -> bool {
         Self::holds(self).await
     }
