@@ -54,10 +54,10 @@ async fn how_long_a_stop_may_take_is_learned_and_one_that_takes_longer_is_said(p
         assert_eq!(world.phase(id).await, Phase::Ready);
         id
     };
-    let stopped = async |name: &str, took: u64| {
+    let stopped = async |name: &str, took: i64| {
         let id = started(name).await;
         server.stop(&world.ada, id).await.unwrap();
-        world.clock.advance(Duration::from_secs(took));
+        world.clock.advance(time::Duration::seconds(took));
         world.attend(&server, id).await;
         id
     };
