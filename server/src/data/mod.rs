@@ -8,6 +8,7 @@ pub mod given;
 pub mod invitation;
 pub mod lead;
 pub mod listen;
+pub mod local_time;
 pub mod model;
 pub mod model_key;
 pub mod overview;

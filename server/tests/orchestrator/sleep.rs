@@ -1,8 +1,11 @@
 //! Sleep by agreement, over PostgreSQL: OpenClaw is asked, freezes, wakes in time and for whoever comes.
 
 use super::*;
-use contract::{SleepDepth, TaskKind, TaskStatus};
-use server::manager::rpc::{Consent, Due, Mute, Openclaw, Outlook, Purpose};
+use contract::{ProfileChange, ProfileView, SleepDepth, TaskKind, TaskStatus};
+use server::{
+    manager::rpc::{Consent, Due, Mute, Openclaw, Outlook, Purpose},
+    platform::profiles,
+};
 use std::{net::SocketAddr, sync::Mutex};
 use time::Duration as Span;
 
@@ -427,6 +430,76 @@ async fn its_owner_chooses_when_it_sleeps_within_what_is_allowed(pool: Pool) {
             .await
             .unwrap();
     assert_eq!(said, ["after 5 minutes", "after 60 minutes", "as usual"]);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn its_profile_says_when_it_sleeps_and_its_owner_chooses_within_that(pool: Pool) {
+    let world = World::new(pool).await;
+    let root = person(&world.pool, "root@example.org", Role::Administrator).await;
+    let (id, claw) = (world.running().await, Arc::new(Claw::default()));
+    let server = server(&world, &claw);
+    let profile = profiles::all(&world.pool, &root).await.unwrap().remove(0);
+    let says = async |after, stop_after| {
+        let change = ProfileChange { sleep_after_minutes: after, sleep_stop_after_minutes: stop_after, ..as_it_is(&profile) };
+        let now = profiles::change(&world.pool, &root, profile.profile_id, change).await.unwrap();
+        assert_eq!((now.sleep_after_minutes, now.sleep_stop_after_minutes), (after, stop_after));
+    };
+
+    // Longer than the house has it, and at once for what runs already.
+    says(Some(60), Some(20)).await;
+    world.clock.advance(Span::minutes(59));
+    assert!(server.pass().await.unwrap().is_empty(), "the house would say 30 minutes");
+    world.clock.advance(Span::minutes(1));
+    world.settle(&server).await;
+    assert_eq!((world.phase(id).await, world.engine.is_frozen(id)), (Phase::Asleep, true));
+    world.clock.advance(Span::minutes(20));
+    world.settle(&server).await;
+    assert_eq!(world.row(id).await.unwrap().sleep_depth, Some(SleepDepth::Stopped), "the house would say 8 hours");
+
+    // Its owner sleeps sooner, never later.
+    for wrong in [0, 61] {
+        assert_eq!(code(server.choose_sleep(&world.ada, id, Some(wrong)).await.unwrap_err()), Code::Invalid, "{wrong}");
+    }
+    server.choose_sleep(&world.ada, id, Some(45)).await.unwrap();
+    server.wake(&[id]).await.unwrap();
+    world.settle(&server).await;
+    assert_eq!(world.phase(id).await, Phase::Ready);
+    // What was chosen is held within what the profile says by now.
+    says(Some(10), None).await;
+    world.clock.advance(Span::minutes(10));
+    assert_eq!(server.pass().await.unwrap(), [id]);
+
+    // Never is a profile's to say, and sooner its owner's all the same. Nothing is what the settings say.
+    server.choose_sleep(&world.ada, id, None).await.unwrap();
+    says(Some(0), Some(0)).await;
+    world.clock.advance(Span::days(400));
+    assert!(server.pass().await.unwrap().is_empty());
+    server.choose_sleep(&world.ada, id, Some(5)).await.unwrap();
+    assert_eq!(server.pass().await.unwrap(), [id]);
+    server.choose_sleep(&world.ada, id, None).await.unwrap();
+    says(None, None).await;
+    assert_eq!(server.pass().await.unwrap(), [id]);
+}
+
+/// The change that changes nothing.
+fn as_it_is(profile: &ProfileView) -> ProfileChange {
+    let it = profile.clone();
+    ProfileChange {
+        name: it.name,
+        description: it.description,
+        image: it.image,
+        memory_bytes: it.memory_bytes,
+        cpu_millis: it.cpu_millis,
+        pids: it.pids,
+        workspace_bytes: it.workspace_bytes,
+        models: it.models,
+        gpu: it.gpu,
+        oci_runtime: it.oci_runtime,
+        sleep_after_minutes: it.sleep_after_minutes,
+        sleep_stop_after_minutes: it.sleep_stop_after_minutes,
+        position: it.position,
+        offered: it.offered,
+    }
 }
 
 /// The server dies before and after every effect of falling asleep, sinking and waking; the next one makes it so.

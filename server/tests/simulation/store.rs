@@ -227,6 +227,8 @@ impl Store for SimStore {
                 profile_id: chosen.profile_id,
                 profile: chosen.name,
                 models: None,
+                profile_sleep_minutes: chosen.sleep_after_minutes,
+                profile_sleep_stop_minutes: chosen.sleep_stop_after_minutes,
                 memory_bytes: given.memory_bytes,
                 cpu_millis: given.cpu_millis,
                 pids: given.pids,
@@ -277,6 +279,8 @@ impl Store for SimStore {
             let row = &mut kept.row;
             if let Some((profile, given)) = taken.filter(|_| broken != Break::ForgetsTheProfile) {
                 (row.profile_id, row.profile) = (profile.profile_id, profile.name);
+                (row.profile_sleep_minutes, row.profile_sleep_stop_minutes) =
+                    (profile.sleep_after_minutes, profile.sleep_stop_after_minutes);
                 (row.memory_bytes, row.cpu_millis, row.pids) = (given.memory_bytes, given.cpu_millis, given.pids);
                 row.workspace_bytes = given.workspace_bytes;
             }

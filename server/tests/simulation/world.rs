@@ -134,6 +134,8 @@ fn profiles(room: i64) -> Vec<ProfileView> {
         models: None,
         gpu: false,
         oci_runtime: None,
+        sleep_after_minutes: None,
+        sleep_stop_after_minutes: None,
         position: 0,
         offered,
         runtimes: 0,
