@@ -3,17 +3,21 @@
 pub mod answer;
 pub mod chart;
 pub mod code;
+pub mod examples;
 pub mod face;
 pub mod form;
 pub mod frame;
 pub mod icon;
+pub mod keys;
 pub mod limit;
 pub mod notice;
 pub mod profile;
 pub mod rest;
 pub mod runtime_card;
+pub mod runtime_key;
 pub mod start_steps;
 pub mod state;
+pub mod tasks;
 pub mod time;
 
 #[cfg(all(test, feature = "ssr"))]

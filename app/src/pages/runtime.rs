@@ -10,18 +10,21 @@ use crate::{
         icon::icon,
         notice, profile, rest,
         runtime_card::{Verbs, cores, host},
+        runtime_key,
         start_steps::{StartLine, StartSteps, held_up, image},
-        state::{labelled, state},
-        time,
+        state::state,
+        tasks, time,
     },
     deed::Deed,
     live::Live,
     pages::runtimes::offered,
     routes,
-    server_fns::runtimes::{AskRuntimeStats, ChangeRuntimeProfile, ChooseSleep, DeleteRuntime, Runtime, RuntimeLogs, RuntimeTasks},
+    server_fns::runtimes::{
+        AskRuntimeStats, ChangeRuntimeProfile, ChooseSleep, DeleteRuntime, RotateRuntimeKey, Runtime, RuntimeLogs, RuntimeTasks,
+    },
     words,
 };
-use contract::{DesiredState, LogView, MoreMemory, Phase, ProfileView, RuntimeId, RuntimeView, TaskStatus, TaskView};
+use contract::{DesiredState, LogView, MoreMemory, Phase, ProfileView, RuntimeId, RuntimeView, TaskView};
 use leptos::prelude::*;
 use leptos_router::hooks::{use_params_map, use_query_map};
 use std::time::Duration;
@@ -55,7 +58,9 @@ pub fn page() -> AnyView {
     let delete = Deed::of::<DeleteRuntime>();
     let choose = Deed::of::<ChooseSleep>();
     let change = Deed::of::<ChangeRuntimeProfile>();
+    let rotate = Deed::of::<RotateRuntimeKey>();
     close_when_done(change);
+    close_when_done(rotate);
     let profiles = offered();
     let found = watched(id, verbs);
     Effect::new(move |before: Option<usize>| {
@@ -91,11 +96,11 @@ pub fn page() -> AnyView {
             browser::every(Duration::from_secs(4), move || stats.again());
         }
     });
-    let wrong = wrongs([verbs.wrong(), wrong(delete), wrong(change), wrong(choose)]);
+    let wrong = wrongs([verbs.wrong(), wrong(delete), wrong(change), wrong(choose), wrong(rotate)]);
     view! {
         {form_problem(wrong, &["minutes"])}
         {answer(found, page_skeleton, move |runtime| {
-            whole(&runtime, verbs, Changes { delete, choose, change, profiles }, Log { find, lines: logs }, tasks, stats)
+            whole(&runtime, verbs, Changes { delete, choose, change, rotate, profiles }, Log { find, lines: logs }, tasks, stats)
         })}
     }
     .into_any()
@@ -123,6 +128,7 @@ struct Changes {
     delete: Deed,
     choose: Deed,
     change: Deed,
+    rotate: Deed,
     profiles: Asked<Vec<ProfileView>>,
 }
 
@@ -136,7 +142,7 @@ fn whole(runtime: &RuntimeView, verbs: Verbs, changes: Changes, log: Log, tasks:
             <div class="stack">
                 {hero(runtime, verbs, changes.change, stats)}
                 {log_card(log, runtime)}
-                {task_card(tasks)}
+                {tasks::card(tasks)}
             </div>
             <div class="stack">{facts(runtime)}{rest::choice(runtime, changes.choose, wrong(changes.choose))}{danger(runtime, verbs, changes)}</div>
         </div>
@@ -273,40 +279,6 @@ fn log_card(log: Log, runtime: &RuntimeView) -> AnyView {
     .into_any()
 }
 
-fn task_card(tasks: Tasks) -> AnyView {
-    view! {
-        <section class="card flush">
-            <header><h2>"What was asked"</h2></header>
-            <div class="body">{aside(tasks, list_skeleton, |tasks| task_list(&tasks))}</div>
-        </section>
-    }
-    .into_any()
-}
-
-fn task_list(tasks: &[TaskView]) -> AnyView {
-    if tasks.is_empty() {
-        return notice::empty("Nothing was asked lately.");
-    }
-    let lines = tasks.iter().map(|task| {
-        let class = match task.status {
-            TaskStatus::Accepted | TaskStatus::Running => "state starting",
-            TaskStatus::Succeeded => "state running",
-            TaskStatus::Failed => "state failed",
-            TaskStatus::Superseded => "state stopped",
-        };
-        let by = task.asked_by.clone().unwrap_or_else(|| "ClawLoops".to_owned());
-        let took = task.ended_at.map(|ended| format!(", took {}", words::about((ended - task.created_at).whole_milliseconds() as i64)));
-        let message = (!task.message.is_empty()).then(|| view! { <div class="tiny muted">{task.message.clone()}</div> });
-        view! {
-            <li>
-                <div><b>{task.kind.label()}</b><div class="tiny faint">"by "{by}", "{time::time(task.created_at)}{took}</div>{message}</div>
-                <span class="aside">{labelled(class, task.status.label())}</span>
-            </li>
-        }
-    });
-    view! { <ul class="list">{lines.collect_view()}</ul> }.into_any()
-}
-
 fn facts(runtime: &RuntimeView) -> AnyView {
     view! {
         <section class="card">
@@ -365,7 +337,7 @@ fn profile_change(runtime: &RuntimeView, change: Deed, profiles: Asked<Vec<Profi
         .into_any()
 }
 
-fn danger(runtime: &RuntimeView, verbs: Verbs, Changes { delete, change, profiles, .. }: Changes) -> AnyView {
+fn danger(runtime: &RuntimeView, verbs: Verbs, Changes { delete, change, rotate, profiles, .. }: Changes) -> AnyView {
     let id = runtime.runtime_id.to_string();
     let body = view! {
         <Form deed=delete>
@@ -388,6 +360,7 @@ fn danger(runtime: &RuntimeView, verbs: Verbs, Changes { delete, change, profile
             <div class="body stack close">
                 {restart}
                 {profile_change(runtime, change, profiles)}
+                {runtime_key::rotation(runtime, rotate)}
                 {opener("delete-runtime", "btn danger block", Some("bin"), "Delete")}
             </div>
         </section>

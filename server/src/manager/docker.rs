@@ -506,13 +506,15 @@ async fn write_in_place(file: &Path, text: &str) -> std::io::Result<()> {
     use tokio::io::AsyncWriteExt as _;
     if let Some(folder) = file.parent() {
         tokio::fs::create_dir_all(folder).await?;
+        // The runtime's key stands in the file, which is readable for everybody: so nobody else of this machine gets that far.
+        tokio::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700)).await?;
     }
     // Not truncated first: a reader in between sees the old beginning rather than nothing.
     let mut open = tokio::fs::OpenOptions::new().write(true).create(true).truncate(false).open(file).await?;
     open.write_all(text.as_bytes()).await?;
     open.flush().await?;
     open.set_len(text.len() as u64).await?;
-    // Read inside by a user without rights. No secret stands in it.
+    // Read inside by a user without rights.
     open.set_permissions(std::fs::Permissions::from_mode(0o644)).await?;
     open.sync_all().await
 }

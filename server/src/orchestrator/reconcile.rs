@@ -4,7 +4,7 @@ use super::{
     Orchestrator,
     decide::{self, Action, Cause, Facts, Verdict},
     rest::Rest,
-    store::{Admission, RuntimeKey},
+    store::{Admission, RuntimeKey, Written},
 };
 use crate::{
     Error, Result,
@@ -147,11 +147,10 @@ impl Orchestrator {
                 self.engine.keep_workspace(&row.volume).await?;
                 let isolation = self.engine.isolate(id).await?;
                 self.doors.open(isolation.gateway).await?;
-                self.engine.configure(id, &self.configuration(row, isolation.gateway).await?).await?;
+                self.configure(row, &self.configuration(row, isolation.gateway).await?).await?;
             }
             Action::Create => {
                 self.begin(row, StartStep::Create, Phase::Creating).await?;
-                self.give_key(row).await?;
                 self.engine.keep_workspace(&row.volume).await?;
                 self.engine.create(spec).await?;
             }
@@ -171,7 +170,7 @@ impl Orchestrator {
             }
             Action::Configure => {
                 if let Some(text) = wanted {
-                    self.engine.configure(id, text).await?;
+                    self.configure(row, text).await?;
                 }
             }
             Action::Fail(cause) => {
@@ -252,7 +251,6 @@ impl Orchestrator {
             pids: row.pids,
             gpu: row.gpu,
             oci_runtime: row.oci_runtime.clone(),
-            model_key: token::derive(&self.key_root, row.runtime_id, row.revision).whole,
         }
     }
 
@@ -278,13 +276,23 @@ impl Orchestrator {
             gateway,
             internal_port: self.config.entry.internal_port,
             models,
+            key: &self.key_of(row, row.key_number).whole,
         })
     }
 
-    async fn give_key(&self, row: &Row) -> Result<()> {
-        let key = token::derive(&self.key_root, row.runtime_id, row.revision);
-        let hash: [u8; 32] = Sha256::digest(key.secret.expose_secret().as_bytes()).into();
-        self.store.give_key(row, &RuntimeKey { public_id: &key.public_id, secret_hash: hash }, self.clock.now()).await
+    /// Writes the configuration with the key in it, which is good before anybody can read it. One that is rotated at this moment is not written: the
+    /// next round knows the new one.
+    async fn configure(&self, row: &Row, configuration: &str) -> Result<()> {
+        let key = self.key_of(row, row.key_number);
+        match self.store.give_key(row, &stored(&key), self.clock.now()).await? {
+            Written::Done => self.engine.configure(row.runtime_id, configuration).await,
+            Written::Moved => Ok(()),
+        }
+    }
+
+    /// The key of the runtime's present container, after it was rotated `number` times.
+    pub(super) fn key_of(&self, row: &Row, number: i64) -> token::RuntimeKey {
+        token::derive(&self.key_root, row.runtime_id, row.revision, number)
     }
 
     async fn begin(&self, row: &Row, step: StartStep, phase: Phase) -> Result<()> {
@@ -421,6 +429,11 @@ fn says_disk_is_full(words: &str) -> bool {
     ["ENOSPC", "EDQUOT", "no space left on device", "disk quota exceeded", "database or disk is full"]
         .iter()
         .any(|sign| words.to_ascii_lowercase().contains(&sign.to_ascii_lowercase()))
+}
+
+/// A key, as far as it is stored.
+pub(super) fn stored(key: &token::RuntimeKey) -> RuntimeKey<'_> {
+    RuntimeKey { public_id: &key.public_id, secret_hash: Sha256::digest(key.secret.expose_secret().as_bytes()).into() }
 }
 
 /// Bytes in GiB with one decimal, as people read it.

@@ -6,6 +6,7 @@ use crate::{
     data::{
         Connection, Pool,
         given::Given,
+        model_key::{NewSecret, OfRuntime},
         runtime::{Noted, Row},
         sleep::Nap,
         start_history::Lesson,
@@ -252,12 +253,37 @@ impl Store for Postgres {
         Ok(transaction.commit().await?)
     }
 
-    async fn give_key(&self, row: &Row, key: &RuntimeKey<'_>, now: OffsetDateTime) -> Result<()> {
+    async fn give_key(&self, row: &Row, key: &RuntimeKey<'_>, now: OffsetDateTime) -> Result<Written> {
         let mut transaction = data::begin(&self.0).await?;
-        data::model_key::put_runtime_key(&mut transaction, row.person_id, row.runtime_id, &row.name, key.public_id, &key.secret_hash, now)
-            .await?;
-        data::listen::notify(&mut transaction, data::listen::Change::Keys { person_id: row.person_id }).await?;
-        Ok(transaction.commit().await?)
+        if !data::runtime::hold_key(&mut transaction, row).await? {
+            return Ok(Written::Moved);
+        }
+        put_key(&mut transaction, row, key, now, now).await?;
+        transaction.commit().await?;
+        Ok(Written::Done)
+    }
+
+    async fn rotate_key(
+        &self,
+        caller: &Caller,
+        row: &Row,
+        key: &RuntimeKey<'_>,
+        ends_at: OffsetDateTime,
+        now: OffsetDateTime,
+    ) -> Result<Written> {
+        let mut transaction = data::begin(&self.0).await?;
+        owner_and_caller_active(&mut transaction, row, caller).await?;
+        if !data::runtime::count_key(&mut transaction, row).await? {
+            return Ok(Written::Moved);
+        }
+        put_key(&mut transaction, row, key, ends_at, now).await?;
+        let detail = match (ends_at - now).whole_minutes() {
+            0 => "the old one ended at once".to_owned(),
+            minutes => format!("the old one works on for {minutes} min"),
+        };
+        audit::record(&mut transaction, Actor::Person(caller), "runtime.key_rotated", Some(row.person_id), &row.name, &detail).await?;
+        transaction.commit().await?;
+        Ok(Written::Done)
     }
 
     async fn say_of_moving(&self, problem: Option<&Problem>) -> Result<()> {
@@ -293,6 +319,13 @@ async fn note(connection: &mut Connection, row: &Row, noted: &Noted<'_>, now: Of
     data::runtime::note(connection, row.runtime_id, row.generation, noted, now).await?;
     let message = noted.problem.map_or("", |problem| problem.message.as_str());
     data::task::advance(connection, row.runtime_id, row.generation, noted.task_status(), message, now).await
+}
+
+async fn put_key(connection: &mut Connection, row: &Row, key: &RuntimeKey<'_>, ends_at: OffsetDateTime, now: OffsetDateTime) -> Result<()> {
+    let runtime = OfRuntime { person_id: row.person_id, runtime_id: row.runtime_id, name: &row.name };
+    let secret = NewSecret { public_id: key.public_id, secret_hash: key.secret_hash };
+    data::model_key::put_runtime_secret(connection, runtime, secret, ends_at, now).await?;
+    data::listen::notify(connection, data::listen::Change::Keys { person_id: row.person_id }).await
 }
 
 /// What a wish takes of its profile, once the quota has let it: judged with the person held, so that nothing is added meanwhile.
