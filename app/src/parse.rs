@@ -1,15 +1,18 @@
 //! What people type into forms, as values.
 
 use crate::server_fns::{profiles::ProfileForm, providers::ModelForm};
-use contract::{Code, Micros, ModelChange, ModelId, OwnQuota, Price, Problem, ProfileChange, Unit};
+use contract::{Code, KeyEnd, Micros, ModelChange, ModelId, OwnQuota, Price, Problem, ProfileChange, Unit, moment};
 
 type Parsed<T> = Result<T, Problem>;
 
-/// A number of days, or none for never.
-pub fn days(text: &str) -> Parsed<Option<u16>> {
-    match text.trim() {
-        "" | "never" => Ok(None),
-        text => text.parse().map(Some).map_err(|_| wrong("days", "The number of days is not a number.")),
+/// When a key ends: after a number of days, `never`, or with a `day`.
+pub fn key_end(ends: &str, day: &str) -> Parsed<KeyEnd> {
+    match ends.trim() {
+        "never" => Ok(KeyEnd::Never),
+        "day" => {
+            moment::day::read(day.trim()).map(KeyEnd::With).ok_or_else(|| wrong("day", "Choose the last day of the key, as 2027-01-31."))
+        }
+        days => days.parse().map(KeyEnd::After).map_err(|_| wrong("days", "The number of days is not a number.")),
     }
 }
 
@@ -296,9 +299,15 @@ mod tests {
     }
 
     #[test]
-    fn days_are_a_number_or_never() {
-        assert_eq!(days("never"), Ok(None));
-        assert_eq!(days("90"), Ok(Some(90)));
-        assert!(days("soon").is_err());
+    fn a_key_ends_after_days_with_a_day_or_never() {
+        assert_eq!(key_end("never", ""), Ok(KeyEnd::Never));
+        assert_eq!(key_end("90", "2027-01-31"), Ok(KeyEnd::After(90)));
+        let day = moment::day::read("2027-01-31").unwrap();
+        assert_eq!(key_end("day", " 2027-01-31 "), Ok(KeyEnd::With(day)));
+        for (ends, typed, field) in
+            [("soon", "", "days"), ("", "", "days"), ("day", "", "day"), ("day", "31.1.2027", "day"), ("day", "2027-02-30", "day")]
+        {
+            assert_eq!(key_end(ends, typed).map_err(|problem| problem.field), Err(Some(field.to_owned())), "{ends} {typed}");
+        }
     }
 }

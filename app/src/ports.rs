@@ -57,6 +57,8 @@ pub trait Runtimes: Send + Sync {
     async fn hurry(&self, caller: &Caller, runtime: RuntimeId) -> Answer<RuntimeView>;
     /// Chooses after how many minutes without use it goes to sleep: 0 is never, none is what is usual here.
     async fn choose_sleep(&self, caller: &Caller, runtime: RuntimeId, minutes: Option<i32>) -> Answer<RuntimeView>;
+    /// Gives it a new key while it runs; the old one works on for so many minutes. An administrator may do that for anyone's.
+    async fn rotate_key(&self, caller: &Caller, runtime: RuntimeId, minutes: u16) -> Answer<()>;
     /// What it uses now; none unless it runs.
     async fn stats(&self, caller: &Caller, runtime: RuntimeId) -> Answer<Option<RuntimeStats>>;
     /// The newest lines of its log, or the newest of those that contain `find`.
@@ -99,9 +101,11 @@ pub trait Models: Send + Sync {
     async fn catalog(&self, caller: &Caller) -> Answer<Vec<ModelView>>;
     /// The caller's keys, newest first, those of their runtimes among them.
     async fn keys(&self, caller: &Caller) -> Answer<Vec<KeyView>>;
-    /// Makes a key that ends after `days`, or never.
-    async fn make_key(&self, caller: &Caller, name: &str, days: Option<u16>) -> Answer<NewKey>;
-    /// Revokes a key; it stops working at once.
+    /// Makes a key. Its secret is in the answer and nowhere else.
+    async fn make_key(&self, caller: &Caller, wish: KeyWish) -> Answer<NewKey>;
+    /// Gives a key a new secret; the old one works on for so many hours.
+    async fn rotate_key(&self, caller: &Caller, key: KeyId, hours: u16) -> Answer<NewKey>;
+    /// Revokes a key with all its secrets; it stops working at once.
     async fn revoke_key(&self, caller: &Caller, key: KeyId) -> Answer<()>;
     /// The address of the model API for outside clients, `http://clawloops.localhost:3000/v1`.
     fn address(&self) -> String;

@@ -5,6 +5,7 @@
 
 pub mod admin;
 pub mod ids;
+pub mod key;
 pub mod model;
 pub mod moment;
 pub mod money;
@@ -18,6 +19,7 @@ pub mod usage;
 
 pub use admin::*;
 pub use ids::*;
+pub use key::*;
 pub use model::*;
 pub use money::Micros;
 pub use person::*;

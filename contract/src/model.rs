@@ -1,7 +1,7 @@
-//! The catalog, providers and keys.
+//! The catalog and providers.
 
 use crate::{
-    ids::{KeyId, ModelId, ProviderId, RuntimeId},
+    ids::{ModelId, ProviderId},
     money::Micros,
 };
 use serde::{Deserialize, Serialize};
@@ -153,38 +153,4 @@ pub struct OfferedProvider {
     pub base_url: String,
     /// Its models, by its own names.
     pub models: Vec<String>,
-}
-
-/// A key of the model API, as its owner sees it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KeyView {
-    /// Which.
-    pub key_id: KeyId,
-    /// The name its owner gave it.
-    pub name: String,
-    /// The runtime it belongs to; none for a person's own key.
-    pub runtime_id: Option<RuntimeId>,
-    /// Its recognisable part, `cl_live_7Qd2…`.
-    pub hint: String,
-    /// When it was made.
-    #[serde(with = "crate::moment")]
-    pub created_at: OffsetDateTime,
-    /// When it was last used.
-    #[serde(with = "crate::moment::option")]
-    pub last_used_at: Option<OffsetDateTime>,
-    /// When it ends.
-    #[serde(with = "crate::moment::option")]
-    pub expires_at: Option<OffsetDateTime>,
-    /// When it was revoked.
-    #[serde(with = "crate::moment::option")]
-    pub revoked_at: Option<OffsetDateTime>,
-}
-
-/// A key that was just made. The secret is shown once: only its hash is stored.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NewKey {
-    /// The key.
-    pub key: KeyView,
-    /// The whole key, to copy now.
-    pub secret: String,
 }

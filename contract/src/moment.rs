@@ -64,6 +64,12 @@ pub mod day {
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Date, D::Error> {
         date(&String::deserialize(deserializer)?).ok_or_else(|| D::Error::custom("not a day"))
     }
+
+    /// Reads a day as a form writes it, `2026-11-22`.
+    #[must_use]
+    pub fn read(text: &str) -> Option<Date> {
+        date(text)
+    }
 }
 
 /// Numbers with a sign between each two: `08:12:00` is 8, 12 and 0.

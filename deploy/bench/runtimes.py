@@ -67,7 +67,7 @@ def start_by_hand(image, configuration, name, folder):
     docker("run", "-d", "--name", name, "--hostname", name, "--network", name, "--memory", f"{RUNTIME_MIB}m", "--memory-swap", f"{RUNTIME_MIB}m",
            "--cpus", str(RUNTIME_CPUS), "--pids-limit", str(RUNTIME_PIDS), "--init", "--read-only", "--tmpfs", "/tmp:rw,nosuid,nodev,size=256m",
            "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--user", "1000:1000", "-v", f"{name}:/home/claw/.openclaw",
-           "-v", f"{config}:/etc/clawloops/openclaw.json:ro", "-e", "CLAWLOOPS_MODEL_KEY=none", image)
+           "-v", f"{config}:/etc/clawloops/openclaw.json:ro", image)
     address = docker("inspect", "-f", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", name)
     headers = {**CLIENT, "x-forwarded-host": "clawloops.internal", "x-forwarded-proto": "http"}
     while time.monotonic() - began < PATIENCE:

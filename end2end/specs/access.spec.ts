@@ -270,6 +270,13 @@ test.describe.serial('the model API', () => {
     }
   });
 
+  test('a key that was mistyped is told so', async () => {
+    const last = key.endsWith('a') ? 'b' : 'a';
+    const answer = await ask('/v1/models', { headers: { authorization: `Bearer ${key.slice(0, -1)}${last}` } });
+    expect(answer.status).toBe(401);
+    expect(error(answer.body).message).toContain('mistyped');
+  });
+
   test('an unknown model is refused', async () => {
     const body = JSON.stringify({ model: 'no-such-model', messages: [{ role: 'user', content: 'Hello' }] });
     const answer = await ask('/v1/chat/completions', { method: 'POST', headers: json(), body });
@@ -298,6 +305,7 @@ test.describe.serial('the model API', () => {
     await revokeKey(page, 'bad input');
     const answer = await ask('/v1/models', { headers: json() });
     expect(answer.status).toBe(401);
+    expect(error(answer.body).message).toContain('revoked');
   });
 
   test('the server is still up', async () => {

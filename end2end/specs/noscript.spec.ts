@@ -4,7 +4,7 @@ import { expect, test } from '../harness/test';
 import { MIRA, NOOR, accept, browserOf, freshBrowser, invite, signIn } from '../harness/people';
 import { running } from '../harness/product';
 import { created, deleted, ready, stopped } from '../harness/runtimes';
-import { makeKey, revokeKey } from '../harness/keys';
+import { makeKey, revokeKey, rotateKey } from '../harness/keys';
 import { curl } from '../harness/web';
 
 const OFF = { javaScriptEnabled: false };
@@ -60,8 +60,36 @@ test('a key is made, shown once, used and revoked', async () => {
   await expect.poll(async () => (await call()).status, { timeout: 120_000 }).toBe(200);
   await page.goto('/models');
   await expect(page.getByText(key)).toHaveCount(0);
+  // It leaked: the old secret ends with the press.
+  const next = await rotateKey(page, 'terminal', 'Not at all: it leaked');
+  const status = async (of: string) => (await curl('/v1/models', '--header', `Authorization: Bearer ${of}`)).status;
+  expect([await status(key), await status(next)]).toEqual([401, 200]);
   await revokeKey(page, 'terminal');
-  expect((await curl('/v1/models', '--header', `Authorization: Bearer ${key}`)).status).toBe(401);
+  expect(await status(next)).toBe(401);
+});
+
+test('a key is made for one model until a day, and the settings to copy name what is there', async () => {
+  await page.goto('/models');
+  await page.getByRole('button', { name: 'New key' }).click();
+  const dialog = page.getByRole('dialog', { name: 'New key' });
+  await dialog.getByRole('textbox', { name: 'Name' }).fill('narrow');
+  await dialog.getByLabel('Only these').check();
+  await dialog.getByLabel('demo', { exact: true }).check();
+  await dialog.getByLabel('Ends').selectOption({ label: 'With a day' });
+  await dialog.getByLabel('Last day').fill(new Date(Date.now() + 3 * 86_400_000).toISOString().slice(0, 10));
+  await dialog.getByRole('button', { name: 'Make the key' }).click();
+  const key = await page.getByRole('region', { name: 'New key' }).getByText(/^cl_live_[\w-]+$/).innerText();
+  const models = JSON.parse((await curl('/v1/models', '--header', `Authorization: Bearer ${key}`)).body) as { data: { id: string }[] };
+  expect(models.data.map((model) => model.id)).toEqual(['demo']);
+  const row = page.getByRole('row').filter({ hasText: 'narrow' });
+  await expect(row.getByRole('cell', { name: 'demo', exact: true })).toBeVisible();
+
+  for (const client of ['Python', 'Node', 'Anthropic', 'curl', 'OpenClaw', 'VS Code', 'Zed']) {
+    await page.getByText(client, { exact: true }).first().click();
+    const shown = page.getByLabel(client, { exact: true }).and(page.locator('pre'));
+    await expect(shown).toBeVisible();
+    await expect(shown).toContainText(new URL(page.url()).host);
+  }
 });
 
 test('usage is shown', async () => {

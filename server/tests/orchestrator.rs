@@ -25,6 +25,8 @@ use tokio_util::sync::CancellationToken;
 
 #[path = "orchestrator/drift.rs"]
 mod drift;
+#[path = "orchestrator/keys.rs"]
+mod keys;
 #[path = "orchestrator/lead.rs"]
 mod lead;
 #[path = "orchestrator/logs.rs"]
@@ -444,13 +446,14 @@ async fn wishes_are_idempotent_and_a_restart_renews_the_key(pool: Pool) {
     server.restart(&world.ada, id).await.unwrap();
     world.settle(&server).await;
     assert_eq!(world.engine.running(id), Some(before.revision + 1));
-    let keys: (i64, i64) =
-        sqlx::query_as("select count(*) filter (where revoked_at is null), count(*) from model_key where runtime_id = $1")
-            .bind(id.0)
-            .fetch_one(&world.pool)
-            .await
-            .unwrap();
-    assert_eq!(keys, (1, 2));
+    let secrets: (i64, i64) = sqlx::query_as(
+        "select count(*) filter (where ends_at is null), count(*) from model_key_secret join model_key using (key_id) where runtime_id = $1",
+    )
+    .bind(id.0)
+    .fetch_one(&world.pool)
+    .await
+    .unwrap();
+    assert_eq!(secrets, (1, 2), "the key has a new secret, and the old one is over");
     server.stop(&world.ada, id).await.unwrap();
     server.stop(&world.ada, id).await.unwrap();
     world.settle(&server).await;

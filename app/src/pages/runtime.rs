@@ -10,6 +10,7 @@ use crate::{
         icon::icon,
         notice, profile, rest,
         runtime_card::{Verbs, cores, host},
+        runtime_key,
         start_steps::{StartLine, StartSteps, held_up, image},
         state::state,
         time, under_way, wish,
@@ -19,7 +20,8 @@ use crate::{
     pages::{gone, runtimes::offered},
     routes,
     server_fns::runtimes::{
-        AskRuntimeStats, ChangeRuntimeProfile, ChooseSleep, CreateRuntime, DeleteRuntime, Runtime, RuntimeLogs, RuntimeTasks,
+        AskRuntimeStats, ChangeRuntimeProfile, ChooseSleep, CreateRuntime, DeleteRuntime, RotateRuntimeKey, Runtime, RuntimeLogs,
+        RuntimeTasks,
     },
     words,
 };
@@ -58,7 +60,9 @@ pub fn page() -> AnyView {
     let choose = Deed::of::<ChooseSleep>();
     let change = Deed::of::<ChangeRuntimeProfile>();
     let create = Deed::of::<CreateRuntime>();
+    let rotate = Deed::of::<RotateRuntimeKey>();
     close_when_done(change);
+    close_when_done(rotate);
     let profiles = offered();
     let found = watched(id, verbs);
     Effect::new(move |before: Option<usize>| {
@@ -94,14 +98,14 @@ pub fn page() -> AnyView {
             browser::every(Duration::from_secs(4), move || stats.again());
         }
     });
-    let wrong = wrongs([verbs.wrong(), wrong(delete), wrong(change), wrong(choose), wrong(create)]);
+    let wrong = wrongs([verbs.wrong(), wrong(delete), wrong(change), wrong(choose), wrong(create), wrong(rotate)]);
     view! {
         {form_problem(wrong, &["minutes"])}
         {answer(found, page_skeleton, move |runtime| {
             if runtime.phase == Phase::Deleted {
                 return gone::of(&runtime, create, profiles, tasks);
             }
-            whole(&runtime, verbs, Changes { delete, choose, change, profiles }, Log { find, lines: logs }, tasks, stats)
+            whole(&runtime, verbs, Changes { delete, choose, change, rotate, profiles }, Log { find, lines: logs }, tasks, stats)
         })}
     }
     .into_any()
@@ -129,6 +133,7 @@ struct Changes {
     delete: Deed,
     choose: Deed,
     change: Deed,
+    rotate: Deed,
     profiles: Asked<Vec<ProfileView>>,
 }
 
@@ -142,7 +147,7 @@ fn whole(runtime: &RuntimeView, verbs: Verbs, changes: Changes, log: Log, tasks:
             <div class="stack">
                 {hero(runtime, verbs, changes.change, stats)}
                 {log_card(log, runtime)}
-                {task_card(tasks)}
+                {tasks::card(tasks)}
             </div>
             <div class="stack">{facts(runtime)}{rest::choice(runtime, changes.choose, wrong(changes.choose))}{danger(runtime, verbs, changes)}</div>
         </div>
@@ -349,7 +354,7 @@ fn profile_change(runtime: &RuntimeView, change: Deed, profiles: Asked<Vec<Profi
         .into_any()
 }
 
-fn danger(runtime: &RuntimeView, verbs: Verbs, Changes { delete, change, profiles, .. }: Changes) -> AnyView {
+fn danger(runtime: &RuntimeView, verbs: Verbs, Changes { delete, change, rotate, profiles, .. }: Changes) -> AnyView {
     let id = runtime.runtime_id.to_string();
     let body = view! {
         <Form deed=delete>
@@ -372,6 +377,7 @@ fn danger(runtime: &RuntimeView, verbs: Verbs, Changes { delete, change, profile
             <div class="body stack close">
                 {restart}
                 {profile_change(runtime, change, profiles)}
+                {runtime_key::rotation(runtime, rotate)}
                 {opener("delete-runtime", "btn danger block", Some("bin"), "Delete")}
             </div>
         </section>

@@ -3,7 +3,9 @@
 use crate::api::Answered;
 #[cfg(feature = "ssr")]
 use crate::{parse, request};
-use contract::{KeyId, KeyView, ModelView, NewKey};
+#[cfg(feature = "ssr")]
+use contract::KeyWish;
+use contract::{KeyId, KeyView, ModelId, ModelView, NewKey};
 use leptos::prelude::*;
 
 /// The models that the caller may use.
@@ -18,10 +20,26 @@ pub async fn keys() -> Answered<Vec<KeyView>> {
     Ok(request::ports()?.models.keys(&request::caller()?).await?)
 }
 
-/// Makes a key. Its secret is in the answer and nowhere else.
+/// Makes a key. Its secret is in the answer and nowhere else. `models` is `all`, or `chosen` for those in `model_ids`; `ends` is a number of days, `never`,
+/// or `day` for the one in `day`.
 #[server(prefix = "/api/ui", endpoint = "make-key")]
-pub async fn make_key(name: String, days: String) -> Answered<NewKey> {
-    let key = request::ports()?.models.make_key(&request::caller()?, &name, parse::days(&days)?).await?;
+pub async fn make_key(
+    name: String,
+    #[server(default)] models: String,
+    #[server(default)] model_ids: Vec<ModelId>,
+    ends: String,
+    #[server(default)] day: String,
+) -> Answered<NewKey> {
+    let wish = KeyWish { name, models: (models == "chosen").then_some(model_ids), ends: parse::key_end(&ends, &day)? };
+    let key = request::ports()?.models.make_key(&request::caller()?, wish).await?;
+    request::keep_shown(&key.secret);
+    Ok(key)
+}
+
+/// Gives a key a new secret, which is in the answer and nowhere else; the old one works on for so many hours.
+#[server(prefix = "/api/ui", endpoint = "rotate-key")]
+pub async fn rotate_key(key_id: KeyId, hours: u16) -> Answered<NewKey> {
+    let key = request::ports()?.models.rotate_key(&request::caller()?, key_id, hours).await?;
     request::keep_shown(&key.secret);
     Ok(key)
 }

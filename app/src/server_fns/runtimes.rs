@@ -66,6 +66,14 @@ pub async fn choose_sleep(runtime_id: RuntimeId, minutes: String) -> Answered<()
     Ok(())
 }
 
+/// Gives a runtime a new key while it runs; the old one works on for so many minutes.
+#[server(prefix = "/api/ui", endpoint = "rotate-runtime-key")]
+pub async fn rotate_runtime_key(runtime_id: RuntimeId, minutes: u16) -> Answered<()> {
+    request::ports()?.runtimes.rotate_key(&request::caller()?, runtime_id, minutes).await?;
+    request::redirect(&routes::runtime(runtime_id));
+    Ok(())
+}
+
 /// Changes a runtime's profile: at once and with a new container where `restart` is sent, otherwise what can be changed while it runs.
 #[server(prefix = "/api/ui", endpoint = "change-profile-of-runtime")]
 pub async fn change_runtime_profile(runtime_id: RuntimeId, profile_id: ProfileId, restart: Option<String>) -> Answered<()> {

@@ -181,6 +181,9 @@ impl Runtimes for Fake {
     async fn hurry(&self, caller: &Caller, runtime: RuntimeId) -> Answer<RuntimeView> {
         self.change(caller, runtime, Phase::Stopped)
     }
+    async fn rotate_key(&self, caller: &Caller, runtime: RuntimeId, _: u16) -> Answer<()> {
+        self.find(caller, runtime).map(drop)
+    }
     async fn choose_sleep(&self, caller: &Caller, runtime: RuntimeId, minutes: Option<i32>) -> Answer<RuntimeView> {
         let mut view = self.find(caller, runtime)?;
         view.sleep_rule.chosen_minutes = minutes;
@@ -334,23 +337,29 @@ impl Models for Fake {
     async fn keys(&self, _: &Caller) -> Answer<Vec<KeyView>> {
         Ok(self.state().keys.clone())
     }
-    async fn make_key(&self, _: &Caller, name: &str, days: Option<u16>) -> Answer<NewKey> {
+    async fn make_key(&self, _: &Caller, wish: KeyWish) -> Answer<NewKey> {
         let mut state = self.state();
         let number = 404 + state.keys.len() as u128;
-        let expires_at = days.map(|days| ago(-1_440 * i64::from(days)));
-        let hint = "cl_live_Zt5k…".to_owned();
-        let key = KeyView {
-            key_id: KeyId(id(number)),
-            name: name.to_owned(),
-            runtime_id: None,
-            hint,
-            created_at: ago(0),
-            last_used_at: None,
-            expires_at,
-            revoked_at: None,
+        let expires_at = match wish.ends {
+            KeyEnd::Never => None,
+            KeyEnd::After(days) => Some(ago(-1_440 * i64::from(days))),
+            KeyEnd::With(day) => Some(day.midnight().assume_utc()),
         };
+        let name_of = |id: &ModelId| state.models.iter().find(|model| model.model_id == *id).map(|model| model.name.clone());
+        let models = wish.models.map(|ids| ids.iter().filter_map(name_of).collect());
+        let key =
+            KeyView { key_id: KeyId(id(number)), expires_at, models, ..sample::key(number, &wish.name, "cl_live_5e81c07b2a94…", None) };
         state.keys.insert(0, key.clone());
-        Ok(NewKey { key, secret: "cl_live_Zt5kPq81_8mVh2cJ0vY4nW7sXeR3tL6bDq9aGfK1u".to_owned() })
+        Ok(NewKey { key, secret: sample::SECRET.to_owned() })
+    }
+    async fn rotate_key(&self, _: &Caller, key: KeyId, hours: u16) -> Answer<NewKey> {
+        let mut state = self.state();
+        let found = state.keys.iter_mut().find(|found| found.key_id == key);
+        let found = found.ok_or_else(|| Problem::new(Code::NotFound, "This key does not exist, or it is not yours."))?;
+        let former = FormerSecret { hint: found.hint.clone(), last_used_at: found.last_used_at, ends_at: ago(-60 * i64::from(hours)) };
+        found.former.insert(0, former);
+        (found.hint, found.last_used_at) = ("cl_live_5e81c07b2a94…".to_owned(), None);
+        Ok(NewKey { key: found.clone(), secret: sample::SECRET.to_owned() })
     }
     async fn revoke_key(&self, _: &Caller, key: KeyId) -> Answer<()> {
         for found in self.state().keys.iter_mut().filter(|found| found.key_id == key) {

@@ -256,22 +256,49 @@ pub fn providers() -> Vec<ProviderView> {
         .collect()
 }
 
-pub fn keys() -> Vec<KeyView> {
-    let key = |number, name: &str, hint: &str, used: Option<i64>, runtime: bool| KeyView {
+/// What stands where a new key is shown.
+pub const SECRET: &str = "cl_live_5e81c07b2a94_8mVh2cJ0vY4nW7sXeR3tL6bDq9aGfK1uPz5Hy8QwE0rT3iO";
+
+/// A person's own key for all models, without an end.
+pub fn key(number: u128, name: &str, hint: &str, used: Option<i64>) -> KeyView {
+    KeyView {
         key_id: KeyId(id(number)),
         name: name.to_owned(),
-        runtime_id: runtime.then(|| RuntimeId(id(100))),
+        runtime_id: None,
         hint: hint.to_owned(),
+        models: None,
         created_at: ago(40_000),
         last_used_at: used.map(ago),
         expires_at: None,
         revoked_at: None,
-    };
+        expired: false,
+        former: Vec::new(),
+    }
+}
+
+pub fn keys() -> Vec<KeyView> {
+    let names = |names: &[&str]| Some(names.iter().map(|name| (*name).to_owned()).collect());
+    let former =
+        |hint: &str, used: Option<i64>, ends: i64| FormerSecret { hint: hint.to_owned(), last_used_at: used.map(ago), ends_at: ago(-ends) };
     vec![
-        key(400, "laptop", "cl_live_7Qd2…", Some(3), false),
-        KeyView { expires_at: Some(ago(-72_000)), ..key(401, "notebook", "cl_live_pX81…", Some(1_500), false) },
-        KeyView { revoked_at: Some(ago(20_000)), ..key(402, "old laptop", "cl_live_aa09…", None, false) },
-        key(403, "research", "cl_rt_a41K…", Some(0), true),
+        key(400, "laptop", "cl_live_7d20c4419be3…", Some(3)),
+        KeyView {
+            former: vec![former("cl_live_09ab77e1d2c0…", Some(12), 1_100), former("cl_live_c41d5b9a0e76…", None, 300)],
+            ..key(405, "nightly evaluation of the whole support archive", "cl_live_f81200ce64b7…", None)
+        },
+        KeyView {
+            models: names(&["qwen-local", "gpt-mini", "claude-sonnet"]),
+            expires_at: Some(ago(-72_000)),
+            ..key(401, "notebook", "cl_live_a831b07c5512…", Some(1_500))
+        },
+        KeyView {
+            expired: true,
+            expires_at: Some(ago(4_000)),
+            models: names(&[]),
+            ..key(406, "workshop", "cl_live_3b7701d9c2aa…", Some(5_000))
+        },
+        KeyView { revoked_at: Some(ago(20_000)), ..key(402, "old laptop", "cl_live_aa09f3d81172…", None) },
+        KeyView { runtime_id: Some(RuntimeId(id(100))), ..key(403, "research", "cl_rt_a41c00d7e9b2f5518837…", Some(0)) },
     ]
 }
 

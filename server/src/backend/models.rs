@@ -4,7 +4,7 @@ use super::Backend;
 use crate::model::{catalog, keys};
 use app::ports::Models;
 use async_trait::async_trait;
-use contract::{Answer, Caller, KeyId, KeyView, ModelView, NewKey};
+use contract::{Answer, Caller, KeyId, KeyView, KeyWish, ModelView, NewKey};
 
 #[async_trait]
 impl Models for Backend {
@@ -16,8 +16,12 @@ impl Models for Backend {
         Ok(keys::of(&self.models, caller).await?)
     }
 
-    async fn make_key(&self, caller: &Caller, name: &str, days: Option<u16>) -> Answer<NewKey> {
-        Ok(keys::make(&self.models, caller, name, days).await?)
+    async fn make_key(&self, caller: &Caller, wish: KeyWish) -> Answer<NewKey> {
+        Ok(keys::make(&self.models, caller, wish).await?)
+    }
+
+    async fn rotate_key(&self, caller: &Caller, key: KeyId, hours: u16) -> Answer<NewKey> {
+        Ok(keys::rotate(&self.models, caller, key, time::Duration::hours(hours.into())).await?)
     }
 
     async fn revoke_key(&self, caller: &Caller, key: KeyId) -> Answer<()> {

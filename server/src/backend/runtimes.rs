@@ -77,6 +77,10 @@ impl Runtimes for Backend {
         Ok(self.view(caller, runtime).await?)
     }
 
+    async fn rotate_key(&self, caller: &Caller, runtime: RuntimeId, minutes: u16) -> Answer<()> {
+        Ok(self.orchestrator.rotate_key(caller, runtime, time::Duration::minutes(minutes.into())).await?)
+    }
+
     async fn stats(&self, caller: &Caller, runtime: RuntimeId) -> Answer<Option<RuntimeStats>> {
         let row = self.orchestrator.find(caller, runtime).await?;
         Ok(self.orchestrator.engine().stats(row.runtime_id).await?)

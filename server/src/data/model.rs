@@ -2,7 +2,7 @@
 
 use super::Connection;
 use crate::Result;
-use contract::{Micros, ModelChange, ModelId, ModelView, Price, ProviderId, RuntimeId};
+use contract::{KeyId, Micros, ModelChange, ModelId, ModelView, Price, ProviderId, RuntimeId};
 
 /// The whole catalog: the default first, then by name.
 pub async fn all(connection: &mut Connection) -> Result<Vec<ModelView>> {
@@ -43,6 +43,15 @@ pub async fn allowed(connection: &mut Connection, runtime_id: RuntimeId) -> Resu
     Ok(ids.fetch_optional(connection).await?.flatten().map(|ids| ids.into_iter().map(ModelId).collect()))
 }
 
+/// What keeps a model from whoever calls it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeptOut {
+    /// The runtime's profile, by its name.
+    Profile(String),
+    /// The person's own key, by its name.
+    Key(String),
+}
+
 /// A model as a call needs it.
 #[derive(Clone, Debug)]
 pub struct Callable {
@@ -54,21 +63,31 @@ pub struct Callable {
     pub output_tokens: i64,
     /// Its price, where one is set.
     pub price: Option<Price>,
-    /// The name of the runtime's profile, where that does not allow it.
-    pub kept_out: Option<String>,
+    /// What does not allow it.
+    pub kept_out: Option<KeptOut>,
 }
 
-/// The published model of this name, and for a runtime whether its profile allows it.
-pub async fn find_published(connection: &mut Connection, name: &str, runtime_id: Option<RuntimeId>) -> Result<Option<Callable>> {
+/// The published model of this name, whether the key allows it, and for a runtime whether its profile does.
+pub async fn find_published(
+    connection: &mut Connection,
+    name: &str,
+    key_id: KeyId,
+    runtime_id: Option<RuntimeId>,
+) -> Result<Option<Callable>> {
     let row = sqlx::query!(
         r#"select model.name, provider.name as provider, output_tokens, input_price, cached_input_price, output_price,
                   (select profile.name from runtime join profile using (profile_id)
                     where runtime_id = $2 and not all_models
                       and not exists (select from profile_model
-                                       where profile_model.profile_id = profile.profile_id and profile_model.model_id = model.model_id)) as "kept_out?"
+                                       where profile_model.profile_id = profile.profile_id and profile_model.model_id = model.model_id)) as "profile?",
+                  (select model_key.name from model_key
+                    where key_id = $3 and not all_models
+                      and not exists (select from model_key_model
+                                       where model_key_model.key_id = model_key.key_id and model_key_model.model_id = model.model_id)) as "key?"
          from model join provider using (provider_id) where model.name = $1 and published"#,
         name,
-        runtime_id.map(|id| id.0)
+        runtime_id.map(|id| id.0),
+        key_id.0
     )
     .fetch_optional(connection)
     .await?;
@@ -77,7 +96,7 @@ pub async fn find_published(connection: &mut Connection, name: &str, runtime_id:
         provider: row.provider,
         output_tokens: row.output_tokens,
         price: price(row.input_price, row.cached_input_price, row.output_price),
-        kept_out: row.kept_out,
+        kept_out: row.profile.map(KeptOut::Profile).or(row.key.map(KeptOut::Key)),
     }))
 }
 

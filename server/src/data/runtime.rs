@@ -33,6 +33,8 @@ pub struct Row {
     pub generation: i64,
     /// Grows when a new container is asked for.
     pub revision: i64,
+    /// Which key of that container: grows when it is rotated.
+    pub key_number: i64,
     /// Where it stood when it was last looked at.
     pub phase: Phase,
     /// Since when.
@@ -123,7 +125,7 @@ macro_rules! rows_that {
             Row,
             r#"select runtime_id as "runtime_id: RuntimeId", person_id as "person_id: PersonId", person.email as person_email, person.name as owner,
                       runtime.name, host_label, desired_state as "desired_state: DesiredState", retention as "retention: Retention",
-                      generation, revision, phase as "phase: Phase", phase_since, problem as "problem: Json<Problem>", attempts, retry_at,
+                      generation, revision, key_number, phase as "phase: Phase", phase_since, problem as "problem: Json<Problem>", attempts, retry_at,
                       profile_id as "profile_id: ProfileId", profile.name as "profile!",
                       case when all_models then null else array(
                           select model_id from profile_model where profile_model.profile_id = profile.profile_id) end as "models?",
@@ -292,6 +294,34 @@ pub async fn stop_all_of(connection: &mut Connection, person_id: PersonId, now: 
         notify(connection, Change::Runtime { runtime_id: *runtime_id, person_id }).await?;
     }
     Ok(stopped)
+}
+
+/// Counts a rotation of its key, if the row is still the one that was read and it is to run. Told when the transaction commits.
+pub async fn count_key(connection: &mut Connection, row: &Row) -> Result<bool> {
+    let counted = sqlx::query_scalar!(
+        "update runtime set key_number = key_number + 1
+          where runtime_id = $1 and revision = $2 and key_number = $3 and desired_state = 'running' and deleted_at is null
+      returning runtime_id",
+        row.runtime_id.0,
+        row.revision,
+        row.key_number
+    );
+    if counted.fetch_optional(&mut *connection).await?.is_none() {
+        return Ok(false);
+    }
+    notify(connection, Change::Runtime { runtime_id: row.runtime_id, person_id: row.person_id }).await?;
+    Ok(true)
+}
+
+/// Holds a runtime until the transaction ends, if its container and its key are still those of the row.
+pub async fn hold_key(connection: &mut Connection, row: &Row) -> Result<bool> {
+    let held = sqlx::query_scalar!(
+        "select runtime_id from runtime where runtime_id = $1 and revision = $2 and key_number = $3 and deleted_at is null for share",
+        row.runtime_id.0,
+        row.revision,
+        row.key_number
+    );
+    Ok(held.fetch_optional(connection).await?.is_some())
 }
 
 /// Of these workspaces, those that were to be wiped with their runtimes, which are gone, and that no other runtime uses.

@@ -6,7 +6,6 @@ use crate::{
     runtime::spec::{Limits, RuntimeSpec},
 };
 use contract::{Code, Problem};
-use secrecy::ExposeSecret as _;
 use std::{collections::BTreeSet, time::Duration};
 
 /// The longest configuration, in bytes. One with a thousand models has about a fifth.
@@ -15,8 +14,6 @@ const LONGEST_CONFIGURATION: usize = 1024 * 1024;
 const LONGEST_GRACE: Duration = Duration::from_secs(120);
 /// The most lines of a log in one answer.
 const MOST_LINES: usize = 10_000;
-/// The longest model key, in bytes.
-const LONGEST_KEY: usize = 256;
 
 /// The bounds of one installation. How hard the walls of a runtime are is no part of it: the engine makes all of them alike, and nobody may ask for less.
 pub struct Allowance {
@@ -64,12 +61,9 @@ impl Allowance {
 
     /// Judges every value: one that is added to a runtime is judged here, or this does not compile. Zero and less would be no limit at all to Docker.
     pub(super) fn spec(&self, spec: &RuntimeSpec) -> Result<()> {
-        let RuntimeSpec { runtime_id: _, revision: _, image, workspace, memory_bytes, cpu_millis, pids, gpu, oci_runtime, model_key } =
-            spec;
+        let RuntimeSpec { runtime_id: _, revision: _, image, workspace, memory_bytes, cpu_millis, pids, gpu, oci_runtime } = spec;
         self.image(image)?;
         self.workspace(workspace)?;
-        let key = model_key.expose_secret();
-        check(key.len() <= LONGEST_KEY && key.bytes().all(|byte| byte.is_ascii_graphic()), "a model key of another form")?;
         self.devices(*gpu, oci_runtime.as_deref())?;
         self.bounds(*memory_bytes, *cpu_millis, *pids)
     }

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     Error, Result,
-    runtime::spec::{CONFIG_PATH, MODEL_KEY, RuntimeSpec, STATE_DIR, TMP_BYTES, USER},
+    runtime::spec::{CONFIG_PATH, RuntimeSpec, STATE_DIR, TMP_BYTES, USER},
 };
 use bollard::{
     Docker,
@@ -18,7 +18,6 @@ use bollard::{
     query_parameters::CreateContainerOptionsBuilder,
 };
 use contract::{Code, Problem, RuntimeStats};
-use secrecy::ExposeSecret as _;
 use std::{collections::HashMap, path::Path};
 
 pub(super) async fn create(docker: &Docker, names: &Names, configuration: &Path, spec: &RuntimeSpec) -> Result<()> {
@@ -66,7 +65,6 @@ fn body(names: &Names, configuration: &Path, spec: &RuntimeSpec) -> ContainerCre
         image: Some(spec.image.clone()),
         user: Some(USER.to_owned()),
         hostname: Some("openclaw".to_owned()),
-        env: Some(vec![format!("{MODEL_KEY}={}", spec.model_key.expose_secret())]),
         labels: Some(labels),
         host_config: Some(HostConfig {
             network_mode: Some(names.runtime(spec.runtime_id)),
@@ -144,7 +142,6 @@ mod tests {
             pids: 512,
             gpu: false,
             oci_runtime: None,
-            model_key: "key".to_owned().into(),
         };
         let host = |spec: &RuntimeSpec| body(&Names::new("test"), Path::new("/c"), spec).host_config.unwrap();
         let plain = host(&spec);

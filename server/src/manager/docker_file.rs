@@ -12,6 +12,8 @@ use tokio::{fs, io::AsyncWriteExt as _};
 pub(super) async fn write_in_place(file: &Path, text: &str) -> io::Result<()> {
     if let Some(folder) = file.parent() {
         fs::create_dir_all(folder).await?;
+        // The runtime's key stands in the file, which is readable for everybody: so nobody else of this machine gets that far.
+        fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700)).await?;
     }
     let held = file.with_extension("held");
     put_back(file, &held).await?;
@@ -20,7 +22,7 @@ pub(super) async fn write_in_place(file: &Path, text: &str) -> io::Result<()> {
     open.write_all(text.as_bytes()).await?;
     open.flush().await?;
     open.set_len(text.len() as u64).await?;
-    // Read inside by a user without rights. No secret stands in it.
+    // Read inside by a user without rights.
     open.set_permissions(std::fs::Permissions::from_mode(0o644)).await?;
     open.sync_all().await?;
     match fs::hard_link(file, &held).await {

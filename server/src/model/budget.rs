@@ -34,6 +34,8 @@ const SETTLE_TRIES: u32 = 9;
 struct InProgress {
     person_id: PersonId,
     key_id: KeyId,
+    /// The secret that it was proven by.
+    secret_id: Option<Uuid>,
     /// Cancelled when its key is no longer good.
     cut: CancellationToken,
 }
@@ -122,7 +124,7 @@ pub async fn reserve(service: &Arc<Service>, wanted: Wanted) -> Result<Answer> {
         match data::budget::reserve(&mut connection, &wanted, false).await? {
             Reserved::Granted { output_tokens, limited } => {
                 let cut = CancellationToken::new();
-                let entry = InProgress { person_id: wanted.person_id, key_id: wanted.key_id, cut: cut.clone() };
+                let entry = InProgress { person_id: wanted.person_id, key_id: wanted.key_id, secret_id: None, cut: cut.clone() };
                 open(&service.books.held).insert(wanted.id, entry);
                 return Ok(Answer::Held { hold: Hold { service: service.clone(), wanted, cut, settled: false }, output_tokens, limited });
             }
@@ -147,6 +149,13 @@ impl Hold {
     #[must_use]
     pub fn wanted(&self) -> &Wanted {
         &self.wanted
+    }
+
+    /// Names the secret that its key was proven by: it may end before the key does.
+    pub fn proven_by(&self, secret_id: Uuid) {
+        if let Some(call) = open(&self.service.books.held).get_mut(&self.wanted.id) {
+            call.secret_id = Some(secret_id);
+        }
     }
 
     /// Cancelled when the key of this call is no longer good.
@@ -266,12 +275,17 @@ pub(super) async fn watch(service: Arc<Service>, stop: CancellationToken) {
 
 /// Cuts the calls whose key opens nothing any more.
 pub async fn cut_dead_keys(service: &Service) -> Result<()> {
-    let keys: Vec<Uuid> = open(&service.books.held).values().map(|call| call.key_id.0).collect();
+    let (keys, secrets): (Vec<Uuid>, Vec<Option<Uuid>>) =
+        open(&service.books.held).values().map(|call| (call.key_id.0, call.secret_id)).unzip();
     if keys.is_empty() {
         return Ok(());
     }
-    let dead = data::model_key::dead_among(&mut *service.pool.acquire().await?, &keys, service.clock.now()).await?;
-    for call in open(&service.books.held).values().filter(|call| dead.contains(&call.key_id)) {
+    let (mut connection, now) = (service.pool.acquire().await?, service.clock.now());
+    let dead = data::model_key::dead_among(&mut connection, &keys, now).await?;
+    let secrets: Vec<Uuid> = secrets.into_iter().flatten().collect();
+    let ended = data::model_key::ended_among(&mut connection, &secrets, now).await?;
+    let is_dead = |call: &InProgress| dead.contains(&call.key_id) || call.secret_id.is_some_and(|id| ended.contains(&id));
+    for call in open(&service.books.held).values().filter(|call| is_dead(call)) {
         call.cut.cancel();
     }
     Ok(())

@@ -4,6 +4,7 @@ use super::{
     Orchestrator,
     decide::{StartDisposition, start_disposition},
     profile,
+    reconcile::stored,
     store::{Creation, House, Take, Wish, Written},
 };
 use crate::{
@@ -18,6 +19,8 @@ use time::OffsetDateTime;
 
 /// The longest name that still makes one label of a host name, with room for what tells it apart.
 const NAME_LENGTH: usize = 40;
+/// The longest that a key which was rotated works on.
+const LONGEST_OVERLAP: time::Duration = time::Duration::DAY;
 /// How many are asked at once, at most.
 const MOST_AT_ONCE: usize = 500;
 
@@ -129,6 +132,28 @@ impl Orchestrator {
     /// when `restart` says so. What is on its way, or broke, starts anew with it.
     pub async fn change_profile(&self, caller: &Caller, runtime_id: RuntimeId, profile_id: ProfileId, restart: bool) -> Result<()> {
         self.ask(caller, runtime_id, Asked::ChangeProfile(profile_id, restart)).await
+    }
+
+    /// Gives it a new key while it runs: for whoever may restart it. The old one works on for `overlap`, so that nothing fails until OpenClaw has read the
+    /// new one; without any, a call that it makes in that moment is refused.
+    pub async fn rotate_key(&self, caller: &Caller, runtime_id: RuntimeId, overlap: time::Duration) -> Result<()> {
+        if overlap.is_negative() || overlap > LONGEST_OVERLAP {
+            return Err(Problem::new(Code::Invalid, "The old key of a runtime works on for up to a day.").field("minutes").into());
+        }
+        loop {
+            let row = self.store.get(runtime_id).await?.ok_or_else(not_found)?;
+            may(caller, &row, Asked::Restart)?;
+            if row.desired_state != DesiredState::Running {
+                return Err(Problem::new(Code::RuntimeConflict, "This runtime is stopped, and its key opens nothing.")
+                    .remedy("It gets a new one with its next start.")
+                    .into());
+            }
+            let (key, now) = (self.key_of(&row, row.key_number + 1), self.clock.now());
+            match self.store.rotate_key(caller, &row, &stored(&key), now + overlap, now).await? {
+                Written::Done => return Ok(()),
+                Written::Moved => {}
+            }
+        }
     }
 
     /// What the settings say of all runtimes.

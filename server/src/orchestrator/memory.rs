@@ -1,6 +1,10 @@
 //! What is remembered of a container beside the wish: what a hand did to it, and what was restarted under it, is told from our own work by that.
 
-use super::{Orchestrator, reconcile::Next};
+use super::{
+    Orchestrator,
+    reconcile::{Next, stored},
+    store::Written,
+};
 use crate::{
     Result,
     data::{
@@ -65,8 +69,13 @@ impl Orchestrator {
         self.store.remember(row, Memory { configuration_hash: row.configuration_hash.as_deref(), ran_in: Some(&ran_in) }).await
     }
 
-    /// Writes the configuration. Cut off half way, what stands there is nobody's hand.
+    /// Writes the configuration, with the key in it, which is good before anybody can read it. Cut off half way, what stands there is nobody's hand. With
+    /// a key that is rotated at this moment it is not written: the next round knows the new one.
     pub(super) async fn write_configuration(&self, row: &Row, text: &str) -> Result<()> {
+        let key = self.key_of(row, row.key_number);
+        if self.store.give_key(row, &stored(&key), self.clock.now()).await? == Written::Moved {
+            return Ok(());
+        }
         let ran_in = row.ran_in.as_deref();
         if row.configuration_hash.is_some() {
             self.store.remember(row, Memory { configuration_hash: None, ran_in }).await?;

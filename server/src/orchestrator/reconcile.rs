@@ -166,7 +166,6 @@ impl Orchestrator {
             }
             Action::Create => {
                 self.begin(row, StartStep::Create, Phase::Creating).await?;
-                self.give_key(row).await?;
                 self.engine.keep_workspace(&row.volume).await?;
                 self.engine.create(spec).await?;
             }
@@ -293,7 +292,6 @@ impl Orchestrator {
             pids: row.pids,
             gpu: row.gpu,
             oci_runtime: row.oci_runtime.clone(),
-            model_key: token::derive(&self.key_root, row.runtime_id, row.revision).whole,
         }
     }
 
@@ -319,21 +317,21 @@ impl Orchestrator {
             gateway,
             internal_port: self.config.entry.internal_port,
             models,
+            key: &self.key_of(row, row.key_number).whole,
         })
-    }
-
-    async fn give_key(&self, row: &Row) -> Result<()> {
-        let key = token::derive(&self.key_root, row.runtime_id, row.revision);
-        self.store.give_key(row, &stored(&key), self.clock.now()).await
     }
 
     /// A container that runs has its key for good: what was done to it in the database is put right.
     async fn keep_key(&self, row: &Row) -> Result<()> {
-        let key = token::derive(&self.key_root, row.runtime_id, row.revision);
-        if self.store.keep_key(row, &stored(&key), self.clock.now()).await? {
+        if self.store.keep_key(row, &stored(&self.key_of(row, row.key_number)), self.clock.now()).await? {
             tracing::warn!(runtime = %row.runtime_id, "the model key of a runtime that runs was removed or revoked, and is given again");
         }
         Ok(())
+    }
+
+    /// The key of the runtime's present container, after it was rotated `number` times.
+    pub(super) fn key_of(&self, row: &Row, number: i64) -> token::RuntimeKey {
+        token::derive(&self.key_root, row.runtime_id, row.revision, number)
     }
 
     async fn begin(&self, row: &Row, step: StartStep, phase: Phase) -> Result<()> {
@@ -483,6 +481,11 @@ fn says_disk_is_full(words: &str) -> bool {
     ["ENOSPC", "EDQUOT", "no space left on device", "disk quota exceeded", "database or disk is full"]
         .iter()
         .any(|sign| words.to_ascii_lowercase().contains(&sign.to_ascii_lowercase()))
+}
+
+/// A key, as far as it is stored.
+pub(super) fn stored(key: &token::RuntimeKey) -> RuntimeKey<'_> {
+    RuntimeKey { public_id: &key.public_id, secret_hash: Sha256::digest(key.secret.expose_secret().as_bytes()).into() }
 }
 
 /// Bytes in GiB with one decimal, as people read it.

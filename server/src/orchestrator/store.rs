@@ -119,7 +119,7 @@ pub enum Admission {
     Moved,
 }
 
-/// The key of a runtime's next container.
+/// A key of a runtime, as far as it is stored.
 pub struct RuntimeKey<'a> {
     /// Its public part.
     pub public_id: &'a str,
@@ -194,10 +194,19 @@ pub trait Store: Send + Sync {
     async fn hurry(&self, caller: &Caller, row: &Row, now: OffsetDateTime) -> Result<()>;
     /// The runtime is gone, if that is still wished.
     async fn finish(&self, row: &Row, now: OffsetDateTime) -> Result<()>;
-    /// Makes this the one key of the runtime.
-    async fn give_key(&self, row: &Row, key: &RuntimeKey<'_>, now: OffsetDateTime) -> Result<()>;
-    /// Makes this the one key of the runtime that runs with it, where it was removed or revoked, with a line in the audit log. Whether it was.
+    /// Makes this the key of the runtime, if the row is still what it was: the keys of earlier containers end. Given again it stays what it is.
+    async fn give_key(&self, row: &Row, key: &RuntimeKey<'_>, now: OffsetDateTime) -> Result<Written>;
+    /// Makes this the key of the runtime that runs with it, where it was removed or revoked, with a line in the audit log. Whether it was.
     async fn keep_key(&self, row: &Row, key: &RuntimeKey<'_>, now: OffsetDateTime) -> Result<bool>;
+    /// Makes this the key of the runtime's present container, if the row is still what it was and it is to run. Those before it end at `ends_at`.
+    async fn rotate_key(
+        &self,
+        caller: &Caller,
+        row: &Row,
+        key: &RuntimeKey<'_>,
+        ends_at: OffsetDateTime,
+        now: OffsetDateTime,
+    ) -> Result<Written>;
     /// Says this of every runtime that is on its way; `None` takes it back.
     async fn say_of_moving(&self, problem: Option<&Problem>) -> Result<()>;
     /// The workspace that was measured longest ago, where that was before this moment and it may have changed since.

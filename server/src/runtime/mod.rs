@@ -1,5 +1,6 @@
 //! What a runtime is made of: values in, values out, no IO.
 
+pub mod checksum;
 pub mod mask;
 pub mod openclaw;
 pub mod spec;

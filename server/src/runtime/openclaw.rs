@@ -1,7 +1,8 @@
 //! OpenClaw's configuration, `openclaw.json`: behind our session check, with our models, quiet.
 
-use super::spec::{MODEL_KEY, OPENCLAW_PORT};
+use super::spec::OPENCLAW_PORT;
 use contract::ModelView;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 use std::net::{IpAddr, SocketAddr};
 
@@ -23,9 +24,11 @@ pub struct Setting<'a> {
     pub internal_port: u16,
     /// The models offered, the default one first.
     pub models: &'a [ModelView],
+    /// The key it calls them with.
+    pub key: &'a SecretString,
 }
 
-/// Renders the file. The same values give the same bytes, so that a difference is a change.
+/// Renders the file, which bears the key. The same values give the same bytes, so that a difference is a change.
 #[must_use]
 pub fn render(setting: &Setting<'_>) -> String {
     let models: Vec<Value> = setting.models.iter().map(model).collect();
@@ -61,7 +64,8 @@ pub fn render(setting: &Setting<'_>) -> String {
             "providers": {
                 PROVIDER: {
                     "baseUrl": format!("http://{listener}/v1"),
-                    "apiKey": { "source": "env", "provider": "default", "id": MODEL_KEY },
+                    // Here and not in the environment, which a running process keeps: OpenClaw reads a new one without a restart.
+                    "apiKey": setting.key.expose_secret(),
                     "api": "openai-completions",
                     "models": models
                 }

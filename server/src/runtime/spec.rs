@@ -2,15 +2,12 @@
 
 use super::token::hex;
 use contract::RuntimeId;
-use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::net::IpAddr;
 
 /// The port of OpenClaw's gateway inside its runtime.
 pub const OPENCLAW_PORT: u16 = 18789;
-/// The environment variable that OpenClaw reads its model key from.
-pub const MODEL_KEY: &str = "CLAWLOOPS_MODEL_KEY";
 /// Where the image wants its configuration.
 pub const CONFIG_PATH: &str = "/etc/clawloops/openclaw.json";
 /// Where OpenClaw keeps everything that a person would miss.
@@ -18,11 +15,11 @@ pub const STATE_DIR: &str = "/home/claw/.openclaw";
 /// The user inside: without rights, on every image of ours.
 pub const USER: &str = "1000:1000";
 /// The version of how containers are made: grows whenever the same values make another container than before.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 /// Bytes of `/tmp`, in memory.
 pub const TMP_BYTES: i64 = 256 * 1024 * 1024;
 
-/// A runtime to be made: everything that the engine needs, nothing that it decides. Written out it bears its key, so only towards an engine.
+/// A runtime to be made: everything that the engine needs, nothing that it decides. No secret is in it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RuntimeSpec {
@@ -44,9 +41,6 @@ pub struct RuntimeSpec {
     pub gpu: bool,
     /// The OCI runtime below its container; none takes the engine's default.
     pub oci_runtime: Option<String>,
-    /// The key it calls models with.
-    #[serde(with = "key")]
-    pub model_key: SecretString,
 }
 
 /// What a container may use: what can be changed while it runs.
@@ -106,20 +100,6 @@ impl RuntimeSpec {
 pub struct Isolation {
     /// The host's address inside: where the internal listener stands.
     pub gateway: IpAddr,
-}
-
-/// The key, written out in the one place where it must be.
-mod key {
-    use secrecy::{ExposeSecret as _, SecretString};
-    use serde::{Deserialize as _, Deserializer, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(key: &SecretString, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(key.expose_secret())
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SecretString, D::Error> {
-        String::deserialize(deserializer).map(SecretString::from)
-    }
 }
 
 #[cfg(test)]

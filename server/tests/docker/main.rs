@@ -6,6 +6,7 @@
 mod bench;
 mod drift;
 mod faults;
+mod keys;
 mod lead;
 mod logs;
 mod process;
@@ -58,6 +59,7 @@ async fn whole_life(world: &World) {
         assert!(told.elapsed() < Duration::from_secs(3), "the configuration inside is the old one");
     }
     world.inside(id, "echo kept > /home/claw/.openclaw/note").await;
+    keys::rotated(world, &life, id).await;
 
     drift::changed_by_hand(world, &life, id).await;
     let first = world.inspect(id).await;
@@ -69,7 +71,7 @@ async fn whole_life(world: &World) {
     assert_eq!(world.row(id).await.unwrap().phase, Phase::Ready);
     assert_eq!(world.inspect(id).await.state.unwrap().started_at, first.state.clone().unwrap().started_at);
 
-    // Killed behind our back, it comes back by itself, without its key's revision changing.
+    // Killed behind our back, it comes back by itself, of the same revision.
     let said = logs::said(world, &life, id).await;
     world.docker.kill_container(&world.name(id), None::<KillContainerOptions>).await.unwrap();
     world.until(id, Phase::Retrying, Duration::from_secs(5)).await;

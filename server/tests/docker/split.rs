@@ -86,7 +86,6 @@ async fn split_life(world: &World) {
         pids: 100,
         gpu: false,
         oci_runtime: None,
-        model_key: "key".to_owned().into(),
     };
     for refused in [spec(&world.config.runtimes.runtime_image, 0), spec("clawloops/debian:bookworm", 1 << 30)] {
         assert!(matches!(remote.create(&refused).await, Err(server::Error::Problem(_))));

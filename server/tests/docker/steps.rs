@@ -50,7 +50,6 @@ fn spec(world: &World, image: &str) -> RuntimeSpec {
         pids: 200,
         gpu: false,
         oci_runtime: None,
-        model_key: "key".to_owned().into(),
     }
 }
 

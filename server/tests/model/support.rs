@@ -8,13 +8,19 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::{get, post},
 };
-use contract::{BudgetChange, BudgetView, Caller, KeyId, PersonId, Role, RuntimeId, SessionId, Unit, Window};
+use contract::{BudgetChange, BudgetView, Caller, KeyEnd, KeyId, KeyWish, PersonId, Role, RuntimeId, SessionId, Unit, Window};
+use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use server::{
     clock::HandClock,
     config::{Config, Data, Entry, Models, Runtimes},
-    data::{self, Pool, listen::Changes},
+    data::{
+        self, Pool,
+        listen::Changes,
+        model_key::{NewSecret, OfRuntime},
+    },
     model::{Service, door, keys, usage},
+    runtime::token,
 };
 use sha2::{Digest as _, Sha256};
 use std::{
@@ -145,7 +151,7 @@ impl World {
     /// A person with a key of their own.
     pub async fn with_key(&self, name: &str) -> (Caller, String, KeyId) {
         let caller = self.person(name, Role::Person).await;
-        let made = keys::make(&self.service, &caller, "laptop", None).await.unwrap();
+        let made = keys::make(&self.service, &caller, wish("laptop", KeyEnd::Never)).await.unwrap();
         (caller, made.secret, made.key.key_id)
     }
 
@@ -164,12 +170,18 @@ impl World {
         .execute(&self.pool)
         .await
         .unwrap();
-        let (public_id, secret) = (&label[20..], "0123456789abcdef0123456789abcdef");
-        let hash: [u8; 32] = Sha256::digest(secret).into();
-        let mut connection = self.pool.acquire().await.unwrap();
+        (runtime_id, self.give(caller, runtime_id, 0, time::Duration::ZERO).await)
+    }
+
+    /// Gives a runtime its key of this number, as the orchestrator does; those before it work on for `overlap`.
+    pub async fn give(&self, caller: &Caller, runtime_id: RuntimeId, number: i64, overlap: time::Duration) -> String {
+        let key = token::derive(&[7; 32], runtime_id, 1, number);
+        let secret = NewSecret { public_id: &key.public_id, secret_hash: Sha256::digest(key.secret.expose_secret()).into() };
+        let runtime = OfRuntime { person_id: caller.person_id, runtime_id, name: "runtime" };
         let now = server::clock::Clock::now(&*self.clock);
-        data::model_key::put_runtime_key(&mut connection, caller.person_id, runtime_id, "runtime", public_id, &hash, now).await.unwrap();
-        (runtime_id, format!("cl_rt_{public_id}_{secret}"))
+        let mut connection = self.pool.acquire().await.unwrap();
+        data::model_key::put_runtime_secret(&mut connection, runtime, secret, now + overlap, now).await.unwrap();
+        key.whole.expose_secret().to_owned()
     }
 
     /// A model that the upstream serves.
@@ -232,6 +244,11 @@ impl World {
         .await
         .unwrap()
     }
+}
+
+/// A key for all models.
+pub fn wish(name: &str, ends: KeyEnd) -> KeyWish {
+    KeyWish { name: name.to_owned(), models: None, ends }
 }
 
 /// A call that steers the upstream: `does` is its behaviour, `output` how many tokens it answers.

@@ -190,16 +190,20 @@ async fn a_model_key_that_was_revoked_or_removed_is_given_again(pool: Pool) {
     world.attend(&server, id).await;
     let key = async || {
         let open = sqlx::query_as::<_, (String, Vec<u8>)>(
-            "select public_id, secret_hash from model_key where runtime_id = $1 and revoked_at is null",
+            "select public_id, secret_hash from model_key_secret join model_key using (key_id)
+              where runtime_id = $1 and revoked_at is null and ends_at is null",
         );
         open.bind(id.0).fetch_all(&world.pool).await.unwrap()
     };
     let right = key().await;
     assert_eq!((right.len(), repairs(&world).await.len()), (1, 0));
-    for (time, harm) in ["update model_key set revoked_at = now()", "delete from model_key", "update model_key set secret_hash = '\\x00'"]
-        .into_iter()
-        .enumerate()
-    {
+    let harms = [
+        "update model_key set revoked_at = now()",
+        "delete from model_key",
+        "update model_key_secret set secret_hash = '\\x00'",
+        "update model_key_secret set ends_at = now()",
+    ];
+    for (time, harm) in harms.into_iter().enumerate() {
         sqlx::query(harm).execute(&world.pool).await.unwrap();
         world.attend(&server, id).await;
         assert_eq!(key().await, right, "{harm}");
@@ -213,5 +217,5 @@ async fn a_model_key_that_was_revoked_or_removed_is_given_again(pool: Pool) {
     world.attend(&server, id).await;
     let newer = key().await;
     assert!(newer.len() == 1 && newer != right);
-    assert_eq!(repairs(&world).await.len(), 3);
+    assert_eq!(repairs(&world).await.len(), 4);
 }

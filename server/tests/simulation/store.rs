@@ -219,6 +219,7 @@ impl Store for SimStore {
                 retention: None,
                 generation: 1,
                 revision: 1,
+                key_number: 0,
                 phase: Phase::Pending,
                 phase_since: now,
                 problem: None,
@@ -480,8 +481,28 @@ impl Store for SimStore {
         .await
     }
 
-    async fn give_key(&self, _row: &Row, _key: &RuntimeKey<'_>, _now: OffsetDateTime) -> Result<()> {
-        self.call(|_| Ok(())).await
+    async fn give_key(&self, row: &Row, _key: &RuntimeKey<'_>, _now: OffsetDateTime) -> Result<Written> {
+        self.call(|tables| Ok(if tables.bears(row) { Written::Done } else { Written::Moved })).await
+    }
+
+    async fn rotate_key(
+        &self,
+        _caller: &Caller,
+        row: &Row,
+        _key: &RuntimeKey<'_>,
+        _ends_at: OffsetDateTime,
+        _now: OffsetDateTime,
+    ) -> Result<Written> {
+        self.call(|tables| {
+            if !tables.bears(row) || row.desired_state != DesiredState::Running {
+                return Ok(Written::Moved);
+            }
+            if let Some(kept) = tables.rows.get_mut(&row.runtime_id) {
+                kept.row.key_number += 1;
+            }
+            Ok(Written::Done)
+        })
+        .await
     }
 
     async fn keep_key(&self, _row: &Row, _key: &RuntimeKey<'_>, _now: OffsetDateTime) -> Result<bool> {

@@ -68,6 +68,12 @@ impl Tables {
         Row { open_task: open.map(|task| task.kind), ..row.clone() }
     }
 
+    /// Whether a runtime still has the container and the key of this row.
+    pub fn bears(&self, row: &Row) -> bool {
+        let same = |kept: &Kept| !kept.gone && kept.row.revision == row.revision && kept.row.key_number == row.key_number;
+        self.rows.get(&row.runtime_id).is_some_and(same)
+    }
+
     /// What a person uses, without one runtime and a workspace.
     pub fn used(&self, person_id: PersonId, but: Option<RuntimeId>, but_volume: Option<&str>) -> Resources {
         let lives = |row: &&Row| row.person_id == person_id;

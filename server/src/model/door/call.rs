@@ -78,12 +78,15 @@ pub async fn run(way: Way) -> Response {
 
 async fn send(way: Way) -> Result<Response, Fault> {
     let asker = Asker { runtime: way.key.runtime_id.is_some(), stream: way.call.stream, shape: way.shape, id: way.id };
-    let found = async { data::model::find_published(&mut *way.service.pool.acquire().await?, &way.call.model, way.key.runtime_id).await };
+    let found = async {
+        let mut connection = way.service.pool.acquire().await?;
+        data::model::find_published(&mut connection, &way.call.model, way.key.key_id, way.key.runtime_id).await
+    };
     let Some(model) = found.await.map_err(Fault::from_error)? else {
         return Ok(Refusal::UnknownModel(way.call.model.clone()).answer(&way.service, &asker).await);
     };
-    if let Some(profile) = model.kept_out {
-        return Ok(Refusal::KeptOut { model: model.name, profile }.answer(&way.service, &asker).await);
+    if let Some(by) = model.kept_out {
+        return Ok(Refusal::KeptOut { model: model.name, by }.answer(&way.service, &asker).await);
     }
     let Some(price) = model.price else {
         return Ok(Refusal::Unpriced(model.name).answer(&way.service, &asker).await);
@@ -118,6 +121,7 @@ async fn send(way: Way) -> Result<Response, Fault> {
         Answer::Held { hold, output_tokens, limited } => (hold, output_tokens, limited),
         Answer::Refused(spent) => return Ok(Refusal::Budget(spent).answer(&way.service, &asker).await),
     };
+    hold.proven_by(way.key.secret_id);
     // A body that came slowly, or a wait for LiteLLM: the key may have died since it was proven.
     if way.came.elapsed() > KEY_HOLDS && !is_good(&way).await {
         hold.settle(way.nothing()).await;
@@ -175,9 +179,12 @@ async fn send(way: Way) -> Result<Response, Fault> {
 async fn is_good(way: &Way) -> bool {
     let found = async {
         let mut connection = way.service.pool.acquire().await?;
-        data::model_key::dead_among(&mut connection, &[way.key.key_id.0], way.service.clock.now()).await
+        let now = way.service.clock.now();
+        let dead = data::model_key::dead_among(&mut connection, &[way.key.key_id.0], now).await?;
+        let ended = data::model_key::ended_among(&mut connection, &[way.key.secret_id], now).await?;
+        Ok::<_, crate::Error>(dead.is_empty() && ended.is_empty())
     };
-    found.await.is_ok_and(|dead| dead.is_empty())
+    found.await.is_ok_and(|good| good)
 }
 
 impl Way {

@@ -7,10 +7,11 @@ mod refusal;
 
 use super::{
     Service, catalog,
-    keys::{self, Kind, Proven},
+    key_text::{self, Kind, NoKey},
+    keys::{self, Proven},
     request::{Call, Malformed},
 };
-use crate::Result;
+use crate::{Result, data};
 use answer::Fault;
 use axum::{
     Extension, Json, Router,
@@ -21,7 +22,7 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::{any, get, post},
 };
-use contract::{ModelView, RuntimeId};
+use contract::ModelView;
 use serde_json::{Value, json};
 use std::{
     sync::Arc,
@@ -130,9 +131,15 @@ async fn prove(door: &Door, headers: &HeaderMap) -> Result<Proven, Fault> {
     let Some(text) = text.and_then(|text| text.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")) else {
         return Err(Fault::unauthenticated("No key came with the request. Send `Authorization: Bearer <key>`."));
     };
-    let Some(sent) = keys::parse(text.1.trim()) else {
-        return Err(Fault::unauthenticated("This is not a ClawLoops key. One begins with `cl_live_`."));
-    };
+    let sent = key_text::parse(text.1.trim()).map_err(|no_key| {
+        Fault::unauthenticated(match no_key {
+            NoKey::Foreign => "This is not a ClawLoops key. One begins with `cl_live_`.",
+            NoKey::Mistyped => {
+                "This key was mistyped, or a part of it is missing: its last six characters do not match the others. Copy it again from where \
+                 you keep it, or make a new key on the page Models & keys."
+            }
+        })
+    })?;
     match (sent.kind, door.side) {
         (Kind::Person, Side::Public) | (Kind::Runtime, Side::Internal) => {}
         (Kind::Runtime, Side::Public) => return Err(Fault::unauthenticated("A runtime's key opens nothing outside its runtime.")),
@@ -213,14 +220,14 @@ fn upstream_headers(headers: &HeaderMap) -> HeaderMap {
 }
 
 async fn models(State(door): State<Door>, Extension(opened): Extension<Opened>) -> Response {
-    match offered(&door, opened.key.runtime_id).await {
+    match offered(&door, &opened.key).await {
         Ok(models) => Json(json!({"object": "list", "data": models.iter().map(described).collect::<Vec<_>>()})).into_response(),
         Err(fault) => fault.into_response(),
     }
 }
 
 async fn model(State(door): State<Door>, Extension(opened): Extension<Opened>, Path(name): Path<String>) -> Response {
-    match offered(&door, opened.key.runtime_id).await {
+    match offered(&door, &opened.key).await {
         Ok(models) => match models.iter().find(|model| model.name == name) {
             Some(model) => Json(described(model)).into_response(),
             None => Fault::unknown_model(&name).into_response(),
@@ -229,14 +236,16 @@ async fn model(State(door): State<Door>, Extension(opened): Extension<Opened>, P
     }
 }
 
-/// What whoever asks may call: a runtime what its profile allows.
-async fn offered(door: &Door, runtime_id: Option<RuntimeId>) -> Result<Vec<ModelView>, Fault> {
+/// What whoever asks may call: a runtime what its profile allows, a person's own key what it was made for.
+async fn offered(door: &Door, key: &Proven) -> Result<Vec<ModelView>, Fault> {
     let found = async {
         let mut connection = door.service.pool.acquire().await?;
         let mut models = catalog::offered(&mut connection).await?;
-        if let Some(runtime_id) = runtime_id
-            && let Some(allowed) = crate::data::model::allowed(&mut connection, runtime_id).await?
-        {
+        let allowed = match key.runtime_id {
+            Some(runtime_id) => data::model::allowed(&mut connection, runtime_id).await?,
+            None => data::model_key::allowed(&mut connection, key.key_id).await?,
+        };
+        if let Some(allowed) = allowed {
             models.retain(|model| allowed.contains(&model.model_id));
         }
         Ok(models)

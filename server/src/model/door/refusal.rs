@@ -4,7 +4,11 @@
 //! minutes on 402, 403 or a billing 429, and shows the text of none of them.
 
 use super::{Shape, answer::Fault};
-use crate::{Result, data, data::budget::Spent, model::Service};
+use crate::{
+    Result, data,
+    data::{budget::Spent, model::KeptOut},
+    model::Service,
+};
 use axum::{
     Json,
     body::Body,
@@ -24,12 +28,12 @@ pub enum Refusal {
     Budget(Spent),
     /// The model is not offered.
     UnknownModel(String),
-    /// The runtime's profile does not allow the model.
+    /// The runtime's profile, or the person's own key, does not allow the model.
     KeptOut {
         /// The model's name.
         model: String,
-        /// The profile's name.
-        profile: String,
+        /// What does not allow it.
+        by: KeptOut,
     },
     /// The model has no price.
     Unpriced(String),
@@ -86,10 +90,16 @@ impl Refusal {
             Self::UnknownModel(name) => {
                 format!("The model `{}` is not offered here any more. Choose another model, or ask {whom} to publish it.", plain(name))
             }
-            Self::KeptOut { model, profile } => format!(
+            Self::KeptOut { model, by: KeptOut::Profile(profile) } => format!(
                 "The model `{}` is not part of this runtime's profile, {}. Choose another model, change the profile, or ask {whom}.",
                 plain(model),
                 plain(profile)
+            ),
+            Self::KeptOut { model, by: KeptOut::Key(key) } => format!(
+                "The key {} was not made for the model `{}`. GET /v1/models lists those that it may call; for others make a key on the page Models \
+                 & keys.",
+                plain(key),
+                plain(model)
             ),
             Self::Unpriced(name) => {
                 format!(
@@ -125,8 +135,12 @@ impl Refusal {
                 }
             }
             Self::UnknownModel(name) => Fault::unknown_model(name),
-            Self::KeptOut { .. } => {
-                Fault::new(StatusCode::FORBIDDEN, "invalid_request_error", "model_not_in_profile", text).param(Some("model"))
+            Self::KeptOut { by, .. } => {
+                let code = match by {
+                    KeptOut::Profile(_) => "model_not_in_profile",
+                    KeptOut::Key(_) => "model_not_in_key",
+                };
+                Fault::new(StatusCode::FORBIDDEN, "invalid_request_error", code, text).param(Some("model"))
             }
             Self::Unpriced(_) => Fault::new(StatusCode::FORBIDDEN, "invalid_request_error", "model_not_priced", text).param(Some("model")),
         }

@@ -48,7 +48,6 @@ fn spec() -> RuntimeSpec {
         pids: 512,
         gpu: false,
         oci_runtime: None,
-        model_key: String::new().into(),
     }
 }
 

@@ -7,6 +7,7 @@ use crate::{
         Connection, Pool,
         container::Memory,
         given::Given,
+        model_key::{NewSecret, OfRuntime},
         queue::Turn,
         runtime::{Noted, Row},
         sleep::Nap,
@@ -276,24 +277,54 @@ impl Store for Postgres {
         Ok(transaction.commit().await?)
     }
 
-    async fn give_key(&self, row: &Row, key: &RuntimeKey<'_>, now: OffsetDateTime) -> Result<()> {
+    async fn give_key(&self, row: &Row, key: &RuntimeKey<'_>, now: OffsetDateTime) -> Result<Written> {
         let mut transaction = data::begin(&self.0).await?;
-        give_key(&mut transaction, row, key, now).await?;
-        Ok(transaction.commit().await?)
+        if !data::runtime::hold_key(&mut transaction, row).await? {
+            return Ok(Written::Moved);
+        }
+        put_key(&mut transaction, row, key, now, now).await?;
+        transaction.commit().await?;
+        Ok(Written::Done)
+    }
+
+    async fn rotate_key(
+        &self,
+        caller: &Caller,
+        row: &Row,
+        key: &RuntimeKey<'_>,
+        ends_at: OffsetDateTime,
+        now: OffsetDateTime,
+    ) -> Result<Written> {
+        let mut transaction = data::begin(&self.0).await?;
+        owner_and_caller_active(&mut transaction, row, caller).await?;
+        if !data::runtime::count_key(&mut transaction, row).await? {
+            return Ok(Written::Moved);
+        }
+        put_key(&mut transaction, row, key, ends_at, now).await?;
+        let detail = match (ends_at - now).whole_minutes() {
+            0 => "the old one ended at once".to_owned(),
+            minutes => format!("the old one works on for {minutes} min"),
+        };
+        audit::record(&mut transaction, Actor::Person(caller), "runtime.key_rotated", Some(row.person_id), &row.name, &detail).await?;
+        transaction.commit().await?;
+        Ok(Written::Done)
     }
 
     async fn keep_key(&self, row: &Row, key: &RuntimeKey<'_>, now: OffsetDateTime) -> Result<bool> {
         let mut connection = self.0.acquire().await?;
-        if data::model_key::is_runtime_key(&mut connection, row.runtime_id, key.public_id, &key.secret_hash).await? {
+        if data::model_key::is_runtime_secret(&mut connection, row.runtime_id, secret(key)).await? {
             return Ok(false);
         }
         drop(connection);
         let mut transaction = data::begin(&self.0).await?;
-        // Another wish brings another key, and revokes this one.
-        if !data::container::is_under(&mut transaction, row.runtime_id, row.generation).await? {
+        // Another wish, or a rotation, brings another key, and ends this one.
+        if !data::runtime::hold_key(&mut transaction, row).await?
+            || !data::container::is_under(&mut transaction, row.runtime_id, row.generation).await?
+        {
             return Ok(false);
         }
-        give_key(&mut transaction, row, key, now).await?;
+        data::model_key::forget_runtime_secret(&mut transaction, row.runtime_id, key.public_id).await?;
+        put_key(&mut transaction, row, key, now, now).await?;
         let what = "its model key was removed or revoked";
         audit::record(&mut transaction, Actor::ClawLoops, "runtime.repaired", Some(row.person_id), &row.name, what).await?;
         transaction.commit().await?;
@@ -340,17 +371,22 @@ async fn note(connection: &mut Connection, row: &Row, noted: &Noted<'_>, now: Of
     Ok(written)
 }
 
-async fn give_key(connection: &mut Connection, row: &Row, key: &RuntimeKey<'_>, now: OffsetDateTime) -> Result<()> {
-    data::model_key::put_runtime_key(connection, row.person_id, row.runtime_id, &row.name, key.public_id, &key.secret_hash, now).await?;
-    data::listen::notify(connection, data::listen::Change::Keys { person_id: row.person_id }).await
-}
-
 /// Notes how long what ends with this phase took. To end what was never begun takes no time, and teaches nothing.
 async fn learn(connection: &mut Connection, row: &Row, phase: Phase, now: OffsetDateTime) -> Result<()> {
     match Transition::ended_by(row.phase, phase).filter(|_| row.admitted_at.is_some()) {
         Some(transition) => data::transition_history::insert(connection, transition, &row.image, row.phase_since, now).await,
         None => Ok(()),
     }
+}
+
+async fn put_key(connection: &mut Connection, row: &Row, key: &RuntimeKey<'_>, ends_at: OffsetDateTime, now: OffsetDateTime) -> Result<()> {
+    let runtime = OfRuntime { person_id: row.person_id, runtime_id: row.runtime_id, name: &row.name };
+    data::model_key::put_runtime_secret(connection, runtime, secret(key), ends_at, now).await?;
+    data::listen::notify(connection, data::listen::Change::Keys { person_id: row.person_id }).await
+}
+
+fn secret<'a>(key: &RuntimeKey<'a>) -> NewSecret<'a> {
+    NewSecret { public_id: key.public_id, secret_hash: key.secret_hash }
 }
 
 /// What a wish takes of its profile, once the quota has let it: judged with the person held, so that nothing is added meanwhile.

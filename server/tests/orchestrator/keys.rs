@@ -1,0 +1,128 @@
+//! The key of a runtime: in its configuration, rotated while it runs, dead while it is stopped.
+
+use super::*;
+use server::{
+    manager::Engine as _,
+    model::{Service, key_text, keys},
+};
+
+/// The model service beside the orchestrator, on the same database and clock.
+fn door(world: &World) -> Arc<Service> {
+    Service::new(world.pool.clone(), Arc::clone(&world.clock) as Arc<dyn Clock>, Arc::clone(&world.config), [7; 32], Changes::new())
+        .unwrap()
+}
+
+/// The key that stands in the runtime's configuration.
+async fn written(world: &World, id: RuntimeId) -> String {
+    let text = world.engine.look(id).await.unwrap().configuration.expect("it is configured");
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    json["models"]["providers"]["clawloops"]["apiKey"].as_str().unwrap().to_owned()
+}
+
+/// Whether it opens the door, or why not.
+async fn opens(door: &Service, key: &str) -> Result<(), String> {
+    let sent = key_text::parse(key).map_err(|no| format!("{no:?}"))?;
+    keys::prove(door, &sent).await.map(drop).map_err(|error| error.into_problem().message)
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_key_is_rotated_without_a_restart_and_the_old_one_works_on_for_its_overlap(pool: Pool) {
+    let world = World::new(pool).await;
+    let id = world.running().await;
+    let (server, door) = (world.server(), door(&world));
+    let before = world.engine.look(id).await.unwrap().container;
+    let first = written(&world, id).await;
+    assert_eq!(opens(&door, &first).await, Ok(()));
+
+    server.rotate_key(&world.ada, id, time::Duration::minutes(5)).await.unwrap();
+    assert_eq!(written(&world, id).await, first, "nobody looked yet, and nothing fails meanwhile");
+    assert_eq!(opens(&door, &first).await, Ok(()));
+    world.settle(&server).await;
+    let second = written(&world, id).await;
+    assert_ne!(second, first);
+    assert_eq!((opens(&door, &first).await, opens(&door, &second).await), (Ok(()), Ok(())));
+    assert_eq!(world.engine.look(id).await.unwrap().container, before, "the same container runs on");
+    assert_eq!(world.phase(id).await, Phase::Ready);
+    assert_eq!(server.pass().await.unwrap(), [], "and all is as it should be");
+
+    world.clock.advance(time::Duration::minutes(5));
+    assert!(opens(&door, &first).await.is_err_and(|why| why.contains("replaced")));
+    assert_eq!(opens(&door, &second).await, Ok(()));
+
+    // At once: a key that leaked opens nothing from this moment on.
+    server.rotate_key(&world.ada, id, time::Duration::ZERO).await.unwrap();
+    assert!(opens(&door, &second).await.is_err());
+    world.settle(&server).await;
+    let third = written(&world, id).await;
+    assert_eq!(opens(&door, &third).await, Ok(()));
+
+    // Stopped, it opens nothing; a new container has a new one, and those of before stay dead.
+    server.stop(&world.ada, id).await.unwrap();
+    assert!(opens(&door, &third).await.is_err_and(|why| why.contains("stopped")), "before anybody has looked");
+    world.settle(&server).await;
+    assert!(opens(&door, &third).await.is_err());
+    let problem = server.rotate_key(&world.ada, id, time::Duration::ZERO).await.unwrap_err().into_problem();
+    assert_eq!(problem.code, Code::RuntimeConflict);
+    server.start(&world.ada, id).await.unwrap();
+    world.settle(&server).await;
+    let fourth = written(&world, id).await;
+    assert_eq!(opens(&door, &fourth).await, Ok(()));
+    for key in [&first, &second, &third] {
+        assert!(opens(&door, key).await.is_err());
+    }
+    let audit: Vec<(String,)> =
+        sqlx::query_as("select action from audit_entry where action = 'runtime.key_rotated'").fetch_all(&world.pool).await.unwrap();
+    assert_eq!(audit.len(), 2);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_key_is_rotated_by_its_owner_and_by_administrators(pool: Pool) {
+    let world = World::new(pool).await;
+    let id = world.running().await;
+    let server = world.server();
+    let eve = person(&world.pool, "eve@example.org", Role::Person).await;
+    let mira = person(&world.pool, "mira@example.org", Role::Administrator).await;
+    let code = async |caller: &Caller, overlap| server.rotate_key(caller, id, overlap).await.map_err(|error| error.into_problem().code);
+    assert_eq!(code(&eve, time::Duration::ZERO).await, Err(Code::RuntimeNotFound));
+    assert_eq!(code(&world.ada, time::Duration::days(2)).await, Err(Code::Invalid));
+    assert_eq!(code(&world.ada, time::Duration::seconds(-1)).await, Err(Code::Invalid));
+    assert_eq!(world.row(id).await.unwrap().key_number, 0);
+    assert_eq!(code(&mira, time::Duration::HOUR).await, Ok(()));
+    assert_eq!(world.row(id).await.unwrap().key_number, 1);
+}
+
+/// The server dies before and after it writes the configuration: whoever comes after it finds a key in the configuration that opens the door.
+#[sqlx::test(migrations = "../migrations")]
+async fn what_stands_in_the_configuration_is_good_whenever_a_server_dies(pool: Pool) {
+    let world = World::new(pool).await;
+    let id = world.running().await;
+    let door = door(&world);
+    for moment in [Moment::Before, Moment::After] {
+        world.engine.suffer(Misery { dies_at: Some((1, moment)), ..Misery::default() });
+        let server = world.server();
+        server.rotate_key(&world.ada, id, time::Duration::minutes(5)).await.unwrap();
+        assert!(world.settle_or_die(server).await);
+        assert_eq!(opens(&door, &written(&world, id).await).await, Ok(()));
+        world.engine.suffer(Misery::default());
+        world.settle(&world.server()).await;
+        world.clock.advance(time::Duration::minutes(5));
+        assert_eq!(opens(&door, &written(&world, id).await).await, Ok(()), "the newest");
+    }
+}
+
+/// A key that is rotated between a look and a deed is not overwritten by the one before it.
+#[sqlx::test(migrations = "../migrations")]
+async fn a_row_that_is_old_gives_no_key(pool: Pool) {
+    use server::orchestrator::store::{RuntimeKey, Store as _, Written, postgres::Postgres};
+    let world = World::new(pool).await;
+    let id = world.running().await;
+    let (server, door, store) = (world.server(), door(&world), Postgres::new(world.pool.clone()));
+    let old = world.row(id).await.unwrap();
+    server.rotate_key(&world.ada, id, time::Duration::ZERO).await.unwrap();
+    let key = RuntimeKey { public_id: "00112233445566778899", secret_hash: [3; 32] };
+    let now = world.clock.now();
+    assert_eq!(store.give_key(&old, &key, now).await.unwrap(), Written::Moved);
+    assert_eq!(store.rotate_key(&world.ada, &old, &key, now, now).await.unwrap(), Written::Moved);
+    world.settle(&server).await;
+    assert_eq!(opens(&door, &written(&world, id).await).await, Ok(()));
+}
