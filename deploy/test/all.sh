@@ -56,6 +56,20 @@ cat "$work/check"
 count checks "$(grep -c '^check .* s$' "$work/check" || true)" "$(grep -c '^check .* failed$' "$work/check" || true)" "$status"
 printf 'step %-18s %7s s\n' checks "$(seconds "$begun")" >&2
 
+# What the browser tests run with, and the clients that the model door is called with.
+node=$(step node deploy/setup/node.sh)
+export PATH="$node/bin:$PATH"
+# No browser is fetched: the machine's own Chromium is used.
+export PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1
+lock=$(digest end2end/package-lock.json)
+if [ ! -e "end2end/node_modules/.complete-$lock" ]; then
+  logged end2end "fetching the browser tests' packages" npm ci --prefix end2end --ignore-scripts --no-audit --no-fund
+  touch "end2end/node_modules/.complete-$lock"
+fi
+CLAWLOOPS_TEST_NODE=$node/bin/node
+CLAWLOOPS_TEST_PYTHON=$(step clients deploy/setup/clients.sh)
+export CLAWLOOPS_TEST_NODE CLAWLOOPS_TEST_PYTHON
+
 begun=$(now_ms)
 status=0
 export SQLX_OFFLINE=true
@@ -89,15 +103,6 @@ count rust "$(sum passed)" "$(sum failed)" "$status"
 printf 'step %-18s %7s s\n' rust-tests "$(seconds "$begun")" >&2
 
 begun=$(now_ms)
-node=$(step node deploy/setup/node.sh)
-export PATH="$node/bin:$PATH"
-# No browser is fetched: the machine's own Chromium is used.
-export PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1
-lock=$(digest end2end/package-lock.json)
-if [ ! -e "end2end/node_modules/.complete-$lock" ]; then
-  logged end2end "fetching the browser tests' packages" npm ci --prefix end2end --ignore-scripts --no-audit --no-fund
-  touch "end2end/node_modules/.complete-$lock"
-fi
 status=0
 (cd end2end && npx --no-install playwright test </dev/null) 2>&1 | tee "$work/end2end" || status=${PIPESTATUS[0]}
 line=$(grep -E '^end2end: [0-9]+ passed, [0-9]+ failed$' "$work/end2end" | tail -n 1 || true)

@@ -59,6 +59,8 @@ pub struct Callable {
     pub name: String,
     /// The provider's name: the route of the usage record.
     pub provider: String,
+    /// How many tokens fit into it.
+    pub context_tokens: i64,
     /// How many tokens it answers at most.
     pub output_tokens: i64,
     /// Its price, where one is set.
@@ -75,7 +77,7 @@ pub async fn find_published(
     runtime_id: Option<RuntimeId>,
 ) -> Result<Option<Callable>> {
     let row = sqlx::query!(
-        r#"select model.name, provider.name as provider, output_tokens, input_price, cached_input_price, output_price,
+        r#"select model.name, provider.name as provider, context_tokens, output_tokens, input_price, cached_input_price, output_price,
                   (select profile.name from runtime join profile using (profile_id)
                     where runtime_id = $2 and not all_models
                       and not exists (select from profile_model
@@ -94,6 +96,7 @@ pub async fn find_published(
     Ok(row.map(|row| Callable {
         name: row.name,
         provider: row.provider,
+        context_tokens: row.context_tokens,
         output_tokens: row.output_tokens,
         price: price(row.input_price, row.cached_input_price, row.output_price),
         kept_out: row.profile.map(KeptOut::Profile).or(row.key.map(KeptOut::Key)),

@@ -67,6 +67,10 @@ impl Rendered {
     }
 }
 
+/// The demo model says its sentence here. No model of the catalog can have this name.
+const DEMO: &str = "=demo";
+/// Where LiteLLM finds itself.
+const OWN_BASE: &str = "CLAWLOOPS_LITELLM_BASE";
 const DEMO_ANSWER: &str = "This is the demo model of ClawLoops. It gives this one answer to everything, so that you can see how a chat works before a \
 provider is connected. An administrator adds a provider at Administration, Models & providers; then real models can be chosen here.";
 
@@ -76,7 +80,7 @@ async fn render(service: &Service) -> Result<Rendered> {
     let providers = data::provider::all(&mut connection).await?;
     let models = catalog::offered(&mut connection).await?;
     drop(connection);
-    let (mut list, mut secrets, mut names) = (Vec::new(), Vec::new(), HashSet::new());
+    let (mut list, mut secrets, mut names, mut has_demo) = (Vec::new(), Vec::new(), HashSet::new(), false);
     for provider in &providers {
         let models: Vec<_> = models.iter().filter(|model| model.provider_id == provider.provider_id).collect();
         if models.is_empty() {
@@ -98,7 +102,14 @@ async fn render(service: &Service) -> Result<Rendered> {
         }
         for model in models {
             let mut parameters = match provider.kind {
-                ProviderKind::Demo => json!({"model": "openai/demo", "mock_response": DEMO_ANSWER}),
+                // LiteLLM says a given sentence well in a chat alone, so that the other shapes are translated from one with itself.
+                ProviderKind::Demo => {
+                    if !std::mem::replace(&mut has_demo, true) {
+                        let demo = json!({"model": "openai/demo", "mock_response": DEMO_ANSWER, "api_key": "none"});
+                        list.push(json!({"model_name": DEMO, "litellm_params": demo}));
+                    }
+                    json!({"model": format!("openai/{DEMO}"), "api_base": format!("os.environ/{OWN_BASE}")})
+                }
                 ProviderKind::Local => {
                     json!({"model": format!("openai/{}", model.upstream),
                            "api_base": format!("http://127.0.0.1:{}/v1", service.config.models.local_model_port)})
@@ -109,7 +120,15 @@ async fn render(service: &Service) -> Result<Rendered> {
                 // Ollama's own OpenAI shape: one translation less than LiteLLM's `ollama_chat`.
                 ProviderKind::Ollama => json!({"model": format!("openai/{}", model.upstream)}),
             };
-            parameters["api_key"] = key.clone();
+            parameters["api_key"] = match provider.kind {
+                ProviderKind::Demo => json!("os.environ/LITELLM_MASTER_KEY"),
+                _ => key.clone(),
+            };
+            // Servers that are like OpenAI's all have its chat, and not all its responses.
+            let has_responses = matches!(provider.kind, ProviderKind::OpenAi | ProviderKind::Anthropic | ProviderKind::OpenRouter);
+            if !has_responses {
+                parameters["use_chat_completions_api"] = json!(true);
+            }
             if let Some(base) = &provider.base_url {
                 parameters["api_base"] = json!(super::providers::api_base(provider.kind, base));
             }
@@ -120,7 +139,9 @@ async fn render(service: &Service) -> Result<Rendered> {
     let file = json!({
         "model_list": list,
         // Retries stay with the caller: in two places they multiply.
-        "litellm_settings": {"drop_params": true, "num_retries": 0, "request_timeout": 600, "telemetry": false},
+        // Anthropic's messages become a chat too, where they must become something else: responses have no answer shorter than 16 tokens.
+        "litellm_settings": {"drop_params": true, "num_retries": 0, "request_timeout": 600, "telemetry": false,
+                             "use_chat_completions_url_for_anthropic_messages": true},
         "router_settings": {"num_retries": 0, "disable_cooldowns": true},
         "general_settings": {"master_key": "os.environ/LITELLM_MASTER_KEY"},
     });
@@ -250,6 +271,7 @@ async fn start(service: &Service, program: &Path, rendered: Rendered) -> Result<
     let key = SecretString::from(format!("sk-{}", BASE64_URL_SAFE_NO_PAD.encode(bytes)));
     let mut environment: Vec<(String, SecretString)> = rendered.secrets.clone();
     environment.push(("LITELLM_MASTER_KEY".to_owned(), key.clone()));
+    environment.push((OWN_BASE.to_owned(), format!("http://127.0.0.1:{port}/v1").into()));
     // No look at the network for its price list: prices are ours.
     for (name, value) in [("LITELLM_LOCAL_MODEL_COST_MAP", "True"), ("LITELLM_LOG", "ERROR"), ("PYTHONUNBUFFERED", "1")] {
         environment.push((name.to_owned(), value.to_owned().into()));

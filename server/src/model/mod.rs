@@ -12,6 +12,7 @@ mod local;
 mod meter;
 pub mod providers;
 mod request;
+mod shape;
 pub mod usage;
 pub mod vault;
 

@@ -3,10 +3,13 @@
 
 mod budgets;
 mod calls;
+mod clients;
 mod keys;
 mod ollama;
 mod profiles;
 mod real;
 mod settling;
+mod shapes;
 mod support;
+mod upstream;
 mod windows;

@@ -22,6 +22,22 @@ pub async fn chat(world: &World, key: &str, body: Value) -> (u16, String) {
     (answer.status().as_u16(), answer.text().await.unwrap())
 }
 
+/// What an answer tells of its usage, whole or as a stream: sent, cached, answered.
+fn told(text: &str) -> (i64, i64, i64) {
+    let events =
+        text.lines().map(|line| line.strip_prefix("data: ").unwrap_or(line)).filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let usages =
+        events.filter_map(|event| [&event["usage"], &event["response"]["usage"]].into_iter().find(|usage| usage.is_object()).cloned());
+    let usage = usages.last().unwrap();
+    let count = |names: &[&str]| names.iter().find_map(|name| usage.pointer(name)?.as_i64()).unwrap_or(0);
+    let beside = count(&["/cache_read_input_tokens"]) + count(&["/cache_creation_input_tokens"]);
+    (
+        count(&["/prompt_tokens", "/input_tokens"]) + beside,
+        count(&["/prompt_tokens_details/cached_tokens", "/input_tokens_details/cached_tokens", "/cache_read_input_tokens"]),
+        count(&["/completion_tokens", "/output_tokens"]),
+    )
+}
+
 #[sqlx::test(migrations = "../migrations")]
 async fn calls_go_through_litellm_to_a_model_and_are_counted_as_the_model_counts(pool: Pool) {
     let folder = tempfile::tempdir().unwrap();
@@ -71,6 +87,29 @@ async fn calls_go_through_litellm_to_a_model_and_are_counted_as_the_model_counts
         assert_eq!((json!(input), json!(output)), (usage["prompt_tokens"].clone(), usage["completion_tokens"].clone()));
         assert!(input > 0 && output > 0);
     }
+
+    // In the other shapes as well, and the demo model too.
+    for (path, body) in [
+        ("completions", json!({"prompt": "hello there", "max_tokens": 16, "stream_options": {"include_usage": true}})),
+        ("responses", json!({"input": "hello there", "max_output_tokens": 16})),
+        ("messages", json!({"messages": [{"role": "user", "content": "hello there"}], "max_tokens": 16})),
+    ] {
+        for (model, stream) in [("local-tiny", false), ("local-tiny", true), ("demo", false), ("demo", true)] {
+            let mut body = body.clone();
+            (body["model"], body["stream"]) = (json!(model), json!(stream));
+            let answer = world.post(path, &key, &body).await;
+            assert_eq!(answer.status(), 200, "{path} {model}");
+            assert_eq!(answer.headers()["content-type"].to_str().unwrap().starts_with("text/event-stream"), stream, "{path} {model}");
+            let text = answer.text().await.unwrap();
+            world.settled().await;
+            let (counted, input, cached, output, _, outcome, estimated) = world.records().await.pop().unwrap();
+            assert_eq!((counted.as_str(), outcome.as_str(), estimated), (model, "done", false), "{path}: {text}");
+            assert_eq!((input, cached, output), told(&text), "{path} {model}: {text}");
+        }
+    }
+    let counted =
+        world.post("messages/count_tokens", &key, &json!({"model": "local-tiny", "messages": [{"role": "user", "content": "hello"}]}));
+    assert!(counted.await.json::<Value>().await.unwrap()["input_tokens"].as_i64().unwrap() > 0);
 
     // A model that is published now is called a moment later, and nothing that runs is cut by it.
     let admin = Caller { role: Role::Administrator, ..ada.clone() };

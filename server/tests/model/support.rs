@@ -105,6 +105,7 @@ impl World {
             .route("/v1/chat/completions", post(chat))
             .route("/v1/embeddings", post(embeddings))
             .route("/v1/models", get(async || Json(json!({"data": [{"id": "b"}, {"id": "a"}]}))))
+            .merge(crate::upstream::router())
             .with_state(upstream.clone());
         let address = serve(router).await;
         let mut world = Self::before(pool, config(Some(format!("http://{address}")))).await;
@@ -223,6 +224,12 @@ impl World {
         self.http.post(format!("http://{}/v1/chat/completions", self.internal)).bearer_auth(key).json(body).send().await.unwrap()
     }
 
+    /// A call of any shape, through the public door or, with a runtime's key, the internal one.
+    pub async fn post(&self, path: &str, key: &str, body: &Value) -> reqwest::Response {
+        let address = if key.starts_with("cl_rt_") { self.internal } else { self.public };
+        self.http.post(format!("http://{address}/v1/{path}")).bearer_auth(key).json(body).send().await.unwrap()
+    }
+
     /// Waits until no call is in progress or held.
     pub async fn settled(&self) {
         for _ in 0..500 {
@@ -263,7 +270,26 @@ pub fn streamed(does: &str, output: i64) -> Value {
     body
 }
 
-const INPUT: i64 = 10;
+pub const INPUT: i64 = 10;
+
+/// What an upstream answers that does not do what was asked, in any shape.
+pub async fn misbehaves(does: &str) -> Option<Response> {
+    let error = |status: StatusCode, message: &str| (status, Json(json!({"error": {"message": message}}))).into_response();
+    Some(match does {
+        "fails" => error(StatusCode::INTERNAL_SERVER_ERROR, "boom"),
+        "takes too long" => error(StatusCode::REQUEST_TIMEOUT, "litellm.Timeout"),
+        "refuses our key" => error(StatusCode::UNAUTHORIZED, "Incorrect API key sk-abc"),
+        "is busy" => ([("retry-after", "7")], error(StatusCode::TOO_MANY_REQUESTS, "slow down")).into_response(),
+        "has no credit" => error(StatusCode::TOO_MANY_REQUESTS, "insufficient_quota"),
+        "does not like it" => error(StatusCode::BAD_REQUEST, "context too long"),
+        "talks garbage" => (StatusCode::OK, [("content-type", "application/json")], "<html>no</html>").into_response(),
+        "is slow" => {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            return None;
+        }
+        _ => return None,
+    })
+}
 
 async fn chat(State(upstream): State<Arc<Upstream>>, headers: HeaderMap, Json(body): Json<Value>) -> Response {
     let does = body.pointer("/x_fake/does").and_then(Value::as_str).unwrap_or("answers").to_owned();
@@ -275,25 +301,8 @@ async fn chat(State(upstream): State<Arc<Upstream>>, headers: HeaderMap, Json(bo
     upstream.seen.lock().unwrap().push(Seen { headers, body });
     let usage = json!({"prompt_tokens": INPUT, "completion_tokens": output, "total_tokens": INPUT + output,
                        "prompt_tokens_details": {"cached_tokens": 4}});
-    match does.as_str() {
-        "fails" => return (StatusCode::INTERNAL_SERVER_ERROR, Json(json!({"error": {"message": "boom"}}))).into_response(),
-        "takes too long" => {
-            return (StatusCode::REQUEST_TIMEOUT, Json(json!({"error": {"message": "litellm.Timeout"}}))).into_response();
-        }
-        "refuses our key" => {
-            return (StatusCode::UNAUTHORIZED, Json(json!({"error": {"message": "Incorrect API key sk-abc"}}))).into_response();
-        }
-        "is busy" => {
-            return (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "7")], Json(json!({"error": {"message": "slow down"}})))
-                .into_response();
-        }
-        "has no credit" => {
-            return (StatusCode::TOO_MANY_REQUESTS, Json(json!({"error": {"message": "insufficient_quota"}}))).into_response();
-        }
-        "does not like it" => return (StatusCode::BAD_REQUEST, Json(json!({"error": {"message": "context too long"}}))).into_response(),
-        "talks garbage" => return (StatusCode::OK, [("content-type", "application/json")], "<html>no</html>").into_response(),
-        "is slow" => tokio::time::sleep(Duration::from_millis(300)).await,
-        _ => {}
+    if let Some(response) = misbehaves(&does).await {
+        return response;
     }
     *upstream.tokens.lock().unwrap() += INPUT + output;
     if !stream {
@@ -321,6 +330,14 @@ fn async_events(does: String, output: i64, shows_usage: bool, usage: Value) -> i
         }
         events.push(Ok("data: [DONE]\n\n".to_owned()));
     }
+    paced(&does, events)
+}
+
+/// Events one by one: at once, or with a pause between them.
+pub fn paced(
+    does: &str,
+    events: Vec<Result<String, std::io::Error>>,
+) -> impl futures::Stream<Item = Result<Bytes, std::io::Error>> + use<> {
     let pause = if does == "drips" { 20 } else { 0 };
     futures::stream::unfold(events.into_iter(), move |mut events| async move {
         let event = events.next()?;

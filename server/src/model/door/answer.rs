@@ -1,16 +1,23 @@
-//! Errors in OpenAI's shape.
+//! Errors, in the words of the API that was called.
 
-use crate::Error;
+use crate::{
+    Error,
+    model::shape::{Dialect, Shape},
+};
 use axum::{
-    Json,
-    http::{HeaderValue, StatusCode, header},
+    body::{Body, Bytes},
+    http::{HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use contract::{Code, Problem};
-use serde_json::json;
+use serde_json::{Value, json};
+use uuid::Uuid;
 
-/// An error as a client of the API gets it.
-#[derive(Debug)]
+/// What the clients of both APIs look for before they try again by themselves.
+const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+
+/// An error as a client of the API gets it. As a response it has no body yet: [`Fault::said`] gives it one, in the caller's words.
+#[derive(Clone, Debug)]
 pub struct Fault {
     status: StatusCode,
     kind: &'static str,
@@ -19,12 +26,14 @@ pub struct Fault {
     param: Option<&'static str>,
     /// Seconds until a new try makes sense.
     retry_after: Option<u64>,
+    /// Whether a new try at once is in vain.
+    lasts: bool,
 }
 
 impl Fault {
     /// An error with its status, OpenAI's type, a code and a sentence.
     pub fn new(status: StatusCode, kind: &'static str, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, kind, code, message: message.into(), param: None, retry_after: None }
+        Self { status, kind, code, message: message.into(), param: None, retry_after: None, lasts: false }
     }
 
     /// Names the member of the body that is wrong.
@@ -36,6 +45,12 @@ impl Fault {
     /// Says when a new try makes sense, in seconds.
     pub fn retry_after(mut self, seconds: u64) -> Self {
         self.retry_after = Some(seconds);
+        self
+    }
+
+    /// Says that a new try at once is in vain.
+    pub fn lasts(mut self) -> Self {
+        self.lasts = true;
         self
     }
 
@@ -78,9 +93,57 @@ impl Fault {
         fault
     }
 
+    /// Anthropic's word for it goes by the status.
+    fn anthropic_kind(&self) -> &'static str {
+        match self.status {
+            StatusCode::UNAUTHORIZED => "authentication_error",
+            StatusCode::FORBIDDEN => "permission_error",
+            StatusCode::NOT_FOUND => "not_found_error",
+            StatusCode::PAYLOAD_TOO_LARGE => "request_too_large",
+            StatusCode::TOO_MANY_REQUESTS => "rate_limit_error",
+            StatusCode::SERVICE_UNAVAILABLE => "overloaded_error",
+            StatusCode::GATEWAY_TIMEOUT => "timeout_error",
+            status if status.is_server_error() => "api_error",
+            _ => "invalid_request_error",
+        }
+    }
+
     /// The error as JSON.
-    pub fn json(&self) -> serde_json::Value {
-        json!({"error": {"message": self.message, "type": self.kind, "param": self.param, "code": self.code}})
+    fn json(&self, dialect: Dialect, id: Uuid) -> Value {
+        match dialect {
+            Dialect::OpenAi => json!({"error": self.inner()}),
+            Dialect::Anthropic => json!({
+                "type": "error", "error": {"type": self.anthropic_kind(), "message": self.message}, "request_id": id.simple().to_string(),
+            }),
+        }
+    }
+
+    fn inner(&self) -> Value {
+        json!({"message": self.message, "type": self.kind, "param": self.param, "code": self.code})
+    }
+
+    /// The error as an event in a stream that has begun.
+    pub fn event(&self, shape: Shape, id: Uuid) -> Bytes {
+        match shape {
+            Shape::Chat | Shape::Completions | Shape::Embeddings => format!("data: {}\n\n", self.json(Dialect::OpenAi, id)),
+            Shape::Responses => {
+                // The reference has the members beside the type, the API itself sends them within `error`, and clients look for either.
+                let mut event = self.inner();
+                event["error"] = self.inner();
+                event["type"] = "error".into();
+                format!("event: error\ndata: {event}\n\n")
+            }
+            Shape::Messages | Shape::TokenCount => format!("event: error\ndata: {}\n\n", self.json(Dialect::Anthropic, id)),
+        }
+        .into()
+    }
+
+    /// Gives a response that is an error its body; others stay as they are.
+    pub fn said(response: Response, dialect: Dialect, id: Uuid) -> Response {
+        let (mut parts, body) = response.into_parts();
+        let Some(fault) = parts.extensions.remove::<Self>() else { return Response::from_parts(parts, body) };
+        parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        Response::from_parts(parts, Body::from(fault.json(dialect, id).to_string()))
     }
 }
 
@@ -93,13 +156,18 @@ fn sentence(problem: &Problem) -> String {
 
 impl IntoResponse for Fault {
     fn into_response(self) -> Response {
-        let mut response = (self.status, Json(self.json())).into_response();
+        let mut response = self.status.into_response();
+        let headers = response.headers_mut();
         if let Some(value) = self.retry_after.and_then(|seconds| HeaderValue::from_str(&seconds.to_string()).ok()) {
-            response.headers_mut().insert(header::RETRY_AFTER, value);
+            headers.insert(header::RETRY_AFTER, value);
+        }
+        if self.lasts {
+            headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
         }
         if self.status == StatusCode::UNAUTHORIZED {
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
+        response.extensions_mut().insert(self);
         response
     }
 }

@@ -1,10 +1,11 @@
 //! One call: the model, the reservation, the upstream, the answer, the settlement.
 
 use super::{
-    Shape,
     answer::Fault,
     failure::{self, SILENCE, limited_body},
+    rates::Rate,
     refusal::{Asker, Refusal},
+    stream::stream,
 };
 use crate::{
     data::{
@@ -16,41 +17,34 @@ use crate::{
         budget::{self, Answer, Hold, LEASE},
         keys::Proven,
         litellm::Upstream,
-        meter::{self, Count, Meter},
+        meter::{self, Count},
         request::Call,
+        shape::Shape,
     },
 };
 use axum::{
-    body::{Body, Bytes},
+    body::Body,
     http::{HeaderMap, HeaderName, HeaderValue, header},
     response::{IntoResponse as _, Response},
 };
-use futures::StreamExt as _;
+use contract::PersonId;
 use secrecy::ExposeSecret as _;
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use tokio::{
-    sync::mpsc,
-    time::{timeout, timeout_at},
-};
-use tokio_stream::wrappers::ReceiverStream;
+use tokio::time::timeout;
 use uuid::Uuid;
 
 const OVERHEAD: HeaderName = HeaderName::from_static("x-clawloops-overhead-ms");
 /// So long after it was proven, a key is looked at once more before the call is sent.
 const KEY_HOLDS: Duration = Duration::from_millis(500);
-/// Fewer tokens are no answer.
-const LEAST_OUTPUT: i64 = 16;
 /// How long a call waits for a LiteLLM that starts, or that learns a new model.
 const WAIT_FOR_LITELLM: Duration = Duration::from_secs(45);
-/// How long the answer is read on after the caller went, to learn what it cost.
-const READ_ON: Duration = Duration::from_secs(60);
-/// How long a caller may take nothing from a stream before they count as gone.
-const STALLED: Duration = Duration::from_secs(300);
 /// An answer larger than this is not one.
 const MOST_ANSWER: usize = 64 << 20;
+/// How long an answer waits for what is left to be read, which was begun with the call.
+const WAIT_FOR_RATES: Duration = Duration::from_millis(200);
 
 /// A call on its way.
 pub struct Way {
@@ -95,11 +89,11 @@ async fn send(way: Way) -> Result<Response, Fault> {
     let upstream = upstream_for(&way.service, &model.name).await?;
     let waited = waiting.elapsed();
 
+    if way.shape == Shape::TokenCount {
+        return count_tokens(&way, &upstream, waited).await;
+    }
+
     let now = way.service.clock.now();
-    let output_tokens = match way.shape {
-        Shape::Chat => way.call.most_output.map_or(model.output_tokens, |asked| asked.min(model.output_tokens)),
-        Shape::Embeddings => 0,
-    };
     let wanted = Wanted {
         id: way.id,
         person_id: way.key.person_id,
@@ -109,9 +103,9 @@ async fn send(way: Way) -> Result<Response, Fault> {
         route: model.provider,
         at: now,
         lease_until: now + LEASE,
-        input_tokens: way.call.input_tokens(way.service.books.appetite(&way.call.model)),
-        output_tokens,
-        least_output_tokens: LEAST_OUTPUT,
+        input_tokens: way.call.input_tokens(way.service.books.appetite(&way.call.model), model.context_tokens),
+        output_tokens: way.call.output_tokens(model.output_tokens),
+        least_output_tokens: way.call.least_output,
         answers: way.call.answers,
         input_price: price.input.0,
         cached_input_price: price.cached_input.0,
@@ -119,7 +113,13 @@ async fn send(way: Way) -> Result<Response, Fault> {
     };
     let (hold, granted, limited) = match budget::reserve(&way.service, wanted).await.map_err(Fault::from_error)? {
         Answer::Held { hold, output_tokens, limited } => (hold, output_tokens, limited),
-        Answer::Refused(spent) => return Ok(Refusal::Budget(spent).answer(&way.service, &asker).await),
+        Answer::Refused(spent) => {
+            let mut response = Refusal::Budget(spent).answer(&way.service, &asker).await;
+            if let Some(rate) = rate(&way.service, way.key.person_id).await {
+                rate.tell(response.headers_mut(), way.shape.dialect(), now);
+            }
+            return Ok(response);
+        }
     };
     hold.proven_by(way.key.secret_id);
     // A body that came slowly, or a wait for LiteLLM: the key may have died since it was proven.
@@ -128,18 +128,15 @@ async fn send(way: Way) -> Result<Response, Fault> {
         return Err(dead_key());
     }
     // Where a limit applies, the length that was reserved is the length that is sent.
-    let bound = (way.shape == Shape::Chat && limited && way.call.most_output != Some(granted)).then_some(granted);
+    let bound = if limited { way.call.bound(granted) } else { None };
     let body = way.call.to_upstream(bound);
-    let overhead = way.proving + way.read.elapsed().saturating_sub(waited);
-    let sent = way
-        .service
-        .http
-        .post(format!("{}{}", upstream.base, way.shape.path()))
-        .headers(way.headers.clone())
-        .header(header::CONTENT_TYPE, "application/json")
-        .bearer_auth(upstream.key.expose_secret())
-        .body(body)
-        .send();
+    // What is left is read while the provider works, so that nobody waits for it.
+    let rates = limited.then(|| {
+        let (service, person_id) = (way.service.clone(), way.key.person_id);
+        way.service.tracker.spawn(async move { rate(&service, person_id).await })
+    });
+    let overhead = way.overhead(waited);
+    let sent = way.sent(&upstream, body);
     let answer = match timeout(SILENCE, sent).await {
         Ok(Ok(answer)) => answer,
         failed => {
@@ -153,13 +150,10 @@ async fn send(way: Way) -> Result<Response, Fault> {
             };
             let used = if connecting { way.nothing() } else { way.broken(hold.wanted(), 0) };
             hold.settle(used).await;
-            return Err(if connecting {
-                Fault::unavailable("The model service is being started again. Try again in a moment.")
-            } else {
-                Fault::upstream("The model service did not answer.")
-            });
+            return Err(if connecting { restarting() } else { silent() });
         }
     };
+    let dialect = way.shape.dialect();
     let mut response = if !answer.status().is_success() {
         let used = if failure::was_refused(answer.status()) { way.nothing() } else { way.broken(hold.wanted(), 0) };
         let fault = failure::told(way.id, &way.call.model, answer).await;
@@ -170,10 +164,44 @@ async fn send(way: Way) -> Result<Response, Fault> {
     } else {
         whole(way, answer, hold).await
     };
+    tell_overhead(&mut response, overhead);
+    if let Some(rates) = rates
+        && let Ok(Ok(Some(rate))) = timeout(WAIT_FOR_RATES, rates).await
+    {
+        rate.tell(response.headers_mut(), dialect, now);
+    }
+    Ok(response)
+}
+
+/// Counts a prompt's tokens: LiteLLM does it, or the provider, and neither bills it. So nothing is held and nothing is recorded.
+async fn count_tokens(way: &Way, upstream: &Upstream, waited: Duration) -> Result<Response, Fault> {
+    let overhead = way.overhead(waited);
+    let answer = match timeout(SILENCE, way.sent(upstream, way.call.to_upstream(None))).await {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(error)) if error.is_connect() => return Err(restarting()),
+        Ok(Err(_)) | Err(_) => return Err(silent()),
+    };
+    if !answer.status().is_success() {
+        return Err(failure::told(way.id, &way.call.model, answer).await);
+    }
+    let body = limited_body(answer, MOST_ANSWER).await.map_err(|_| broken_off())?;
+    let mut response = Body::from(body).into_response();
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    tell_overhead(&mut response, overhead);
+    Ok(response)
+}
+
+/// What is left of the tightest limit on tokens. None where there is none, or the database does not say.
+async fn rate(service: &Service, person_id: PersonId) -> Option<Rate> {
+    let mut connection = service.pool.acquire().await.ok()?;
+    let limits = data::budget::applying(&mut connection, person_id, service.clock.now()).await.ok()?;
+    Rate::tightest(&limits)
+}
+
+fn tell_overhead(response: &mut Response, overhead: Duration) {
     if let Ok(value) = HeaderValue::from_str(&format!("{:.3}", overhead.as_secs_f64() * 1000.0)) {
         response.headers_mut().insert(OVERHEAD, value);
     }
-    Ok(response)
 }
 
 async fn is_good(way: &Way) -> bool {
@@ -188,7 +216,24 @@ async fn is_good(way: &Way) -> bool {
 }
 
 impl Way {
-    fn used(&self, count: Count, outcome: Outcome, first: Option<Duration>, estimated: bool) -> Used {
+    /// The call on its way to LiteLLM.
+    fn sent(&self, upstream: &Upstream, body: Vec<u8>) -> impl Future<Output = reqwest::Result<reqwest::Response>> + use<> {
+        self.service
+            .http
+            .post(format!("{}{}", upstream.base, self.shape.path()))
+            .headers(self.headers.clone())
+            .header(header::CONTENT_TYPE, "application/json")
+            .bearer_auth(upstream.key.expose_secret())
+            .body(body)
+            .send()
+    }
+
+    /// Our own time until now, without that of LiteLLM's start.
+    fn overhead(&self, waited: Duration) -> Duration {
+        self.proving + self.read.elapsed().saturating_sub(waited)
+    }
+
+    pub(super) fn used(&self, count: Count, outcome: Outcome, first: Option<Duration>, estimated: bool) -> Used {
         let millis = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
         Used {
             input_tokens: count.input,
@@ -202,7 +247,7 @@ impl Way {
     }
 
     /// What an answer without a count most likely cost, never more than was held.
-    fn estimate(&self, held: &Wanted, output: i64) -> Count {
+    pub(super) fn estimate(&self, held: &Wanted, output: i64) -> Count {
         let input = self.call.likely_input_tokens().clamp(1, held.input_tokens.max(1));
         Count { input, cached: 0, output: output.min(held.output_tokens * held.answers) }
     }
@@ -220,10 +265,7 @@ impl Way {
 
     /// How many tokens an answer of so many bytes most likely has.
     fn answered(&self, bytes: usize) -> i64 {
-        match self.shape {
-            Shape::Chat => i64::try_from(bytes).unwrap_or(i64::MAX) / 4,
-            Shape::Embeddings => 0,
-        }
+        if self.shape.answers() { i64::try_from(bytes).unwrap_or(i64::MAX) / 4 } else { 0 }
     }
 }
 
@@ -250,7 +292,19 @@ fn is_stream(answer: &reqwest::Response) -> bool {
         .is_some_and(|kind| kind.starts_with("text/event-stream"))
 }
 
-fn dead_key() -> Fault {
+fn restarting() -> Fault {
+    Fault::unavailable("The model service is being started again. Try again in a moment.")
+}
+
+fn silent() -> Fault {
+    Fault::upstream("The model service did not answer.")
+}
+
+pub(super) fn broken_off() -> Fault {
+    Fault::upstream("The model's answer broke off.")
+}
+
+pub(super) fn dead_key() -> Fault {
     Fault::unauthenticated("The key of this call is no longer good.")
 }
 
@@ -262,14 +316,14 @@ async fn whole(way: Way, answer: reqwest::Response, hold: Hold) -> Response {
         Err(part) => {
             let used = way.broken(hold.wanted(), way.answered(part.len()));
             hold.settle(used).await;
-            return Fault::upstream("The model's answer broke off.").into_response();
+            return broken_off().into_response();
         }
     };
-    let (count, estimated) = match meter::whole(&body) {
+    let (count, estimated) = match meter::whole(&body, way.shape.dialect()) {
         Some(count) => (count, false),
         None => (way.estimate(hold.wanted(), way.answered(body.len())), true),
     };
-    if !estimated && way.call.pictures == 0 {
+    if !estimated && way.call.is_plain() {
         way.service.books.learn(&way.call.model, way.call.text_bytes, count.input);
     }
     let used = way.used(count, Outcome::Done, None, estimated);
@@ -282,96 +336,4 @@ async fn whole(way: Way, answer: reqwest::Response, hold: Hold) -> Response {
     let mut response = Body::from(body).into_response();
     response.headers_mut().insert(header::CONTENT_TYPE, kind.unwrap_or(HeaderValue::from_static("application/json")));
     response
-}
-
-/// An answer that streams: passed on as it comes, on a task that reads on when the caller goes.
-fn stream(way: Way, answer: reqwest::Response, hold: Hold, upstream: Arc<Upstream>) -> Response {
-    let (sender, receiver) = mpsc::channel::<Result<Bytes, std::convert::Infallible>>(32);
-    let tracker = way.service.tracker.clone();
-    tracker.spawn(async move {
-        pump(way, answer, hold, sender).await;
-        // Held to the end, so that a replaced LiteLLM is not ended under its last streams.
-        drop(upstream);
-    });
-    let mut response = Body::from_stream(ReceiverStream::new(receiver)).into_response();
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
-    headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
-    response
-}
-
-async fn pump(way: Way, answer: reqwest::Response, hold: Hold, sender: mpsc::Sender<Result<Bytes, std::convert::Infallible>>) {
-    let mut stream = answer.bytes_stream();
-    let mut meter = Meter::new(way.call.wants_usage);
-    let mut caller = Some(sender);
-    let mut first = None;
-    let mut until = None;
-    let cut = hold.cut();
-    let broken = loop {
-        let silence = tokio::time::Instant::now() + SILENCE;
-        let next = tokio::select! {
-            next = timeout_at(until.map_or(silence, |until: tokio::time::Instant| until.min(silence)), stream.next()) => next,
-            () = gone(caller.as_ref()) => {
-                caller = None;
-                until = Some(tokio::time::Instant::now() + READ_ON);
-                continue;
-            }
-            () = cut.cancelled(), if caller.is_some() => {
-                if let Some(sender) = caller.take() {
-                    let fault = Fault::unauthenticated("The key of this call is no longer good.").json();
-                    drop(sender.try_send(Ok(format!("data: {fault}\n\n").into())));
-                }
-                until = Some(tokio::time::Instant::now() + READ_ON);
-                continue;
-            }
-        };
-        let out = match next {
-            Ok(Some(Ok(part))) => meter.pass(&part),
-            Ok(None) => break !meter.is_done(),
-            Ok(Some(Err(_))) | Err(_) => break true,
-        };
-        if out.is_empty() {
-            continue;
-        }
-        first.get_or_insert_with(|| way.came.elapsed());
-        if let Some(sender) = &caller
-            && !matches!(timeout(STALLED, sender.send(Ok(out))).await, Ok(Ok(())))
-        {
-            caller = None;
-            until = Some(tokio::time::Instant::now() + READ_ON);
-        }
-    };
-    let hung_up = until.is_some();
-    let rest = meter.end();
-    if let Some(sender) = &caller {
-        if !rest.is_empty() {
-            drop(timeout(STALLED, sender.send(Ok(rest))).await);
-        }
-        if broken && !meter.has_failed() {
-            let fault = Fault::upstream("The model's answer broke off.").json();
-            drop(timeout(STALLED, sender.send(Ok(format!("data: {fault}\n\n").into()))).await);
-        }
-    }
-    drop(caller);
-    let (count, estimated) = match meter.count() {
-        Some(count) => (count, false),
-        None => (way.estimate(hold.wanted(), meter.estimate()), true),
-    };
-    if !estimated && way.call.pictures == 0 {
-        way.service.books.learn(&way.call.model, way.call.text_bytes, count.input);
-    }
-    let outcome = match (hung_up, broken || meter.has_failed()) {
-        (true, _) => Outcome::HungUp,
-        (false, true) => Outcome::Failed,
-        (false, false) => Outcome::Done,
-    };
-    hold.settle(way.used(count, outcome, first, estimated)).await;
-}
-
-/// Ends when the caller went; never when they went before.
-async fn gone(caller: Option<&mpsc::Sender<Result<Bytes, std::convert::Infallible>>>) {
-    match caller {
-        Some(sender) => sender.closed().await,
-        None => std::future::pending().await,
-    }
 }

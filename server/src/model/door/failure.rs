@@ -3,7 +3,7 @@
 use super::answer::Fault;
 use axum::{
     body::Bytes,
-    http::{StatusCode, header},
+    http::{HeaderName, StatusCode, header},
 };
 use futures::StreamExt as _;
 use std::time::Duration;
@@ -22,7 +22,9 @@ pub fn was_refused(status: StatusCode) -> bool {
 /// What an upstream's error means to the caller. A key of ours that a provider refused is not the caller's fault, and must not look like it.
 pub async fn told(call: Uuid, model: &str, answer: reqwest::Response) -> Fault {
     let status = answer.status();
-    let retry_after = answer.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+    // LiteLLM passes a provider's own header on under another name.
+    let seconds = |name: &HeaderName| answer.headers().get(name)?.to_str().ok()?.parse().ok();
+    let retry_after = seconds(&header::RETRY_AFTER).or_else(|| seconds(&HeaderName::from_static("llm_provider-retry-after")));
     let body = limited_body(answer, 1 << 20).await.unwrap_or_else(|part| part);
     let said: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
     let message = said.pointer("/error/message").or_else(|| said.pointer("/detail")).map(|text| match text.as_str() {

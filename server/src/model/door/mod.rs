@@ -1,29 +1,32 @@
-//! The door: `/v1` for runtimes and for outside clients, in OpenAI's shape.
+//! The door: `/v1` for runtimes and for outside clients, in the shapes of OpenAI's API and of Anthropic's.
 
 mod answer;
 mod call;
 mod failure;
+mod models;
+mod rates;
+mod readable;
 mod refusal;
+mod stream;
 
 use super::{
-    Service, catalog,
+    Service,
     key_text::{self, Kind, NoKey},
     keys::{self, Proven},
     request::{Call, Malformed},
+    shape::{Dialect, Shape},
 };
-use crate::{Result, data};
+use crate::Result;
 use answer::Fault;
 use axum::{
-    Extension, Json, Router,
+    Extension, Router,
     body::{Bytes, to_bytes},
-    extract::{Path, Request, State},
+    extract::{Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse as _, Response},
     routing::{any, get, post},
 };
-use contract::ModelView;
-use serde_json::{Value, json};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -43,7 +46,11 @@ pub enum Side {
 pub const MOST_BYTES: usize = 20 << 20;
 /// How long a caller may take to send a body.
 const BODY_TIME: Duration = Duration::from_secs(120);
+/// The call's id, as OpenAI's clients look for it, and as Anthropic's do.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const ANTHROPIC_REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
+const ANTHROPIC_KEY: HeaderName = HeaderName::from_static("x-api-key");
+const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
 
 #[derive(Clone)]
 struct Door {
@@ -55,62 +62,65 @@ struct Door {
 #[derive(Clone, Copy)]
 struct CallId(Uuid);
 
-/// What a call asks for by its path.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Shape {
-    Chat,
-    Embeddings,
-}
-
-impl Shape {
-    const fn path(self) -> &'static str {
-        match self {
-            Self::Chat => "/chat/completions",
-            Self::Embeddings => "/embeddings",
-        }
-    }
-
-    const fn content(self) -> &'static str {
-        match self {
-            Self::Chat => "messages",
-            Self::Embeddings => "input",
-        }
-    }
-}
+/// In whose words the answer is to be.
+#[derive(Clone, Copy)]
+struct Spoken(Dialect);
 
 /// The routes below `/v1`, with the whole path in them. Mounted on both listeners. They need a key, never a session.
 pub fn router(service: Arc<Service>, side: Side) -> Router {
-    Router::new()
-        .route("/v1/chat/completions", post(|door, id, key, request| take(door, id, key, request, Shape::Chat)))
-        .route("/v1/embeddings", post(|door, id, key, request| take(door, id, key, request, Shape::Embeddings)))
-        .route("/v1/models", get(models))
-        .route("/v1/models/{*name}", get(model))
+    let calls = Shape::ALL.into_iter().fold(Router::new(), |router, shape| {
+        router.route(&format!("/v1{}", shape.path()), post(move |door, id, key, request| take(door, id, key, request, shape)))
+    });
+    calls
+        .route("/v1/models", get(models::list))
+        .route("/v1/models/{*name}", get(models::one))
         .method_not_allowed_fallback(async || {
             Fault::new(StatusCode::METHOD_NOT_ALLOWED, "invalid_request_error", "method_not_allowed", "This address wants another method.")
         })
-        .route(
-            "/v1/{*rest}",
-            any(async || {
-                Fault::new(StatusCode::NOT_FOUND, "invalid_request_error", "unknown_url", "There is no such address in this API.")
-            }),
-        )
+        .route("/v1/{*rest}", any(nowhere))
         .layer(middleware::from_fn_with_state(Door { service: service.clone(), side }, guard))
         .with_state(Door { service, side })
+}
+
+/// What the APIs have and this one has not.
+async fn nowhere(request: Request) -> Fault {
+    let path = request.uri().path();
+    let message = if path.starts_with("/v1/audio") || path.starts_with("/v1/images") {
+        "Audio and images are not offered here: they are billed by the second or by the piece, and no limit here could hold that."
+    } else {
+        "There is no such address in this API. It has /v1/chat/completions, /v1/completions, /v1/embeddings, /v1/responses, /v1/messages, \
+         /v1/messages/count_tokens and /v1/models."
+    };
+    Fault::new(StatusCode::NOT_FOUND, "invalid_request_error", "unknown_url", message)
+}
+
+/// By the path of a call; elsewhere by a header that only Anthropic's clients send.
+fn dialect_of(request: &Request) -> Dialect {
+    let path = request.uri().path().strip_prefix("/v1").unwrap_or_default();
+    let called = Shape::ALL.into_iter().find(|shape| shape.path() == path).map(Shape::dialect);
+    let is_anthropic = path.starts_with("/messages/") || request.headers().contains_key(ANTHROPIC_VERSION);
+    called.unwrap_or(if is_anthropic { Dialect::Anthropic } else { Dialect::OpenAi })
 }
 
 /// Every route wants a key that is good now; every answer carries the call's id.
 async fn guard(State(door): State<Door>, mut request: Request, next: Next) -> Response {
     let began = Instant::now();
     let id = crate::clock::new_id::<Uuid>();
-    let mut response = match prove(&door, request.headers()).await {
+    let dialect = dialect_of(&request);
+    let response = match prove(&door, request.headers()).await {
         Ok(key) => {
             request.extensions_mut().insert(CallId(id));
+            request.extensions_mut().insert(Spoken(dialect));
             request.extensions_mut().insert(Opened { key, began, took: began.elapsed() });
             next.run(request).await
         }
         Err(fault) => fault.into_response(),
     };
+    let mut response = Fault::said(response, dialect, id);
     if let Ok(text) = HeaderValue::from_str(&id.simple().to_string()) {
+        if dialect == Dialect::Anthropic {
+            response.headers_mut().insert(ANTHROPIC_REQUEST_ID, text.clone());
+        }
         response.headers_mut().insert(REQUEST_ID, text);
     }
     response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -127,11 +137,10 @@ struct Opened {
 }
 
 async fn prove(door: &Door, headers: &HeaderMap) -> Result<Proven, Fault> {
-    let text = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let Some(text) = text.and_then(|text| text.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")) else {
-        return Err(Fault::unauthenticated("No key came with the request. Send `Authorization: Bearer <key>`."));
+    let Some(text) = sent_key(headers) else {
+        return Err(Fault::unauthenticated("No key came with the request. Send `Authorization: Bearer <key>`, or `x-api-key: <key>`."));
     };
-    let sent = key_text::parse(text.1.trim()).map_err(|no_key| {
+    let sent = key_text::parse(text).map_err(|no_key| {
         Fault::unauthenticated(match no_key {
             NoKey::Foreign => "This is not a ClawLoops key. One begins with `cl_live_`.",
             NoKey::Mistyped => {
@@ -148,6 +157,17 @@ async fn prove(door: &Door, headers: &HeaderMap) -> Result<Proven, Fault> {
     keys::prove(&door.service, &sent).await.map_err(Fault::from_error)
 }
 
+/// The key, as OpenAI's clients send it or as Anthropic's do. One that sends both may mean ours by either.
+fn sent_key(headers: &HeaderMap) -> Option<&str> {
+    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    let bearer = text(header::AUTHORIZATION)
+        .and_then(|text| text.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .map(|(_, key)| key.trim());
+    let sent = [bearer, text(ANTHROPIC_KEY).map(str::trim)];
+    sent.iter().flatten().find(|key| key.starts_with("cl_")).or_else(|| sent.iter().flatten().next()).copied()
+}
+
 async fn take(
     State(door): State<Door>,
     Extension(id): Extension<CallId>,
@@ -161,7 +181,7 @@ async fn take(
         Err(fault) => return fault.into_response(),
     };
     let began = Instant::now();
-    let call = match Call::read(&bytes, shape.content()) {
+    let call = match Call::read(&bytes, shape) {
         Ok(call) => call,
         Err(Malformed(message, member)) => {
             return Fault::new(StatusCode::BAD_REQUEST, "invalid_request_error", "invalid_request", message).param(member).into_response();
@@ -211,57 +231,10 @@ async fn read(request: Request) -> Result<Bytes, Fault> {
 /// Of the caller's headers only these reach a provider.
 fn upstream_headers(headers: &HeaderMap) -> HeaderMap {
     let mut kept = HeaderMap::new();
-    for name in ["accept", "openai-beta", "traceparent"] {
+    for name in ["accept", "anthropic-beta", "anthropic-version", "openai-beta", "traceparent"] {
         if let Some(value) = headers.get(name) {
             kept.insert(HeaderName::from_static(name), value.clone());
         }
     }
     kept
-}
-
-async fn models(State(door): State<Door>, Extension(opened): Extension<Opened>) -> Response {
-    match offered(&door, &opened.key).await {
-        Ok(models) => Json(json!({"object": "list", "data": models.iter().map(described).collect::<Vec<_>>()})).into_response(),
-        Err(fault) => fault.into_response(),
-    }
-}
-
-async fn model(State(door): State<Door>, Extension(opened): Extension<Opened>, Path(name): Path<String>) -> Response {
-    match offered(&door, &opened.key).await {
-        Ok(models) => match models.iter().find(|model| model.name == name) {
-            Some(model) => Json(described(model)).into_response(),
-            None => Fault::unknown_model(&name).into_response(),
-        },
-        Err(fault) => fault.into_response(),
-    }
-}
-
-/// What whoever asks may call: a runtime what its profile allows, a person's own key what it was made for.
-async fn offered(door: &Door, key: &Proven) -> Result<Vec<ModelView>, Fault> {
-    let found = async {
-        let mut connection = door.service.pool.acquire().await?;
-        let mut models = catalog::offered(&mut connection).await?;
-        let allowed = match key.runtime_id {
-            Some(runtime_id) => data::model::allowed(&mut connection, runtime_id).await?,
-            None => data::model_key::allowed(&mut connection, key.key_id).await?,
-        };
-        if let Some(allowed) = allowed {
-            models.retain(|model| allowed.contains(&model.model_id));
-        }
-        Ok(models)
-    };
-    found.await.map_err(Fault::from_error)
-}
-
-/// OpenAI's four members; the rest is what clients like to know.
-fn described(model: &ModelView) -> Value {
-    json!({
-        "id": model.name, "object": "model", "created": created(model), "owned_by": model.provider,
-        "context_length": model.context_tokens, "max_output_tokens": model.output_tokens, "description": model.description,
-    })
-}
-
-/// When it was added, in seconds: a uuid v7 knows.
-fn created(model: &ModelView) -> u64 {
-    model.model_id.0.get_timestamp().map_or(0, |at| at.to_unix().0)
 }

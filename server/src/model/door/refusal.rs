@@ -1,22 +1,19 @@
 //! How a spent limit is said.
 //!
-//! A person's own key gets 429 in the API's shape. A runtime's chat gets an answer that can be read: OpenClaw switches a provider off for
+//! A person's own key gets 429 in the API's shape. A runtime gets an answer that can be read: OpenClaw switches a provider off for
 //! minutes on 402, 403 or a billing 429, and shows the text of none of them.
 
-use super::{Shape, answer::Fault};
+use super::{answer::Fault, readable};
 use crate::{
     Result, data,
     data::{budget::Spent, model::KeptOut},
-    model::Service,
+    model::{Service, shape::Shape},
 };
 use axum::{
-    Json,
-    body::Body,
-    http::{HeaderName, HeaderValue, StatusCode, header},
+    http::{HeaderName, HeaderValue, StatusCode},
     response::{IntoResponse as _, Response},
 };
 use contract::{Micros, Unit, Window};
-use serde_json::json;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -116,11 +113,9 @@ impl Refusal {
             Ok(text) => text,
             Err(error) => return Fault::from_error(error).into_response(),
         };
-        let mut response = if asker.runtime && asker.shape == Shape::Chat {
-            readable(&text, asker, service.clock.now())
-        } else {
-            self.fault(text, service.clock.now()).into_response()
-        };
+        let now = service.clock.now();
+        let readable = asker.runtime.then(|| readable::answer(&text, asker.shape, asker.stream, asker.id, now)).flatten();
+        let mut response = readable.unwrap_or_else(|| self.fault(text, now).into_response());
         response.headers_mut().insert(REFUSAL, HeaderValue::from_static(self.mark()));
         response
     }
@@ -128,7 +123,7 @@ impl Refusal {
     fn fault(&self, text: String, now: OffsetDateTime) -> Fault {
         match self {
             Self::Budget(spent) => {
-                let fault = Fault::new(StatusCode::TOO_MANY_REQUESTS, "insufficient_quota", "insufficient_quota", text);
+                let fault = Fault::new(StatusCode::TOO_MANY_REQUESTS, "insufficient_quota", "insufficient_quota", text).lasts();
                 match spent.until {
                     Some(until) => fault.retry_after(u64::try_from((until - now).whole_seconds()).unwrap_or(0).max(1)),
                     None => fault,
@@ -145,41 +140,6 @@ impl Refusal {
             Self::Unpriced(_) => Fault::new(StatusCode::FORBIDDEN, "invalid_request_error", "model_not_priced", text).param(Some("model")),
         }
     }
-}
-
-/// A whole answer, or a stream of one, that says the text and costs nothing.
-fn readable(text: &str, asker: &Asker, now: OffsetDateTime) -> Response {
-    let (id, created) = (format!("chatcmpl-{}", asker.id.simple()), now.unix_timestamp());
-    if !asker.stream {
-        return Json(json!({
-            "id": id, "object": "chat.completion", "created": created, "model": "clawloops",
-            "choices": [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop", "logprobs": null}],
-            "usage": {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0},
-        }))
-        .into_response();
-    }
-    let chunk = |delta: serde_json::Value, finish: Option<&str>| {
-        let chunk = json!({
-            "id": id, "object": "chat.completion.chunk", "created": created, "model": "clawloops",
-            "choices": [{"index": 0, "delta": delta, "finish_reason": finish}],
-        });
-        format!("data: {chunk}\n\n")
-    };
-    let usage = json!({
-        "id": id, "object": "chat.completion.chunk", "created": created, "model": "clawloops", "choices": [],
-        "usage": {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0},
-    });
-    let stream = [
-        chunk(json!({"role": "assistant", "content": ""}), None),
-        chunk(json!({"content": text}), None),
-        chunk(json!({}), Some("stop")),
-        format!("data: {usage}\n\n"),
-        "data: [DONE]\n\n".to_owned(),
-    ]
-    .concat();
-    let mut response = Body::from(stream).into_response();
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
-    response
 }
 
 fn plain(name: &str) -> String {

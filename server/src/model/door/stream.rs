@@ -1,0 +1,117 @@
+//! An answer that streams: passed on as it comes, and read on to its end when the caller goes.
+
+use super::{
+    call::{Way, broken_off, dead_key},
+    failure::SILENCE,
+};
+use crate::{
+    data::budget::Outcome,
+    model::{budget::Hold, litellm::Upstream, meter::Meter},
+};
+use axum::{
+    body::{Body, Bytes},
+    http::{HeaderName, HeaderValue, header},
+    response::{IntoResponse as _, Response},
+};
+use futures::StreamExt as _;
+use std::{sync::Arc, time::Duration};
+use tokio::{
+    sync::mpsc,
+    time::{timeout, timeout_at},
+};
+use tokio_stream::wrappers::ReceiverStream;
+
+/// How long the answer is read on after the caller went, to learn what it cost.
+const READ_ON: Duration = Duration::from_secs(60);
+/// How long a caller may take nothing from a stream before they count as gone.
+const STALLED: Duration = Duration::from_secs(300);
+
+/// An answer that streams: passed on as it comes, on a task that reads on when the caller goes.
+pub fn stream(way: Way, answer: reqwest::Response, hold: Hold, upstream: Arc<Upstream>) -> Response {
+    let (sender, receiver) = mpsc::channel::<Result<Bytes, std::convert::Infallible>>(32);
+    let tracker = way.service.tracker.clone();
+    tracker.spawn(async move {
+        pump(way, answer, hold, sender).await;
+        // Held to the end, so that a replaced LiteLLM is not ended under its last streams.
+        drop(upstream);
+    });
+    let mut response = Body::from_stream(ReceiverStream::new(receiver)).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
+    headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+    response
+}
+
+async fn pump(way: Way, answer: reqwest::Response, hold: Hold, sender: mpsc::Sender<Result<Bytes, std::convert::Infallible>>) {
+    let mut stream = answer.bytes_stream();
+    let mut meter = Meter::new(way.shape, way.call.wants_usage);
+    let mut caller = Some(sender);
+    let mut first = None;
+    let mut until = None;
+    let cut = hold.cut();
+    let broken = loop {
+        let silence = tokio::time::Instant::now() + SILENCE;
+        let next = tokio::select! {
+            next = timeout_at(until.map_or(silence, |until: tokio::time::Instant| until.min(silence)), stream.next()) => next,
+            () = gone(caller.as_ref()) => {
+                caller = None;
+                until = Some(tokio::time::Instant::now() + READ_ON);
+                continue;
+            }
+            () = cut.cancelled(), if caller.is_some() => {
+                if let Some(sender) = caller.take() {
+                    drop(sender.try_send(Ok(dead_key().event(way.shape, way.id))));
+                }
+                until = Some(tokio::time::Instant::now() + READ_ON);
+                continue;
+            }
+        };
+        let out = match next {
+            Ok(Some(Ok(part))) => meter.pass(&part),
+            Ok(None) => break !meter.is_done(),
+            Ok(Some(Err(_))) | Err(_) => break true,
+        };
+        if out.is_empty() {
+            continue;
+        }
+        first.get_or_insert_with(|| way.came.elapsed());
+        if let Some(sender) = &caller
+            && !matches!(timeout(STALLED, sender.send(Ok(out))).await, Ok(Ok(())))
+        {
+            caller = None;
+            until = Some(tokio::time::Instant::now() + READ_ON);
+        }
+    };
+    let hung_up = until.is_some();
+    let rest = meter.end();
+    if let Some(sender) = &caller {
+        if !rest.is_empty() {
+            drop(timeout(STALLED, sender.send(Ok(rest))).await);
+        }
+        if broken && !meter.has_failed() {
+            drop(timeout(STALLED, sender.send(Ok(broken_off().event(way.shape, way.id)))).await);
+        }
+    }
+    drop(caller);
+    let (count, estimated) = match meter.count() {
+        Some(count) => (count, false),
+        None => (way.estimate(hold.wanted(), meter.estimate()), true),
+    };
+    if !estimated && way.call.is_plain() {
+        way.service.books.learn(&way.call.model, way.call.text_bytes, count.input);
+    }
+    let outcome = match (hung_up, broken || meter.has_failed()) {
+        (true, _) => Outcome::HungUp,
+        (false, true) => Outcome::Failed,
+        (false, false) => Outcome::Done,
+    };
+    hold.settle(way.used(count, outcome, first, estimated)).await;
+}
+
+/// Ends when the caller went; never when they went before.
+async fn gone(caller: Option<&mpsc::Sender<Result<Bytes, std::convert::Infallible>>>) {
+    match caller {
+        Some(sender) => sender.closed().await,
+        None => std::future::pending().await,
+    }
+}
