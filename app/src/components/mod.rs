@@ -17,7 +17,6 @@ pub mod runtime_card;
 pub mod runtime_key;
 pub mod start_steps;
 pub mod state;
-pub mod tasks;
 pub mod time;
 pub mod under_way;
 pub mod wish;

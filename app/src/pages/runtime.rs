@@ -147,7 +147,7 @@ fn whole(runtime: &RuntimeView, verbs: Verbs, changes: Changes, log: Log, tasks:
             <div class="stack">
                 {hero(runtime, verbs, changes.change, stats)}
                 {log_card(log, runtime)}
-                {tasks::card(tasks)}
+                {task_card(tasks)}
             </div>
             <div class="stack">{facts(runtime)}{rest::choice(runtime, changes.choose, wrong(changes.choose))}{danger(runtime, verbs, changes)}</div>
         </div>

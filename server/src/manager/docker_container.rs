@@ -174,7 +174,6 @@ mod tests {
             pids: 512,
             gpu: true,
             oci_runtime: Some("runsc".to_owned()),
-            model_key: "key".to_owned().into(),
         };
         let made = ContainerCreateBody { labels: None, ..body(&Names::new("test"), Path::new("/c"), &spec) };
         let text = serde_json::to_value(made).unwrap().to_string();

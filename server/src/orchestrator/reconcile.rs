@@ -472,7 +472,7 @@ fn out_of_memory(row: &Row, more: &str) -> Problem {
 }
 
 /// What is stored of a runtime's key.
-fn stored(key: &token::RuntimeKey) -> RuntimeKey<'_> {
+pub(super) fn stored(key: &token::RuntimeKey) -> RuntimeKey<'_> {
     RuntimeKey { public_id: &key.public_id, secret_hash: Sha256::digest(key.secret.expose_secret().as_bytes()).into() }
 }
 
@@ -481,11 +481,6 @@ fn says_disk_is_full(words: &str) -> bool {
     ["ENOSPC", "EDQUOT", "no space left on device", "disk quota exceeded", "database or disk is full"]
         .iter()
         .any(|sign| words.to_ascii_lowercase().contains(&sign.to_ascii_lowercase()))
-}
-
-/// A key, as far as it is stored.
-pub(super) fn stored(key: &token::RuntimeKey) -> RuntimeKey<'_> {
-    RuntimeKey { public_id: &key.public_id, secret_hash: Sha256::digest(key.secret.expose_secret().as_bytes()).into() }
 }
 
 /// Bytes in GiB with one decimal, as people read it.

@@ -107,9 +107,9 @@ async fn calls_go_through_litellm_to_a_model_and_are_counted_as_the_model_counts
             assert_eq!((input, cached, output), told(&text), "{path} {model}: {text}");
         }
     }
-    let counted =
-        world.post("messages/count_tokens", &key, &json!({"model": "local-tiny", "messages": [{"role": "user", "content": "hello"}]}));
-    assert!(counted.await.json::<Value>().await.unwrap()["input_tokens"].as_i64().unwrap() > 0);
+    let question = json!({"model": "local-tiny", "messages": [{"role": "user", "content": "hello"}]});
+    let counted = world.post("messages/count_tokens", &key, &question).await;
+    assert!(counted.json::<Value>().await.unwrap()["input_tokens"].as_i64().unwrap() > 0);
 
     // A model that is published now is called a moment later, and nothing that runs is cut by it.
     let admin = Caller { role: Role::Administrator, ..ada.clone() };
