@@ -67,7 +67,7 @@ async fn a_postgresql_that_stopped_is_said_soon_and_found_again() {
     let link = format!("/invitation/{}", "x".repeat(43));
     let began = Instant::now();
     let strangers = app.ask("GET", &link).header("accept", "text/html");
-    let program = app.ask("GET", "/v1/models").header("authorization", format!("Bearer cl_live_{}_{}", "0".repeat(20), "0".repeat(43)));
+    let program = app.ask("GET", "/v1/models").header("authorization", format!("Bearer cl_live_{}_{}", "0".repeat(12), "0".repeat(43)));
     let api =
         app.ask("POST", "/api/ui/me").header("cookie", &ada.cookie).header("origin", app.origin()).header("sec-fetch-site", "same-origin");
     let (page, api, events, strangers, program) =

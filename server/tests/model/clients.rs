@@ -118,11 +118,14 @@ async fn chat(State(book): State<Book>, Json(body): Json<Value>) -> Response {
     let has_result = messages.iter().any(|message| message["role"] == "tool");
     let has_picture = body["messages"].to_string().contains("data:image/png;base64,iVBORw0KGgo");
     let calls = body["tools"].is_array() && !has_result;
-    let text = match () {
-        () if has_result => "It is sunny.",
-        () if has_picture => "A picture.",
-        () if body["response_format"].is_object() => "{\"ok\": true}",
-        () => "Hello.",
+    let text = if has_result {
+        "It is sunny."
+    } else if has_picture {
+        "A picture."
+    } else if body["response_format"].is_object() {
+        "{\"ok\": true}"
+    } else {
+        "Hello."
     };
     let answered = if calls { 9 } else { 5 };
     book.lock().unwrap().push((SENT, CACHED, answered));

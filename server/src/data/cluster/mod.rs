@@ -27,6 +27,8 @@ const HANDOVER: Duration = Duration::from_secs(15);
 const START: Duration = Duration::from_secs(300);
 /// How long it may take to stop.
 const STOP: Duration = Duration::from_secs(10);
+/// What PostgreSQL says while processes of one that was killed have not seen yet that they are alone. They end by themselves.
+const STILL_IN_USE: &str = "pre-existing shared memory block";
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -177,7 +179,7 @@ impl Cluster {
         let log = config.data.data_dir.join("postgres.log");
         let child = spawn(&place, &bin, &log)?;
         let mut cluster = Self { place, lock, child: Some(child) };
-        let ready = match cluster.wait_until_ready(&log).await {
+        let ready = match cluster.wait_until_ready(&bin, &log).await {
             Ok(()) => cluster.make_database().await,
             error => error,
         };
@@ -190,13 +192,19 @@ impl Cluster {
         Ok(cluster)
     }
 
-    async fn wait_until_ready(&mut self, log: &Path) -> Result<()> {
+    async fn wait_until_ready(&mut self, bin: &Path, log: &Path) -> Result<()> {
         let until = Instant::now() + START;
         while !answers(&self.place).await {
             if let Some(child) = &mut self.child
                 && let Ok(Some(status)) = child.try_wait()
             {
-                return Err(Error::internal("starting the private database", format!("{status}: {}", tail(log))));
+                let said = tail(log);
+                if said.contains(STILL_IN_USE) && Instant::now() < until {
+                    sleep(LOOK).await;
+                    self.child = Some(spawn(&self.place, bin, log)?);
+                    continue;
+                }
+                return Err(Error::internal("starting the private database", format!("{status}: {said}")));
             }
             if Instant::now() >= until {
                 return Err(Error::internal("starting the private database", format!("it does not answer: {}", tail(log))));
