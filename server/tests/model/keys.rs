@@ -422,3 +422,51 @@ async fn the_last_use_is_written_once_a_minute(pool: Pool) {
     assert_eq!(used().await.unwrap() - first, Duration::MINUTE);
     assert_ne!(version().await, written);
 }
+
+/// An installation from before keys had secrets of their own: what opened the door opens it still, and the page shows what it showed.
+#[sqlx::test(migrations = false)]
+async fn keys_of_an_older_installation_are_taken_along(pool: Pool) {
+    let steps = sqlx::migrate!("../migrations");
+    let this = steps.iter().position(|step| step.description == "key").unwrap();
+    for step in steps.iter().take(this) {
+        sqlx::raw_sql(step.sql.clone()).execute(&pool).await.unwrap();
+    }
+    let (open, revoked) = ("o".repeat(43), "r".repeat(43));
+    sqlx::query("insert into person (person_id, email, name, role, password_hash) values ($1, 'ada@example.com', 'Ada', 'person', 'x')")
+        .bind(uuid::Uuid::from_u128(1))
+        .execute(&pool)
+        .await
+        .unwrap();
+    sqlx::query(
+        "insert into model_key (key_id, person_id, name, public_id, secret_hash, last_used_at, revoked_at)
+         values ($1, $3, 'open', '0123456789ab', sha256($4::bytea), '2026-11-20 08:00Z', null),
+                ($2, $3, 'revoked', 'ba9876543210', sha256($5::bytea), null, now())",
+    )
+    .bind(uuid::Uuid::from_u128(2))
+    .bind(uuid::Uuid::from_u128(3))
+    .bind(uuid::Uuid::from_u128(1))
+    .bind(open.as_bytes())
+    .bind(revoked.as_bytes())
+    .execute(&pool)
+    .await
+    .unwrap();
+    for step in steps.iter().skip(this) {
+        sqlx::raw_sql(step.sql.clone()).execute(&pool).await.unwrap();
+    }
+
+    let world = World::new(pool).await;
+    assert_eq!(world.chat(&format!("cl_live_0123456789ab_{open}"), &call("answers", 1)).await.status(), 200);
+    assert!(refusal(world.chat(&format!("cl_live_ba9876543210_{revoked}"), &call("answers", 1)).await).await.contains("revoked"));
+    let ada = Caller {
+        person_id: contract::PersonId(uuid::Uuid::from_u128(1)),
+        session_id: contract::SessionId(uuid::Uuid::from_u128(9)),
+        email: "ada@example.com".to_owned(),
+        name: "Ada".to_owned(),
+        role: Role::Person,
+        time_zone: "UTC".to_owned(),
+    };
+    let listed = keys::of(&world.service, &ada).await.unwrap();
+    let open = listed.iter().find(|key| key.name == "open").unwrap();
+    assert_eq!((open.hint.as_str(), &open.models, open.is_open()), ("cl_live_0123456789ab…", &None, true));
+    assert!(open.last_used_at.is_some());
+}
