@@ -93,9 +93,9 @@ async fn an_ollama_is_found_offered_published_and_called(pool: Pool) {
     assert_eq!(world.records().await, [("qwen".to_owned(), 7, 0, 3, 0, "done".to_owned(), false)]);
     assert_eq!(chat(&world, &key, body("draft")).await.0, 404);
 
-    // LiteLLM knows what can be called, and no more.
+    // LiteLLM knows what can be called, and no more; by the first of these the demo model is translated.
     let (names, environment) = newest_litellm(folder.path());
-    assert_eq!(names, ["demo", "priced", "qwen"]);
+    assert_eq!(names, ["=demo", "demo", "priced", "qwen"]);
     assert!(environment.contains("\0HTTPS_PROXY=http://127.0.0.1:9\0"), "{environment:?}");
     assert!(environment.contains("\0NO_PROXY=models.internal,127.0.0.1,localhost,::1\0"), "{environment:?}");
 

@@ -1,6 +1,6 @@
 //! How much is left, told in the headers of the API that was called.
 //!
-//! Only what is true: of the limits on tokens that apply, the one with the least left, as it stood when this call was reserved. A limit in money has
+//! Only what is true: of the limits on tokens that apply, the one with the least left, as it stood when the headers of the answer were written. A limit in money has
 //! no header in either API, and what a provider says of its own limits concerns everyone's account and not the caller.
 
 use crate::model::shape::Dialect;
