@@ -150,7 +150,8 @@ impl Break {
             Self::NeverAdjusts => (HandsArePutRight, &[TasksEnd]),
             Self::KeepsWeakWalls | Self::KeepsEdits => (HandsArePutRight, &[RepairsAreOver]),
             Self::RestartsTheWell => (TheWellRunOn, &[EndsAsDesired]),
-            Self::SleepsUnasked => (NothingAsleepAtWork, &[NothingAsleepBeforeVisitors, EndsAsDesired]),
+            // What stands still and was not asked is taken for a hand's work.
+            Self::SleepsUnasked => (NothingAsleepAtWork, &[NothingAsleepBeforeVisitors, EndsAsDesired, RepairsAreOver]),
             Self::SleepsThrough => (NoScheduleMissed, &[]),
             Self::NeverWakes => (VisitorsWake, &[NoScheduleMissed, SleepsAsAgreed, SchedulesRun]),
             Self::OverlooksVisitors => (NothingAsleepBeforeVisitors, &[]),
