@@ -153,7 +153,7 @@ impl Break {
             // What stands still and was not asked is taken for a hand's work.
             Self::SleepsUnasked => (NothingAsleepAtWork, &[NothingAsleepBeforeVisitors, EndsAsDesired, RepairsAreOver]),
             Self::SleepsThrough => (NoScheduleMissed, &[]),
-            Self::NeverWakes => (VisitorsWake, &[NoScheduleMissed, SleepsAsAgreed, SchedulesRun]),
+            Self::NeverWakes => (VisitorsWake, &[EndsAsDesired, NoScheduleMissed, SleepsAsAgreed, SchedulesRun]),
             Self::OverlooksVisitors => (NothingAsleepBeforeVisitors, &[]),
             Self::SleepsShallow => (SleepsAsAgreed, &[]),
             Self::LeavesFrozen => (SchedulesRun, &[EndsAsDesired, RepairsAreOver]),
