@@ -153,8 +153,8 @@ impl Break {
             // What stands still and was not asked is taken for a hand's work.
             Self::SleepsUnasked => (NothingAsleepAtWork, &[NothingAsleepBeforeVisitors, EndsAsDesired, RepairsAreOver]),
             Self::SleepsThrough => (NoScheduleMissed, &[]),
-            Self::NeverWakes => (VisitorsWake, &[EndsAsDesired, NoScheduleMissed, SleepsAsAgreed, SchedulesRun]),
-            Self::OverlooksVisitors => (NothingAsleepBeforeVisitors, &[]),
+            Self::NeverWakes => (EndsAsDesired, &[VisitorsWake, NoScheduleMissed, SleepsAsAgreed, SchedulesRun]),
+            Self::OverlooksVisitors => (NothingAsleepBeforeVisitors, &[VisitorsWake]),
             Self::SleepsShallow => (SleepsAsAgreed, &[]),
             Self::LeavesFrozen => (SchedulesRun, &[EndsAsDesired, RepairsAreOver]),
             Self::NeverTidies => (NothingWithoutARow, &[]),
