@@ -63,17 +63,35 @@ fn bar(runtime: &RuntimeView, wide: RwSignal<bool>) -> AnyView {
     .into_any()
 }
 
+/// OpenClaw's own page. The server says its address. A browser gives it once and does not draw it: each newer answer writes all attributes that are
+/// drawn, and a frame is loaded anew whenever its address is written.
+fn frame(runtime: &RuntimeView) -> AnyView {
+    let entrance = routes::entrance(runtime.runtime_id);
+    let node = NodeRef::<leptos::html::Iframe>::new();
+    let frame = view! {
+        <iframe
+            node_ref=node
+            title=format!("OpenClaw of {}", runtime.name)
+            allow="clipboard-read; clipboard-write; fullscreen; microphone"
+        ></iframe>
+    };
+    #[cfg(feature = "ssr")]
+    let frame = frame.add_any_attr(leptos::attr::src(entrance));
+    #[cfg(not(feature = "ssr"))]
+    Effect::new(move |_| {
+        if let Some(frame) = node.get()
+            && !frame.has_attribute("src")
+        {
+            frame.set_src(&entrance);
+        }
+    });
+    frame.into_any()
+}
+
 fn inside(runtime: &RuntimeView, verbs: Verbs) -> AnyView {
     // Whoever comes to one that sleeps wakes it.
     if matches!(runtime.phase, Phase::Ready | Phase::Asleep | Phase::Waking) {
-        return view! {
-            <iframe
-                src=routes::entrance(runtime.runtime_id)
-                title=format!("OpenClaw of {}", runtime.name)
-                allow="clipboard-read; clipboard-write; fullscreen; microphone"
-            ></iframe>
-        }
-        .into_any();
+        return frame(runtime);
     }
     let moving = runtime.phase.is_moving();
     let steps = runtime.progress.clone().map(|progress| {

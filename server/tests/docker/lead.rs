@@ -161,7 +161,9 @@ struct Pages {
 impl Pages {
     /// Begins once it serves them.
     async fn of(server: &Server) -> Self {
-        let client = reqwest::Client::builder().timeout(PAGE).redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        // Once for all tests of this process.
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let client = reqwest::Client::builder().timeout(PAGE).redirect(reqwest::redirect::Policy::none()).no_proxy().build().unwrap();
         let port = server.port;
         let load = async move |client: &reqwest::Client, path: &str| {
             let asked = client.get(format!("http://127.0.0.1:{port}{path}")).header("host", "clawloops.localhost:3000");
