@@ -55,7 +55,7 @@ async fn what_a_restart_of_the_machine_ended_starts_again_in_turn_and_failed_at_
         let row = world.row(*id).await.unwrap();
         assert_eq!((row.phase, row.problem.is_none(), row.attempts), (Phase::Ready, true, attempts), "{}", row.name);
     }
-    let restarts: Vec<i32> = sqlx::query_scalar("select restarts from runtime order by name").fetch_all(&world.pool).await.unwrap();
+    let restarts: Vec<i64> = sqlx::query_scalar("select restarts from runtime order by name").fetch_all(&world.pool).await.unwrap();
     assert_eq!(restarts, [1, 0, 0], "a crash is one, the machine's restart is none");
     let told = "this machine was restarted";
     assert_eq!(interruptions(&world).await, ["one", "three", "two"].map(|name| (name.to_owned(), told.to_owned())));
