@@ -136,7 +136,8 @@ impl Break {
             Self::NeverReleases => (NothingLeft, &[]),
             Self::RestsOnTheDead => (EndsAsDesired, &[SchedulesRun, HandsArePutRight]),
             Self::NeverFails => (EndsAsDesired, &[HandsArePutRight, RepairsAreOver]),
-            Self::SkipsTheQueue => (MemoryFits, &[]),
+            // Nothing is held for what it starts.
+            Self::SkipsTheQueue => (MemoryFits, &[EndsAsDesired]),
             Self::StopWaits => (NothingLeft, &[]),
             Self::NamesByChance => (OneContainer, &[]),
             Self::WishesOverwrite => (NoWishLost, &[TasksEnd, OneTask]),
