@@ -184,7 +184,11 @@ impl Machine {
         let tables = self.database.tables();
         let wished = tables.rows.get(&container.spec.runtime_id).is_some_and(|kept| {
             let row = &kept.row;
-            !kept.gone && row.desired_state == DesiredState::Running && row.phase == Phase::Ready && row.revision == container.spec.revision
+            !kept.gone
+                && row.desired_state == DesiredState::Running
+                // Before one is ended it is noted that it will be.
+                && matches!(row.phase, Phase::Ready | Phase::Stopping)
+                && row.revision == container.spec.revision
         });
         wished
             && matches!(container.state, ContainerState::Running { .. })
