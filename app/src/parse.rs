@@ -96,6 +96,8 @@ pub fn profile(form: &ProfileForm) -> Parsed<ProfileChange> {
         models,
         gpu: form.gpu.is_some(),
         oci_runtime: some(Some(form.oci_runtime.clone())),
+        sleep_after_minutes: sleep(&of("sleep_after"), &form.sleep_after)?,
+        sleep_stop_after_minutes: sleep(&of("sleep_stop_after"), &form.sleep_stop_after)?,
         position: match form.position.trim() {
             "" => 0,
             text => count(text).ok_or_else(|| wrong(&of("position"), "Write a whole number, as 1."))?,
@@ -115,6 +117,26 @@ pub fn quota(runtimes: &str, memory: &str, cpu: &str, disk: &str) -> Parsed<OwnQ
         cpu_millis: typed(cpu).then(|| cores("cpu", cpu)).transpose()?,
         workspace_bytes: typed(disk).then(|| size("disk", disk)).transpose()?,
     })
+}
+
+/// Minutes until a sleep: a number, with `h` or `d` behind it hours or days; 0 or `never` is never, nothing is what the settings say.
+fn sleep(field: &str, text: &str) -> Parsed<Option<i32>> {
+    let text = text.trim().to_ascii_lowercase();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    if text == "never" {
+        return Ok(Some(0));
+    }
+    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    let minutes = match unit.trim() {
+        "" | "m" | "min" | "minute" | "minutes" => Some(1),
+        "h" | "hour" | "hours" => Some(60),
+        "d" | "day" | "days" => Some(1440),
+        _ => None,
+    };
+    let minutes = minutes.and_then(|minutes: i32| number.parse::<i32>().ok()?.checked_mul(minutes));
+    minutes.map(Some).ok_or_else(|| wrong(field, "Write minutes as 30, hours as 8 h, or never."))
 }
 
 /// Bytes: a number of GiB, or with `MiB`, `GiB` or `TiB` behind it.
@@ -207,6 +229,24 @@ mod tests {
     }
 
     #[test]
+    fn a_sleep_is_read_in_minutes() {
+        for (text, minutes) in [
+            (" ", None),
+            ("never", Some(0)),
+            ("0", Some(0)),
+            ("30", Some(30)),
+            ("8 h", Some(480)),
+            ("2 days", Some(2880)),
+            ("45min", Some(45)),
+        ] {
+            assert_eq!(sleep("sleep_after", text), Ok(minutes), "{text}");
+        }
+        for text in ["soon", "-1", "h", "1.5 h", "99999999999", "99999999 d", "5 weeks"] {
+            assert_eq!(sleep("sleep_after", text).map_err(|problem| problem.field), Err(Some("sleep_after".to_owned())), "{text}");
+        }
+    }
+
+    #[test]
     fn a_quota_that_is_left_empty_is_everyones() {
         assert_eq!(quota("", " ", "", ""), Ok(OwnQuota::default()));
         let own = OwnQuota { runtimes: Some(5), memory_bytes: None, cpu_millis: Some(500), workspace_bytes: Some(1 << 40) };
@@ -228,20 +268,24 @@ mod tests {
             disk: "20 GiB".to_owned(),
             models: "chosen".to_owned(),
             model: vec![ModelId(Default::default()).to_string()],
+            sleep_after: "8 h".to_owned(),
             offered: Some("on".to_owned()),
             ..ProfileForm::default()
         };
         let read = profile(&form).unwrap();
         assert_eq!((read.memory_bytes, read.cpu_millis, read.pids, read.workspace_bytes), (4 << 30, 2500, 1000, 20 << 30));
         assert_eq!((read.image, read.oci_runtime, read.gpu, read.offered, read.position), (None, None, false, true, 0));
+        assert_eq!((read.sleep_after_minutes, read.sleep_stop_after_minutes), (Some(480), None));
         assert_eq!(read.models, Some(vec![ModelId(Default::default())]));
         type Spoil = fn(&mut ProfileForm);
-        let cases: [(&str, Spoil); 6] = [
+        let cases: [(&str, Spoil); 8] = [
             ("memory", |form| form.memory = "a lot".to_owned()),
             ("cpu", |form| form.cpu = "fast".to_owned()),
             ("pids", |form| form.pids = "some".to_owned()),
             ("disk", |form| form.disk.clear()),
             ("position", |form| form.position = "first".to_owned()),
+            ("sleep_after", |form| form.sleep_after = "soon".to_owned()),
+            ("sleep_stop_after", |form| form.sleep_stop_after = "-5".to_owned()),
             ("models", |form| form.model = vec!["x".to_owned()]),
         ];
         for (field, spoil) in cases {

@@ -1,7 +1,7 @@
 //! Numbers, sizes and times as people read them: never more digits than mean something.
 
 use contract::{Unit, Window};
-use time::{Date, Month, OffsetDateTime, UtcOffset};
+use time::{Date, Month, OffsetDateTime, UtcOffset, Weekday};
 
 /// `1.1 GiB`, `640 MiB`.
 pub fn bytes(bytes: i64) -> String {
@@ -64,6 +64,24 @@ pub fn about(ms: i64) -> String {
 pub fn moment(at: OffsetDateTime) -> String {
     let at = at.to_offset(UtcOffset::UTC);
     format!("{} {}, {:02}:{:02} UTC", day(at.date()), at.year(), at.hour(), at.minute())
+}
+
+/// `06:59`.
+pub fn clock(at: OffsetDateTime) -> String {
+    format!("{:02}:{:02}", at.hour(), at.minute())
+}
+
+/// What comes, by its day and the clock: `today 06:59`, `tomorrow 06:59`, `Monday 06:59` within a week, and the date from then on. Both moments stand in
+/// the zone of whoever reads it, each with the offset that the zone has then.
+pub fn coming(at: OffsetDateTime, now: OffsetDateTime) -> String {
+    let (date, clock) = (at.date(), clock(at));
+    match date.to_julian_day() - now.date().to_julian_day() {
+        0 => format!("today {clock}"),
+        1 => format!("tomorrow {clock}"),
+        2..=6 => format!("{} {clock}", weekday(date.weekday())),
+        _ if date.year() == now.year() => format!("{} {clock}", day(date)),
+        _ => format!("{} {clock}", full_day(date)),
+    }
 }
 
 /// `22 Nov`.
@@ -161,6 +179,18 @@ fn short(number: f64) -> String {
     }
 }
 
+const fn weekday(day: Weekday) -> &'static str {
+    match day {
+        Weekday::Monday => "Monday",
+        Weekday::Tuesday => "Tuesday",
+        Weekday::Wednesday => "Wednesday",
+        Weekday::Thursday => "Thursday",
+        Weekday::Friday => "Friday",
+        Weekday::Saturday => "Saturday",
+        Weekday::Sunday => "Sunday",
+    }
+}
+
 const fn month(month: Month) -> &'static str {
     match month {
         Month::January => "Jan",
@@ -181,6 +211,7 @@ const fn month(month: Month) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use time::macros::datetime;
 
     #[test]
     fn numbers_are_short_and_true() {
@@ -218,6 +249,27 @@ mod tests {
         ] {
             assert_eq!(relative(minutes).as_deref(), text, "{minutes}");
         }
+    }
+
+    #[test]
+    fn what_comes_is_told_by_its_day() {
+        let now = datetime!(2026-11-22 23:30 +01:00);
+        for (at, text) in [
+            (datetime!(2026-11-22 23:59:45 +01:00), "today 23:59"),
+            (datetime!(2026-11-23 06:59:45 +01:00), "tomorrow 06:59"),
+            // The same moment as an hour to midnight of the day before in UTC.
+            (datetime!(2026-11-24 00:00 +01:00), "Tuesday 00:00"),
+            (datetime!(2026-11-28 07:00 +01:00), "Saturday 07:00"),
+            (datetime!(2026-11-29 07:00 +01:00), "29 Nov 07:00"),
+            (datetime!(2027-01-04 07:00 +01:00), "4 Jan 2027 07:00"),
+            (datetime!(2026-11-21 07:00 +01:00), "21 Nov 07:00"),
+        ] {
+            assert_eq!(coming(at, now), text);
+        }
+        // The clocks change in between: each moment has its own offset.
+        assert_eq!(coming(datetime!(2026-10-25 00:30 +02:00), datetime!(2026-10-24 23:30 +02:00)), "tomorrow 00:30");
+        assert_eq!(coming(datetime!(2026-10-25 23:30 +01:00), datetime!(2026-10-24 00:10 +02:00)), "tomorrow 23:30");
+        assert_eq!(coming(datetime!(2027-01-01 06:00 UTC), datetime!(2026-12-31 23:00 UTC)), "tomorrow 06:00");
     }
 
     #[test]

@@ -80,6 +80,8 @@ codes! {
     RuntimeNotReady = "RUNTIME_NOT_READY", 502;
     /// The runtime ends again and again, soon after it was ready.
     RuntimeFlapping = "RUNTIME_FLAPPING", 502;
+    /// The runtime was ended with its machine or its engine, and starts again by itself.
+    RuntimeInterrupted = "RUNTIME_INTERRUPTED", 502;
     /// The runtime was to end, did not within its time, and was ended.
     RuntimeKilled = "RUNTIME_KILLED", 502;
     /// The runtime runs and answers slowly, or not at all.

@@ -28,6 +28,10 @@ pub struct ProfileView {
     pub gpu: bool,
     /// The OCI runtime below its containers (`runsc`, `kata-runtime`); none takes the engine's default.
     pub oci_runtime: Option<String>,
+    /// Without use for so many minutes a runtime is frozen, and no later one may be chosen for it; 0 is never, none is what the settings say.
+    pub sleep_after_minutes: Option<i32>,
+    /// After so many minutes of sleep it gives its memory back as well; 0 is never, none is what the settings say.
+    pub sleep_stop_after_minutes: Option<i32>,
     /// Its place in the list. The first that is offered is the one that new runtimes take.
     pub position: i64,
     /// Whether people may choose it. Runtimes that have it keep it.
@@ -59,6 +63,10 @@ pub struct ProfileChange {
     pub gpu: bool,
     /// The OCI runtime; none takes the engine's default.
     pub oci_runtime: Option<String>,
+    /// Minutes without use until a runtime is frozen; 0 is never, none is what the settings say.
+    pub sleep_after_minutes: Option<i32>,
+    /// Minutes of sleep until it gives its memory back as well; 0 is never, none is what the settings say.
+    pub sleep_stop_after_minutes: Option<i32>,
     /// Its place in the list.
     pub position: i64,
     /// Whether people may choose it.

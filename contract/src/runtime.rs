@@ -4,6 +4,7 @@ use crate::{
     ids::{PersonId, ProfileId, RuntimeId},
     problem::{Code, Problem},
     sleep::{SleepRule, SleepView},
+    task::TaskKind,
 };
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -181,6 +182,9 @@ pub struct Try {
     pub number: i32,
     /// After how many it is given up.
     pub of: i32,
+    /// When it begins at the latest; none once it has.
+    #[serde(with = "crate::moment::option")]
+    pub begins_at: Option<OffsetDateTime>,
 }
 
 /// Why a try failed.
@@ -214,6 +218,30 @@ pub struct Acted {
     pub problem: Option<Problem>,
 }
 
+/// What somebody else asked of a runtime than its owner.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OthersWish {
+    /// Who asked; none when the platform did.
+    pub asked_by: Option<String>,
+    /// What was asked for.
+    pub kind: TaskKind,
+    /// When.
+    #[serde(with = "crate::moment")]
+    pub at: OffsetDateTime,
+}
+
+/// What a runtime leaves behind when it is deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Leftover {
+    /// Nothing: its workspace goes with it.
+    Nothing,
+    /// Its workspace, which a new runtime of the same name finds.
+    Workspace,
+    /// Its workspace, which this runtime has found.
+    InUse(RuntimeId),
+}
+
 /// A runtime, as its owner and an administrator see it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RuntimeView {
@@ -234,8 +262,15 @@ pub struct RuntimeView {
     /// Since when it stands there.
     #[serde(with = "crate::moment")]
     pub phase_since: OffsetDateTime,
-    /// What went wrong, in the phases `Retrying` and `Failed`.
+    /// When all this was so, by the server's clock and in the time zone of whoever asked.
+    #[serde(with = "crate::moment")]
+    pub told_at: OffsetDateTime,
+    /// What is wrong, or was when it last ended.
     pub problem: Option<Problem>,
+    /// The newest wish, where it was not its owner's.
+    pub others_wish: Option<OthersWish>,
+    /// What it leaves behind, in the phases `Deleting` and `Deleted`.
+    pub leftover: Option<Leftover>,
     /// The start that is under way.
     pub progress: Option<Progress>,
     /// How long what is under way, a stop say, usually takes on this machine, in milliseconds; none before the first, and where nothing is.
@@ -271,7 +306,7 @@ pub struct RuntimeView {
     pub sleep: Option<SleepView>,
     /// When it goes to sleep.
     pub sleep_rule: SleepRule,
-    /// By when it ends at the latest, in the phase `Draining`.
+    /// By when it ends at the latest, in the phase `Draining`; in the time zone of whoever asked.
     #[serde(with = "crate::moment::option")]
     pub drain_until: Option<OffsetDateTime>,
     /// Its model of choice, where it has one.

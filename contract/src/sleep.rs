@@ -19,19 +19,22 @@ pub enum SleepDepth {
 pub struct SleepView {
     /// How deep.
     pub depth: SleepDepth,
-    /// When it wakes by itself; none when nothing is scheduled.
+    /// When it wakes by itself, in the time zone of whoever asked; none when nothing is scheduled.
     #[serde(with = "crate::moment::option")]
     pub wakes_at: Option<OffsetDateTime>,
     /// For which of its schedules.
     pub wakes_for: Option<String>,
+    /// When that schedule is due, a little later, in the time zone of whoever asked.
+    #[serde(with = "crate::moment::option")]
+    pub due_at: Option<OffsetDateTime>,
 }
 
 /// When a runtime goes to sleep, and what its owner may choose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SleepRule {
-    /// What its owner chose, in minutes without use; 0 is never, none is what is usual here.
+    /// What its owner chose, in minutes without use; 0 is never, none is what is usual.
     pub chosen_minutes: Option<i32>,
-    /// What is usual here, in minutes; 0 is never.
+    /// What its profile says, or else the platform, in minutes; 0 is never.
     pub usual_minutes: i32,
     /// The longest that may be chosen, in minutes; 0 where never may be chosen as well.
     pub most_minutes: i32,
@@ -40,6 +43,17 @@ pub struct SleepRule {
 }
 
 impl SleepRule {
+    /// The rule of a profile with these times over the platform's own. What a profile says of the first time is also the longest that may be chosen.
+    #[must_use]
+    pub fn of_profile(house: Self, after_minutes: Option<i32>, stop_after_minutes: Option<i32>) -> Self {
+        Self {
+            usual_minutes: after_minutes.unwrap_or(house.usual_minutes),
+            most_minutes: after_minutes.unwrap_or(house.most_minutes),
+            stop_after_minutes: stop_after_minutes.unwrap_or(house.stop_after_minutes),
+            ..house
+        }
+    }
+
     /// The times that a page offers, in minutes.
     const OFFERED: [i32; 6] = [5, 15, 30, 60, 240, 1440];
 
@@ -90,5 +104,17 @@ mod tests {
         let free = SleepRule { chosen_minutes: Some(45), most_minutes: 0, ..rule };
         assert_eq!((free.minutes(), free.choices()), (45, vec![5, 15, 30, 45, 60, 240, 1440, 0]));
         assert_eq!(SleepRule { chosen_minutes: None, ..rule }.minutes(), 30);
+    }
+
+    #[test]
+    fn a_profile_says_more_than_the_house() {
+        let house = SleepRule { chosen_minutes: Some(120), usual_minutes: 30, most_minutes: 60, stop_after_minutes: 480 };
+        assert_eq!(SleepRule::of_profile(house, None, None), house);
+        let longer = SleepRule::of_profile(house, Some(240), Some(0));
+        assert_eq!((longer.minutes(), longer.usual_minutes, longer.stop_after_minutes), (120, 240, 0));
+        assert!(longer.allows(240) && !longer.allows(241) && !longer.allows(0));
+        assert_eq!(SleepRule::of_profile(house, Some(15), None).minutes(), 15, "a choice from before is held within it");
+        let never = SleepRule::of_profile(SleepRule { chosen_minutes: None, ..house }, Some(0), None);
+        assert_eq!((never.minutes(), never.allows(0), never.allows(5)), (0, true, true));
     }
 }

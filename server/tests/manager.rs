@@ -377,7 +377,11 @@ async fn what_is_not_of_the_protocol_is_refused() {
     let socket = managed.socket();
     let call =
         |token: &str, request: &str| format!(r#"{{"version":"{}","token":"{token}","request":{request}}}"#, env!("CARGO_PKG_VERSION"));
-    assert_eq!(said(&socket, &frame(&call(TOKEN, "\"health\""))).await, r#"{"Ok":"fake engine"}"#, "the right form is answered");
+    assert_eq!(
+        said(&socket, &frame(&call(TOKEN, "\"health\""))).await,
+        r#"{"Ok":{"version":"fake engine","keeps_containers":true}}"#,
+        "the right form is answered"
+    );
     let cases = [
         ("nothing", Vec::new(), "Nothing was asked"),
         ("half a length", vec![0, 0], "cannot be read"),

@@ -35,6 +35,8 @@ mod profiles;
 mod queue;
 #[path = "orchestrator/refusals.rs"]
 mod refusals;
+#[path = "orchestrator/restarts.rs"]
+mod restarts;
 #[path = "orchestrator/sleep.rs"]
 mod sleep;
 #[path = "orchestrator/states.rs"]

@@ -15,6 +15,8 @@ pub mod runtime_card;
 pub mod start_steps;
 pub mod state;
 pub mod time;
+pub mod under_way;
+pub mod wish;
 
 #[cfg(all(test, feature = "ssr"))]
 mod tests;

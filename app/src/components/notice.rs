@@ -14,8 +14,10 @@ pub fn problem(problem: &Problem) -> AnyView {
         || view! { <p class="tiny faint">"Problem "<span class="mono">{problem.id.clone()}</span>" · give this to your administrator"</p> },
     );
     let remedy = problem.remedy.clone().map(|remedy| view! { <p class="small">{remedy}</p> });
+    // What runs on, or ended as it was to, needs no alarm.
+    let class = if matches!(problem.code, Code::RuntimeSlow | Code::RuntimeKilled) { "notice warn" } else { "notice bad" };
     view! {
-        <div class="notice bad" role="alert" data-code=problem.code.as_str()>
+        <div class=class role="alert" data-code=problem.code.as_str()>
             {sized("warn", 18)}
             <div class="grow"><b>{problem.message.clone()}</b>{remedy}{id}</div>
         </div>

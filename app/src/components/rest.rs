@@ -1,44 +1,48 @@
-//! A runtime's rest: how it sleeps and what wakes it, and by when it ends at the latest.
+//! A runtime's rest: how it sleeps, and what wakes it.
 
 use super::{
     form::{Form, Wrong, submit},
     time,
 };
-use crate::deed::Deed;
-use contract::{Phase, RuntimeView, SleepDepth, SleepRule};
+use crate::{deed::Deed, words};
+use ::time::OffsetDateTime;
+use contract::{Phase, RuntimeView, SleepDepth, SleepRule, SleepView};
 use leptos::prelude::*;
 
-/// The sentence about a runtime that sleeps, or finishes before it ends; nothing for others.
+/// The sentence about a runtime that sleeps; nothing for others.
 pub fn line(runtime: &RuntimeView) -> AnyView {
+    let Some(sleep) = runtime.sleep.as_ref().filter(|_| runtime.phase == Phase::Asleep) else { return ().into_any() };
+    let how = match sleep.depth {
+        SleepDepth::Frozen => " Opening it takes a moment.",
+        SleepDepth::Stopped => " It gave its memory back, so opening it takes a start.",
+    };
+    view! { <p class="small muted">"It sleeps, and wakes "{wakes(sleep, runtime.told_at)}"."{how}</p> }.into_any()
+}
+
+/// The same in a few words, for a table.
+pub fn brief(runtime: &RuntimeView) -> AnyView {
     match (runtime.phase, &runtime.sleep) {
-        (Phase::Asleep, Some(sleep)) => {
-            let wakes = match (sleep.wakes_at, sleep.wakes_for.clone()) {
-                (Some(at), Some(name)) => {
-                    view! { "It wakes "{time::exact(at)}" for "<em>{name}</em>", and whenever it is opened." }.into_any()
-                }
-                (Some(at), None) => view! { "It wakes "{time::exact(at)}", and whenever it is opened." }.into_any(),
-                (None, _) => "It wakes when it is opened. Nothing is scheduled.".into_any(),
-            };
-            let how = match sleep.depth {
-                SleepDepth::Frozen => " Opening takes a moment.",
-                SleepDepth::Stopped => " It gave its memory back, so opening takes a start.",
-            };
-            view! { <p class="small muted">{wakes}{how}</p> }.into_any()
-        }
-        (Phase::Draining, _) => match runtime.drain_until {
-            Some(until) => {
-                view! { <p class="small muted">"It finishes what it does, until "{time::exact(until)}" at the latest."</p> }.into_any()
-            }
-            None => view! { <p class="small muted">"It finishes what it does."</p> }.into_any(),
-        },
+        (Phase::Asleep, Some(sleep)) => view! { <div class="tiny faint">"wakes "{wakes(sleep, runtime.told_at)}</div> }.into_any(),
         (_, _) => ().into_any(),
     }
+}
+
+/// `tomorrow 06:59 for daily digest, due 07:00`; whoever opens it wakes it sooner, which goes without saying.
+fn wakes(sleep: &SleepView, told_at: OffsetDateTime) -> AnyView {
+    let Some(wakes_at) = sleep.wakes_at else { return "when it is opened; nothing is scheduled".into_any() };
+    let name = sleep.wakes_for.clone().map(|name| view! { " for "<em>{name}</em> });
+    // Told where the clock shows another minute then.
+    let due = sleep.due_at.filter(|due_at| words::clock(*due_at) != words::clock(wakes_at)).map(|due_at| {
+        let due = if due_at.date() == wakes_at.date() { words::clock(due_at).into_any() } else { time::coming(due_at, told_at) };
+        view! { ", due "{due} }
+    });
+    view! { {time::coming(wakes_at, told_at)}{name}{due} }.into_any()
 }
 
 /// When it goes to sleep, to be chosen by its owner.
 pub fn choice(runtime: &RuntimeView, choose: Deed, wrong: Wrong) -> AnyView {
     let rule = runtime.sleep_rule;
-    let usual = format!("As usual here: {}", after(rule.usual_minutes));
+    let usual = format!("As usual: {}", after(rule.usual_minutes));
     let id = runtime.runtime_id.to_string();
     let options = rule.choices().into_iter().map(move |minutes| {
         view! { <option value=minutes.to_string() selected=rule.chosen_minutes == Some(minutes)>{capital(&after(minutes))}</option> }

@@ -7,7 +7,7 @@ use super::{
     notice, rest,
     start_steps::{StartLine, held_up},
     state::state,
-    time,
+    time, under_way, wish,
 };
 use crate::{
     deed::Deed,
@@ -117,20 +117,21 @@ pub fn card(runtime: &RuntimeView, verbs: Verbs) -> AnyView {
         Phase::Failed | Phase::Retrying | Phase::Queued => {
             view! { {runtime.problem.as_ref().map(notice::problem)}{held_up(runtime, "you")} }.into_any()
         }
-        Phase::Asleep | Phase::Draining => rest::line(runtime),
+        Phase::Asleep => rest::line(runtime),
         Phase::Stopped
         | Phase::Pending
         | Phase::Creating
         | Phase::Starting
         | Phase::Waiting
         | Phase::Waking
+        | Phase::Draining
         | Phase::Stopping
         | Phase::Deleting
         | Phase::Deleted => {
             // What holds it up, while it goes on.
             let problem = runtime.problem.as_ref().map(notice::problem);
             let line = runtime.progress.clone().map(|progress| view! { <StartLine name=runtime.name.clone() progress=progress /> });
-            view! { {problem}{held_up(runtime, "you")}{line} }.into_any()
+            view! { {problem}{held_up(runtime, "you")}{under_way::line(runtime)}{line} }.into_any()
         }
     };
     view! {
@@ -144,6 +145,7 @@ pub fn card(runtime: &RuntimeView, verbs: Verbs) -> AnyView {
                     <span class="grow"></span>
                     <div class="row">{verbs.next(runtime)}</div>
                 </div>
+                {wish::by_others(runtime)}
                 {below}
             </div>
         </section>

@@ -5,12 +5,12 @@ use crate::{
     browser::{Clock, now_ms},
     words,
 };
-use contract::{Progress, RuntimeView, StartStep, StepView, Turn};
+use contract::{Progress, RuntimeView, StartStep, StepView, Try, Turn};
 use leptos::prelude::*;
 
-/// How long the start has taken, in milliseconds: the server's count, and from there on by the browser's clock.
-fn elapsed(progress: &Progress) -> Signal<i64> {
-    let (then, so_far) = (now_ms(), progress.elapsed_ms);
+/// How long something has taken, in milliseconds: the server's count, and from there on by the browser's clock.
+pub(super) fn elapsed(so_far: i64) -> Signal<i64> {
+    let then = now_ms();
     let clock = use_context::<Clock>();
     Signal::derive(move || match clock.and_then(Clock::now) {
         Some(now) => so_far + (now - then).max(0.0) as i64,
@@ -39,7 +39,11 @@ fn percent(expected_ms: i64, elapsed_ms: i64) -> i64 {
 /// What holds a start up, or already did: its place in the queue, and which try it is. Told to `whom`: to `you`, who wait, or of `it` to others.
 pub fn held_up(runtime: &RuntimeView, whom: &str) -> AnyView {
     let turn = runtime.turn.map(|turn| view! { <p class="small">{turn_line(turn, whom)}</p> });
-    let retry = runtime.retry.map(|retry| view! { <p class="small muted">{format!("Try {} of {}.", retry.number, retry.of)}</p> });
+    let retry = runtime.retry.map(|retry| {
+        let elapsed = elapsed(0);
+        let wait = retry.begins_at.map(|at| (at - runtime.told_at).whole_milliseconds() as i64);
+        view! { <p class="small muted num">{move || try_line(retry, wait.map(|wait| wait - elapsed.get()))}</p> }
+    });
     view! { {turn}{retry} }.into_any()
 }
 
@@ -51,6 +55,32 @@ fn turn_line(turn: Turn, whom: &str) -> String {
     }
 }
 
+fn try_line(retry: Try, wait_ms: Option<i64>) -> String {
+    let Try { number, of, .. } = retry;
+    match wait_ms {
+        None => format!("Try {number} of {of}."),
+        Some(..=0) => format!("Try {number} of {of} begins now."),
+        Some(wait_ms) => format!("Try {number} of {of} begins in {}.", words::about(wait_ms)),
+    }
+}
+
+/// A bar that moves by the time that is expected.
+pub(super) fn bar(label: String, expected_ms: i64, elapsed: Signal<i64>) -> AnyView {
+    let percent = move || percent(expected_ms, elapsed.get());
+    view! {
+        <div
+            class="meter moving"
+            style=move || format!("--v:{}%", percent())
+            role="progressbar"
+            aria-valuenow=percent
+            aria-valuemin="0"
+            aria-valuemax="100"
+            aria-label=label
+        ></div>
+    }
+    .into_any()
+}
+
 /// The bar and its sentence; the sentence alone where no time is expected yet.
 #[component]
 pub fn StartLine(
@@ -60,24 +90,10 @@ pub fn StartLine(
     progress: Progress,
 ) -> impl IntoView {
     let expected = progress.expected_ms;
-    let elapsed = elapsed(&progress);
-    let bar = expected.map(|expected| {
-        let percent = move || percent(expected, elapsed.get());
-        view! {
-            <div
-                class="meter moving"
-                style=move || format!("--v:{}%", percent())
-                role="progressbar"
-                aria-valuenow=percent
-                aria-valuemin="0"
-                aria-valuemax="100"
-                aria-label=format!("Starting {name}")
-            ></div>
-        }
-    });
+    let elapsed = elapsed(progress.elapsed_ms);
     view! {
         <div class="stack close">
-            {bar}
+            {expected.map(|expected| bar(format!("Starting {name}"), expected, elapsed))}
             <p class="small muted num">{move || expectation(expected, elapsed.get())}</p>
         </div>
     }
@@ -92,7 +108,7 @@ pub fn StartSteps(
     /// The start.
     progress: Progress,
 ) -> impl IntoView {
-    let elapsed = elapsed(&progress);
+    let elapsed = elapsed(progress.elapsed_ms);
     let began_at = progress.began_at;
     let steps = progress
         .steps
@@ -152,18 +168,10 @@ pub fn image(image: &str) -> String {
     name.rsplit('/').next().unwrap_or(name).to_owned()
 }
 
-/// How long what is under way usually takes; nothing where this machine does not know yet.
-pub fn usually(runtime: &RuntimeView) -> AnyView {
-    match runtime.usual_ms {
-        Some(ms) => view! { <p class="muted small">"This usually takes "{words::about(ms)}" here."</p> }.into_any(),
-        None => ().into_any(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{expectation, image, percent, turn_line};
-    use contract::Turn;
+    use super::{expectation, image, percent, try_line, turn_line};
+    use contract::{Try, Turn};
 
     #[test]
     fn the_bar_grows_and_is_never_full() {
@@ -184,6 +192,16 @@ mod tests {
     fn a_place_in_the_queue_is_told_with_its_reason() {
         assert_eq!(turn_line(Turn { ahead: 3, memory: true }, "you"), "Waiting for memory: 3 ahead of you.");
         assert_eq!(turn_line(Turn { ahead: 0, memory: false }, "it"), "Waiting for others to start: next.");
+    }
+
+    #[test]
+    fn a_try_says_when_it_begins() {
+        let retry = Try { number: 2, of: 5, begins_at: None };
+        assert_eq!(try_line(retry, None), "Try 2 of 5.");
+        assert_eq!(
+            (try_line(retry, Some(3_600)), try_line(retry, Some(-1))),
+            ("Try 2 of 5 begins in 4 s.".to_owned(), "Try 2 of 5 begins now.".to_owned())
+        );
     }
 
     #[test]

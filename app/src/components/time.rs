@@ -27,6 +27,17 @@ pub fn time_or(at: Option<OffsetDateTime>, none: &'static str) -> AnyView {
     at.map_or_else(|| none.into_any(), time)
 }
 
+/// A moment that comes, by its day and the clock, in the person's zone without script too: the server tells both moments in it.
+pub fn coming(at: OffsetDateTime, told_at: OffsetDateTime) -> AnyView {
+    let minute = use_context::<Clock>().map(Clock::minute);
+    let now = move || {
+        let minute = minute.and_then(|minute| minute.get())?;
+        Some(OffsetDateTime::from_unix_timestamp(minute * 60).ok()?.to_offset(told_at.offset()))
+    };
+    let text = move || words::coming(at, now().unwrap_or(told_at));
+    view! { <time class="num" datetime=at.format(&Rfc3339).unwrap_or_default()>{text}</time> }.into_any()
+}
+
 /// A moment with its day and its minute, not relative; in UTC until the page is alive.
 pub fn exact(at: OffsetDateTime) -> AnyView {
     let alive = use_context::<Clock>().map(Clock::alive);

@@ -1,6 +1,7 @@
 //! The pages, one a file. They know addresses and data; components know neither.
 
 pub mod admin;
+pub mod gone;
 pub mod home;
 pub mod invitation;
 pub mod models;

@@ -93,6 +93,10 @@ fn inside(runtime: &RuntimeView, verbs: Verbs) -> AnyView {
     if matches!(runtime.phase, Phase::Ready | Phase::Asleep | Phase::Waking) {
         return frame(runtime);
     }
+    #[cfg(feature = "ssr")]
+    if runtime.phase == Phase::Deleted {
+        crate::request::set_page_status(410);
+    }
     let moving = runtime.phase.is_moving();
     let steps = runtime.progress.clone().map(|progress| {
         view! {
@@ -105,7 +109,8 @@ fn inside(runtime: &RuntimeView, verbs: Verbs) -> AnyView {
         Phase::Failed => "Your workspace is safe. Nothing runs until you try again.",
         Phase::Draining => "It finishes what it does, and then ends.",
         Phase::Stopping => "It is being stopped.",
-        Phase::Deleting | Phase::Deleted => "It is being deleted.",
+        Phase::Deleting => "It is being deleted.",
+        Phase::Deleted => "It was deleted. Its own page says what is left of it.",
         Phase::Pending
         | Phase::Queued
         | Phase::Creating

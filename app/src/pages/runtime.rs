@@ -10,18 +10,20 @@ use crate::{
         icon::icon,
         notice, profile, rest,
         runtime_card::{Verbs, cores, host},
-        start_steps::{StartLine, StartSteps, held_up, image, usually},
-        state::{labelled, state},
-        time,
+        start_steps::{StartLine, StartSteps, held_up, image},
+        state::state,
+        time, under_way, wish,
     },
     deed::Deed,
     live::Live,
-    pages::runtimes::offered,
+    pages::{gone, runtimes::offered},
     routes,
-    server_fns::runtimes::{AskRuntimeStats, ChangeRuntimeProfile, ChooseSleep, DeleteRuntime, Runtime, RuntimeLogs, RuntimeTasks},
+    server_fns::runtimes::{
+        AskRuntimeStats, ChangeRuntimeProfile, ChooseSleep, CreateRuntime, DeleteRuntime, Runtime, RuntimeLogs, RuntimeTasks,
+    },
     words,
 };
-use contract::{DesiredState, LogView, MoreMemory, Phase, ProfileView, RuntimeId, RuntimeView, TaskStatus, TaskView};
+use contract::{DesiredState, LogView, MoreMemory, Phase, ProfileView, RuntimeId, RuntimeView, TaskView};
 use leptos::prelude::*;
 use leptos_router::hooks::{use_params_map, use_query_map};
 use std::time::Duration;
@@ -55,6 +57,7 @@ pub fn page() -> AnyView {
     let delete = Deed::of::<DeleteRuntime>();
     let choose = Deed::of::<ChooseSleep>();
     let change = Deed::of::<ChangeRuntimeProfile>();
+    let create = Deed::of::<CreateRuntime>();
     close_when_done(change);
     let profiles = offered();
     let found = watched(id, verbs);
@@ -91,10 +94,13 @@ pub fn page() -> AnyView {
             browser::every(Duration::from_secs(4), move || stats.again());
         }
     });
-    let wrong = wrongs([verbs.wrong(), wrong(delete), wrong(change), wrong(choose)]);
+    let wrong = wrongs([verbs.wrong(), wrong(delete), wrong(change), wrong(choose), wrong(create)]);
     view! {
         {form_problem(wrong, &["minutes"])}
         {answer(found, page_skeleton, move |runtime| {
+            if runtime.phase == Phase::Deleted {
+                return gone::of(&runtime, create, profiles, tasks);
+            }
             whole(&runtime, verbs, Changes { delete, choose, change, profiles }, Log { find, lines: logs }, tasks, stats)
         })}
     }
@@ -114,7 +120,7 @@ struct Log {
     lines: Asked<LogView>,
 }
 
-type Tasks = Asked<Vec<TaskView>>;
+pub(super) type Tasks = Asked<Vec<TaskView>>;
 type Stats = Asked<Option<contract::RuntimeStats>>;
 
 /// What changes the runtime itself, made outside of what is drawn anew.
@@ -146,7 +152,7 @@ fn whole(runtime: &RuntimeView, verbs: Verbs, changes: Changes, log: Log, tasks:
 
 fn hero(runtime: &RuntimeView, verbs: Verbs, change: Deed, stats: Stats) -> AnyView {
     let below = match (&runtime.progress, runtime.phase) {
-        (_, Phase::Queued) => held_up(runtime, "you"),
+        (_, Phase::Queued) | (None, Phase::Retrying) => held_up(runtime, "you"),
         (Some(progress), _) => view! {
             {held_up(runtime, "you")}
             <StartLine name=runtime.name.clone() progress=progress.clone() />
@@ -154,8 +160,8 @@ fn hero(runtime: &RuntimeView, verbs: Verbs, change: Deed, stats: Stats) -> AnyV
         }
         .into_any(),
         (None, Phase::Ready) => usage_now(stats),
-        (None, Phase::Asleep | Phase::Draining) => rest::line(runtime),
-        (None, Phase::Waking | Phase::Stopping | Phase::Deleting) => usually(runtime),
+        (None, Phase::Asleep) => rest::line(runtime),
+        (None, Phase::Waking | Phase::Draining | Phase::Stopping | Phase::Deleting) => under_way::line(runtime),
         (None, Phase::Failed) => {
             view! { <p class="muted small">"Your workspace is safe. Nothing runs until you try again."</p> }.into_any()
         }
@@ -170,6 +176,7 @@ fn hero(runtime: &RuntimeView, verbs: Verbs, change: Deed, stats: Stats) -> AnyV
                     <span class="grow"></span>
                     <div class="row">{verbs.next(runtime)}</div>
                 </div>
+                {wish::by_others(runtime)}
                 {runtime.problem.as_ref().map(notice::problem)}
                 {runtime.more_memory.as_ref().map(|way| more_memory(runtime, way, change))}
                 {runtime.restart_brings.as_ref().map(|what| view! { <p class="muted small">"A restart brings "{what.clone()}"."</p> })}
@@ -274,38 +281,14 @@ fn log_card(log: Log, runtime: &RuntimeView) -> AnyView {
     .into_any()
 }
 
-fn task_card(tasks: Tasks) -> AnyView {
+pub(super) fn task_card(tasks: Tasks) -> AnyView {
     view! {
         <section class="card flush">
             <header><h2>"What was asked"</h2></header>
-            <div class="body">{aside(tasks, list_skeleton, |tasks| task_list(&tasks))}</div>
+            <div class="body">{aside(tasks, list_skeleton, |tasks| wish::list(&tasks))}</div>
         </section>
     }
     .into_any()
-}
-
-fn task_list(tasks: &[TaskView]) -> AnyView {
-    if tasks.is_empty() {
-        return notice::empty("Nothing was asked lately.");
-    }
-    let lines = tasks.iter().map(|task| {
-        let class = match task.status {
-            TaskStatus::Accepted | TaskStatus::Running => "state starting",
-            TaskStatus::Succeeded => "state running",
-            TaskStatus::Failed => "state failed",
-            TaskStatus::Superseded => "state stopped",
-        };
-        let by = task.asked_by.clone().unwrap_or_else(|| "ClawLoops".to_owned());
-        let took = task.ended_at.map(|ended| format!(", took {}", words::about((ended - task.created_at).whole_milliseconds() as i64)));
-        let message = (!task.message.is_empty()).then(|| view! { <div class="tiny muted">{task.message.clone()}</div> });
-        view! {
-            <li>
-                <div><b>{task.kind.label()}</b><div class="tiny faint">"by "{by}", "{time::time(task.created_at)}{took}</div>{message}</div>
-                <span class="aside">{labelled(class, task.status.label())}</span>
-            </li>
-        }
-    });
-    view! { <ul class="list">{lines.collect_view()}</ul> }.into_any()
 }
 
 fn facts(runtime: &RuntimeView) -> AnyView {

@@ -40,6 +40,12 @@ pub struct ProfileForm {
     /// The OCI runtime; empty takes the engine's default.
     #[serde(default)]
     pub oci_runtime: String,
+    /// After how many minutes without use its runtimes are frozen: `never`, or empty for what the settings say.
+    #[serde(default)]
+    pub sleep_after: String,
+    /// After how many minutes of sleep they give their memory back as well, likewise.
+    #[serde(default)]
+    pub sleep_stop_after: String,
     /// Its place in the list.
     #[serde(default)]
     pub position: String,

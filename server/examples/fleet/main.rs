@@ -109,8 +109,9 @@ async fn main() -> anyhow::Result<()> {
     (config.data.data_dir, config.data.postgres_bin) = (settings.data_dir.clone(), settings.postgres_bin.clone());
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let cluster = Cluster::start(&config).await.context("starting the private PostgreSQL")?;
+    let url = cluster.url();
     let measured = tokio::select! {
-        measured = measure_on(&cluster.url(), Arc::new(config), &settings) => measured,
+        measured = measure_on(&url, Arc::new(config), &settings) => measured,
         _ = interrupt.recv() => Err(anyhow!("interrupted")),
         _ = terminate.recv() => Err(anyhow!("told to end")),
     };

@@ -1,6 +1,9 @@
 //! The ports over made-up things. Runtimes really start and stop, in memory.
 
-use crate::sample::{self, GIB, ago, id};
+use crate::{
+    sample::{self, GIB, ago, id},
+    states,
+};
 use app::ports::{Accounts, Admin, Models, Profiles, Providers, Runtimes, Usage};
 use async_trait::async_trait;
 use contract::*;
@@ -48,7 +51,8 @@ impl Fake {
             }
             runtime.progress = (runtime.phase == Phase::Waiting).then_some(progress);
         }
-        state.runtimes.iter().map(|(runtime, _)| runtime.clone()).collect()
+        let live = state.runtimes.iter().map(|(runtime, _)| RuntimeView { told_at: ago(0), ..runtime.clone() });
+        live.chain(states::all()).collect()
     }
 
     fn change(&self, caller: &Caller, runtime_id: RuntimeId, phase: Phase) -> Answer<RuntimeView> {
@@ -149,7 +153,7 @@ impl Accounts for Fake {
 #[async_trait]
 impl Runtimes for Fake {
     async fn list(&self, caller: &Caller) -> Answer<Vec<RuntimeView>> {
-        Ok(self.runtimes().into_iter().filter(|runtime| runtime.person_id == caller.person_id).collect())
+        Ok(self.runtimes().into_iter().filter(|runtime| runtime.person_id == caller.person_id && runtime.phase != Phase::Deleted).collect())
     }
     async fn get(&self, caller: &Caller, runtime: RuntimeId) -> Answer<RuntimeView> {
         self.find(caller, runtime)
@@ -246,7 +250,7 @@ impl Runtimes for Fake {
     }
     async fn everyones(&self, caller: &Caller) -> Answer<Vec<RuntimeView>> {
         only_administrators(caller)?;
-        Ok(self.runtimes())
+        Ok(self.runtimes().into_iter().filter(|runtime| runtime.phase != Phase::Deleted).collect())
     }
     async fn of_person(&self, caller: &Caller, person: PersonId) -> Answer<Vec<RuntimeView>> {
         only_administrators(caller)?;
@@ -314,6 +318,8 @@ fn defined(change: ProfileChange) -> Answer<ProfileView> {
         models: change.models,
         gpu: change.gpu,
         oci_runtime: change.oci_runtime,
+        sleep_after_minutes: change.sleep_after_minutes,
+        sleep_stop_after_minutes: change.sleep_stop_after_minutes,
         position: change.position,
         offered: change.offered,
         runtimes: 0,

@@ -1,12 +1,14 @@
 //! All pages over people, runtimes and numbers that are made up: no Docker, no database, no models.
 //!
-//! `cargo run -p server --example preview` serves them at <http://127.0.0.1:3100>. Build the script first (see `docs/DESIGN_LANGUAGE.md`), or
+//! `cargo run -p server --example preview` serves them at <http://127.0.0.1:3100>, or at the port that is named behind it. Build the script first (see `docs/DESIGN_LANGUAGE.md`), or
 //! look at the pages as they are without it. Sign in with any password but `wrong`, as one of
-//! `mira@acme.example` (administrator), `ada@…` (at work), `sana@…` (everything failed), `jonas@…` (starting), `new@…` (nothing yet).
+//! `mira@acme.example` (administrator), `ada@…` (at work), `sana@…` (everything failed), `jonas@…` (starting), `lena@…` (a runtime in every state, standing still),
+//! `new@…` (nothing yet).
 //! The cookie `preview=<name>` does the same without a form.
 
 mod fake;
 mod sample;
+mod states;
 
 use app::{App, ports::Ports};
 use axum::{
@@ -21,7 +23,7 @@ use contract::Caller;
 use fake::Fake;
 use leptos::{config::LeptosOptions, prelude::*};
 use leptos_axum::{LeptosRoutes, generate_route_list};
-use std::{convert::Infallible, path::PathBuf, sync::Arc, time::Duration};
+use std::{convert::Infallible, net::Ipv4Addr, path::PathBuf, sync::Arc, time::Duration};
 use tokio_stream::{StreamExt, wrappers::IntervalStream};
 use tower::ServiceExt;
 use tower_http::services::ServeDir;
@@ -54,7 +56,8 @@ async fn main() -> anyhow::Result<()> {
         .leptos_routes_with_context(&options, generate_route_list(App), contexts, shell)
         .fallback(files)
         .with_state(options);
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:3100").await?;
+    let port = std::env::args().nth(1).map_or(Ok(3100), |port| port.parse())?;
+    let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
     axum::serve(listener, router).await?;
     Ok(())
 }

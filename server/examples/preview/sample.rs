@@ -16,17 +16,18 @@ pub fn id(number: u128) -> Uuid {
 }
 
 /// Name, address, role.
-const PEOPLE: [(&str, &str, Role); 6] = [
+const PEOPLE: [(&str, &str, Role); 7] = [
     ("Mira Okafor", "mira@acme.example", Role::Administrator),
     ("Ada Lindqvist", "ada@acme.example", Role::Person),
     ("Jonas Berg", "jonas@acme.example", Role::Person),
     ("Sana Khan", "sana@acme.example", Role::Person),
     ("New Person", "new@acme.example", Role::Person),
     ("Per Holm", "per@acme.example", Role::Person),
+    ("Lena Fischer", "lena@acme.example", Role::Person),
 ];
 
 pub fn people() -> Vec<PersonView> {
-    let minutes = [0, 3, 0, 12, 1, 8_640];
+    let minutes = [0, 3, 0, 12, 1, 8_640, 2];
     PEOPLE
         .iter()
         .zip(minutes)
@@ -91,11 +92,14 @@ pub fn runtime(number: u128, owner: u128, name: &str, phase: Phase) -> RuntimeVi
         desired_state: if phase == Phase::Stopped { DesiredState::Stopped } else { DesiredState::Running },
         phase,
         phase_since: ago(if phase.is_moving() { 0 } else { 245 }),
+        told_at: ago(0),
+        others_wish: None,
+        leftover: None,
         problem: matches!(phase, Phase::Failed | Phase::Retrying).then(|| Problem { id: "01JD8Q7F4M".to_owned(), ..broken }),
         progress: None,
         usual_ms: None,
         turn: (phase == Phase::Queued).then_some(Turn { ahead: 3, memory: true }),
-        retry: (phase == Phase::Retrying).then_some(Try { number: 2, of: 5 }),
+        retry: (phase == Phase::Retrying).then_some(Try { number: 2, of: 5, begins_at: Some(ago(0) + Duration::seconds(9)) }),
         restarts: if name == "research" { 3 } else { 0 },
         last_error: (name == "research")
             .then(|| LastError { message: "OpenClaw ended by itself with exit code 1.".to_owned(), at: ago(900) }),
@@ -112,6 +116,7 @@ pub fn runtime(number: u128, owner: u128, name: &str, phase: Phase) -> RuntimeVi
             depth: SleepDepth::Frozen,
             wakes_at: Some(ago(-900)),
             wakes_for: Some("daily digest".to_owned()),
+            due_at: Some(ago(-900) + Duration::seconds(15)),
         }),
         sleep_rule: SleepRule { chosen_minutes: None, usual_minutes: 30, most_minutes: 0, stop_after_minutes: 480 },
         drain_until: (phase == Phase::Draining).then(|| ago(-2)),
@@ -159,6 +164,8 @@ pub fn profiles() -> Vec<ProfileView> {
         models: None,
         gpu: false,
         oci_runtime: None,
+        sleep_after_minutes: None,
+        sleep_stop_after_minutes: None,
         position: number as i64 - 800,
         offered: true,
         runtimes,
@@ -169,6 +176,8 @@ pub fn profiles() -> Vec<ProfileView> {
         ProfileView {
             gpu: true,
             oci_runtime: Some("runsc".to_owned()),
+            sleep_after_minutes: Some(15),
+            sleep_stop_after_minutes: Some(120),
             models: Some(vec![ModelId(id(202))]),
             offered: false,
             ..profile(802, "Graphics", "With this machine's GPUs.", 8, 4000, 0)

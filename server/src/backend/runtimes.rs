@@ -2,23 +2,24 @@
 
 use super::Backend;
 use crate::{
-    Result,
+    Error, Result,
     data::{self, past::Past, runtime::Row, transition_history::Transition},
     model,
-    orchestrator::{self, decide, profile},
+    orchestrator::{commands, decide, profile},
     platform,
 };
 use app::ports::Runtimes;
 use async_trait::async_trait;
 use contract::{
-    Act, Acted, Answer, Caller, Code, LastError, LogView, ModelView, MoreMemory, PersonId, Phase, Problem, ProfileId, ProfileView,
-    Progress, Retention, RuntimeId, RuntimeStats, RuntimeView, SleepView, StartStep, StepView, TaskView, Try, Turn,
+    Act, Acted, Answer, Caller, Code, LastError, Leftover, LogView, ModelView, MoreMemory, OthersWish, PersonId, Phase, Problem, ProfileId,
+    ProfileView, Progress, Retention, RuntimeId, RuntimeStats, RuntimeView, SleepView, StartStep, StepView, TaskView, Try, Turn,
 };
 use futures::StreamExt as _;
 use std::{
     collections::{HashMap, hash_map::Entry},
     time::Duration,
 };
+use time::OffsetDateTime;
 
 /// How many tasks a page shows.
 const TASKS: i64 = 20;
@@ -29,11 +30,12 @@ const MEASURED_WITHIN: Duration = Duration::from_secs(8);
 #[async_trait]
 impl Runtimes for Backend {
     async fn list(&self, caller: &Caller) -> Answer<Vec<RuntimeView>> {
-        Ok(self.views_of(caller.person_id).await?)
+        Ok(self.views_of(caller, caller.person_id).await?)
     }
 
     async fn get(&self, caller: &Caller, runtime: RuntimeId) -> Answer<RuntimeView> {
-        Ok(self.view(caller, runtime).await?)
+        let row = self.there_or_gone(caller, runtime).await?;
+        Ok(self.view_of(caller, row).await?)
     }
 
     async fn create(&self, caller: &Caller, name: &str, profile: Option<ProfileId>) -> Answer<RuntimeView> {
@@ -85,7 +87,7 @@ impl Runtimes for Backend {
     }
 
     async fn tasks(&self, caller: &Caller, runtime: RuntimeId) -> Answer<Vec<TaskView>> {
-        self.orchestrator.find(caller, runtime).await?;
+        self.there_or_gone(caller, runtime).await?;
         Ok(self.tasks_of(runtime).await?)
     }
 
@@ -102,14 +104,14 @@ impl Runtimes for Backend {
 
     async fn everyones(&self, caller: &Caller) -> Answer<Vec<RuntimeView>> {
         for_administrators(caller)?;
-        Ok(self.views_of_everyone().await?)
+        Ok(self.views_of_everyone(caller).await?)
     }
 
     async fn of_person(&self, caller: &Caller, person: PersonId) -> Answer<Vec<RuntimeView>> {
         if person != caller.person_id {
             for_administrators(caller)?;
         }
-        Ok(self.views_of(person).await?)
+        Ok(self.views_of(caller, person).await?)
     }
 }
 
@@ -123,17 +125,32 @@ fn for_administrators(caller: &Caller) -> Answer<()> {
 impl Backend {
     async fn view(&self, caller: &Caller, runtime: RuntimeId) -> Result<RuntimeView> {
         let row = self.orchestrator.find(caller, runtime).await?;
-        self.views(vec![row]).await?.pop().ok_or_else(|| orchestrator::commands::not_found().into())
+        self.view_of(caller, row).await
     }
 
-    async fn views_of(&self, person: PersonId) -> Result<Vec<RuntimeView>> {
+    async fn view_of(&self, caller: &Caller, row: Row) -> Result<RuntimeView> {
+        self.views(caller, vec![row]).await?.pop().ok_or_else(|| commands::not_found().into())
+    }
+
+    /// A runtime that the caller may see, also one that was deleted.
+    async fn there_or_gone(&self, caller: &Caller, runtime: RuntimeId) -> Result<Row> {
+        match self.orchestrator.find(caller, runtime).await {
+            Err(Error::Problem(problem)) if problem.code == Code::RuntimeNotFound => {
+                let gone = data::runtime::gone(&mut *self.pool.acquire().await?, runtime).await?;
+                gone.filter(|row| commands::may_see(caller, row)).ok_or(Error::Problem(problem))
+            }
+            found => found,
+        }
+    }
+
+    async fn views_of(&self, caller: &Caller, person: PersonId) -> Result<Vec<RuntimeView>> {
         let rows = data::runtime::of_person(&mut *self.pool.acquire().await?, person).await?;
-        self.views(rows).await
+        self.views(caller, rows).await
     }
 
-    async fn views_of_everyone(&self) -> Result<Vec<RuntimeView>> {
+    async fn views_of_everyone(&self, caller: &Caller) -> Result<Vec<RuntimeView>> {
         let rows = data::runtime::all(&mut *self.pool.acquire().await?).await?;
-        self.views(rows).await
+        self.views(caller, rows).await
     }
 
     async fn tasks_of(&self, runtime: RuntimeId) -> Result<Vec<TaskView>> {
@@ -157,8 +174,10 @@ impl Backend {
         Ok(waiting.runtime_ids.into_iter().zip(0..).map(|(id, ahead)| (id, Turn { ahead, memory })).collect())
     }
 
-    async fn views(&self, rows: Vec<Row>) -> Result<Vec<RuntimeView>> {
+    async fn views(&self, caller: &Caller, rows: Vec<Row>) -> Result<Vec<RuntimeView>> {
         let mut connection = self.pool.acquire().await?;
+        let (told_at, mut ahead) = coming(&mut connection, caller, &rows, self.clock.now()).await?;
+        let leftovers = leftovers(&mut connection, &rows).await?;
         let ids: Vec<RuntimeId> = rows.iter().filter(|row| is_starting(row.phase)).map(|row| row.runtime_id).collect();
         let steps = data::runtime::steps(&mut connection, &ids).await?;
         let mut usual: HashMap<(Transition, String), Option<i64>> = HashMap::new();
@@ -173,6 +192,7 @@ impl Backend {
         let all: Vec<RuntimeId> = rows.iter().map(|row| row.runtime_id).collect();
         let mut pasts: HashMap<RuntimeId, Past> =
             data::past::of(&mut connection, &all).await?.into_iter().map(|past| (past.runtime_id, past)).collect();
+        let mut others: HashMap<RuntimeId, OthersWish> = data::task::of_others(&mut connection, &all).await?.into_iter().collect();
         let queued = rows.iter().any(|row| row.phase == Phase::Queued);
         let turns = if queued { self.turns(&mut connection).await? } else { HashMap::new() };
         let models = model::catalog::offered(&mut connection).await?;
@@ -198,18 +218,21 @@ impl Backend {
             let restart_brings = [brings, row.restart_brings.clone()].into_iter().flatten().reduce(|all, more| format!("{all}, {more}"));
             let model = model_of(&row);
             let usual_ms = Transition::of(row.phase).and_then(|transition| *usual.get(&(transition, row.image.clone()))?);
-            let progress = is_starting(row.phase).then(|| self.progress(&row, &steps, usual_ms));
+            // What waits for its next try has not begun it.
+            let progress = (is_starting(row.phase) && row.phase != Phase::Retrying).then(|| self.progress(&row, &steps, usual_ms));
             let past = pasts.remove(&row.runtime_id);
             let sleep_rule = self.orchestrator.sleep_rule(&row);
-            let drain_until = row.drain_until.filter(|_| row.phase == Phase::Draining);
-            let sleep = row.sleep_depth.filter(|_| matches!(row.phase, Phase::Asleep | Phase::Waking)).map(|depth| SleepView {
-                depth,
-                wakes_at: row.wakes_at,
-                wakes_for: row.schedule_name.clone(),
-            });
+            let Coming { wakes_at, due_at, drain_until } = ahead.remove(&row.runtime_id).unwrap_or_default();
+            let sleeps = matches!(row.phase, Phase::Asleep | Phase::Waking);
+            let wakes_for = row.schedule_name.clone();
+            let sleep = row.sleep_depth.filter(|_| sleeps).map(|depth| SleepView { depth, wakes_at, wakes_for, due_at });
             RuntimeView {
                 turn: turns.get(&row.runtime_id).copied(),
-                retry: (row.attempts > 0 && is_starting(row.phase)).then_some(Try { number: row.attempts + 1, of: decide::TRIES }),
+                retry: (row.attempts > 0 && is_starting(row.phase)).then(|| Try {
+                    number: row.attempts + 1,
+                    of: decide::TRIES,
+                    begins_at: row.retry_at.filter(|_| row.phase == Phase::Retrying),
+                }),
                 restarts: past.as_ref().map_or(0, |past| past.restarts),
                 last_error: past.and_then(|past| Some(LastError { message: past.last_error?, at: past.last_error_at? })),
                 runtime_id: row.runtime_id,
@@ -220,6 +243,9 @@ impl Backend {
                 desired_state: row.desired_state,
                 phase: row.phase,
                 phase_since: row.phase_since,
+                told_at,
+                others_wish: others.remove(&row.runtime_id),
+                leftover: leftovers.get(&row.runtime_id).copied(),
                 problem: row.problem.map(|problem| problem.0),
                 progress,
                 usual_ms,
@@ -256,16 +282,20 @@ impl Backend {
 
     fn progress(&self, row: &Row, steps: &[data::runtime::Step], expected_ms: Option<i64>) -> Progress {
         let millis = |time: time::Duration| i64::try_from(time.whole_milliseconds()).unwrap_or(i64::MAX).max(0);
+        let find = |step: StartStep| steps.iter().find(|found| found.runtime_id == row.runtime_id && found.step == step);
         let of_step = |step: StartStep| {
-            let found = steps.iter().find(|found| found.runtime_id == row.runtime_id && found.step == step);
+            let found = find(step);
             StepView {
                 step,
                 began_at: found.map(|found| found.began_at),
                 took_ms: found.and_then(|found| found.ended_at.map(|ended| millis(ended - found.began_at))),
             }
         };
-        // A start that nobody pressed began when it was woken.
-        let began_at = row.woken_at.map_or(row.wished_at, |woken_at| woken_at.max(row.wished_at));
+        // A start that nobody pressed began when it was woken, and another try where its first step did.
+        let began_at = match find(StartStep::Place).filter(|_| row.attempts > 0) {
+            Some(place) => place.began_at,
+            None => row.woken_at.map_or(row.wished_at, |woken_at| woken_at.max(row.wished_at)),
+        };
         Progress {
             began_at,
             elapsed_ms: millis(self.clock.now() - began_at),
@@ -273,6 +303,57 @@ impl Backend {
             steps: StartStep::ALL.into_iter().map(of_step).collect(),
         }
     }
+}
+
+/// What is to come for a runtime, as the asker's clocks show it.
+#[derive(Default)]
+struct Coming {
+    wakes_at: Option<OffsetDateTime>,
+    due_at: Option<OffsetDateTime>,
+    drain_until: Option<OffsetDateTime>,
+}
+
+/// The time, and what is to come for these runtimes, both in the caller's zone. Where nothing is to come nobody's zone matters.
+async fn coming(
+    connection: &mut data::Connection,
+    caller: &Caller,
+    rows: &[Row],
+    now: OffsetDateTime,
+) -> Result<(OffsetDateTime, HashMap<RuntimeId, Coming>)> {
+    let moments = |row: &Row| match row.phase {
+        Phase::Asleep | Phase::Waking => [row.wakes_at, row.schedule_at, None],
+        Phase::Draining => [None, None, row.drain_until],
+        _ => [None; 3],
+    };
+    let told: Vec<(RuntimeId, [Option<OffsetDateTime>; 3])> =
+        rows.iter().map(|row| (row.runtime_id, moments(row))).filter(|(_, moments)| moments.iter().any(Option::is_some)).collect();
+    if told.is_empty() {
+        return Ok((now, HashMap::new()));
+    }
+    let all: Vec<OffsetDateTime> =
+        std::iter::once(now).chain(told.iter().flat_map(|(_, moments)| moments.iter().flatten().copied())).collect();
+    let mut local = data::local_time::of(connection, &all, &caller.time_zone).await?.into_iter();
+    let told_at = local.next().unwrap_or(now);
+    let mut next = |moment: Option<OffsetDateTime>| moment.and_then(|_| local.next());
+    let coming = told.into_iter().map(|(id, [wakes_at, due_at, drain_until])| {
+        (id, Coming { wakes_at: next(wakes_at), due_at: next(due_at), drain_until: next(drain_until) })
+    });
+    Ok((told_at, coming.collect()))
+}
+
+/// What those of these runtimes leave behind that go, or are gone.
+async fn leftovers(connection: &mut data::Connection, rows: &[Row]) -> Result<HashMap<RuntimeId, Leftover>> {
+    let mut left = HashMap::new();
+    for row in rows {
+        let leaves = match (row.phase, row.retention) {
+            (Phase::Deleted, _) => data::quota::leftover(connection, &row.volume).await?,
+            (Phase::Deleting, Some(Retention::WipeWorkspace)) => Leftover::Nothing,
+            (Phase::Deleting, _) => Leftover::Workspace,
+            (_, _) => continue,
+        };
+        left.insert(row.runtime_id, leaves);
+    }
+    Ok(left)
 }
 
 /// Whether it broke for lack of memory, and what helps is to be said.

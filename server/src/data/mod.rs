@@ -3,10 +3,12 @@
 pub mod audit;
 pub mod budget;
 pub mod cluster;
+pub mod container;
 pub mod given;
 pub mod invitation;
 pub mod lead;
 pub mod listen;
+pub mod local_time;
 pub mod model;
 pub mod model_key;
 pub mod overview;

@@ -5,7 +5,7 @@ use crate::{Result, clock};
 use contract::{KeyId, KeyView, PersonId, RuntimeId};
 use time::OffsetDateTime;
 
-/// Gives a runtime its key and revokes its earlier one. The same key given twice stays as it is.
+/// Gives a runtime its key and revokes its earlier one. The same key given twice stays as it is; one that was revoked opens its door again.
 pub async fn put_runtime_key(
     connection: &mut Connection,
     person_id: PersonId,
@@ -26,7 +26,8 @@ pub async fn put_runtime_key(
     sqlx::query!(
         "insert into model_key (key_id, person_id, runtime_id, name, public_id, secret_hash, created_at)
          values ($1, $2, $3, $4, $5, $6, $7)
-         on conflict (public_id) do nothing",
+         on conflict (public_id) do update set revoked_at = null, secret_hash = excluded.secret_hash
+         where model_key.runtime_id = excluded.runtime_id",
         clock::new_id::<KeyId>().0,
         person_id.0,
         runtime_id.0,
@@ -38,6 +39,18 @@ pub async fn put_runtime_key(
     .execute(connection)
     .await?;
     Ok(())
+}
+
+/// Whether this is the runtime's key, and opens its door.
+pub async fn is_runtime_key(connection: &mut Connection, runtime_id: RuntimeId, public_id: &str, secret_hash: &[u8; 32]) -> Result<bool> {
+    let held = sqlx::query_scalar!(
+        r#"select exists (select from model_key
+                           where public_id = $2 and runtime_id = $1 and secret_hash = $3 and revoked_at is null) as "held!""#,
+        runtime_id.0,
+        public_id,
+        &secret_hash[..]
+    );
+    Ok(held.fetch_one(connection).await?)
 }
 
 /// A key that was found by its public part, with what decides whether it opens the door.

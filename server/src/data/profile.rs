@@ -8,7 +8,8 @@ use uuid::Uuid;
 macro_rules! profiles {
     ($tail:literal $(, $argument:expr)*) => {
         sqlx::query!(
-            r#"select profile_id, name, description, image, memory_bytes, cpu_millis, pids, workspace_bytes, gpu, oci_runtime, position, offered,
+            r#"select profile_id, name, description, image, memory_bytes, cpu_millis, pids, workspace_bytes, gpu, oci_runtime,
+                      sleep_after_minutes, sleep_stop_after_minutes, position, offered,
                       case when all_models then null
                            else array(select model_id from profile_model where profile_model.profile_id = profile.profile_id order by model_id)
                       end as "models?",
@@ -28,6 +29,8 @@ macro_rules! profiles {
             models: row.models.map(|ids| ids.into_iter().map(ModelId).collect()),
             gpu: row.gpu,
             oci_runtime: row.oci_runtime,
+            sleep_after_minutes: row.sleep_after_minutes,
+            sleep_stop_after_minutes: row.sleep_stop_after_minutes,
             position: row.position,
             offered: row.offered,
             runtimes: row.runtimes,
@@ -58,8 +61,8 @@ pub async fn lock(connection: &mut Connection) -> Result<()> {
 pub async fn add(connection: &mut Connection, profile_id: ProfileId, profile: &ProfileChange) -> Result<()> {
     sqlx::query!(
         "insert into profile (profile_id, name, description, image, memory_bytes, cpu_millis, pids, workspace_bytes, all_models, gpu, oci_runtime,
-                              position, offered)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+                              position, offered, sleep_after_minutes, sleep_stop_after_minutes)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
         profile_id.0,
         profile.name,
         profile.description,
@@ -72,7 +75,9 @@ pub async fn add(connection: &mut Connection, profile_id: ProfileId, profile: &P
         profile.gpu,
         profile.oci_runtime,
         profile.position,
-        profile.offered
+        profile.offered,
+        profile.sleep_after_minutes,
+        profile.sleep_stop_after_minutes
     )
     .execute(&mut *connection)
     .await?;
@@ -84,7 +89,7 @@ pub async fn change(connection: &mut Connection, profile_id: ProfileId, profile:
     sqlx::query_scalar!(
         "update profile
             set name = $2, description = $3, image = $4, memory_bytes = $5, cpu_millis = $6, pids = $7, workspace_bytes = $8, all_models = $9,
-                gpu = $10, oci_runtime = $11, position = $12, offered = $13, follows_settings = false
+                gpu = $10, oci_runtime = $11, position = $12, offered = $13, sleep_after_minutes = $14, sleep_stop_after_minutes = $15, follows_settings = false
           where profile_id = $1 returning profile_id",
         profile_id.0,
         profile.name,
@@ -98,7 +103,9 @@ pub async fn change(connection: &mut Connection, profile_id: ProfileId, profile:
         profile.gpu,
         profile.oci_runtime,
         profile.position,
-        profile.offered
+        profile.offered,
+        profile.sleep_after_minutes,
+        profile.sleep_stop_after_minutes
     )
     .fetch_one(&mut *connection)
     .await?;

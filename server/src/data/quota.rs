@@ -2,7 +2,7 @@
 
 use super::Connection;
 use crate::Result;
-use contract::{OwnQuota, PersonId, Resources, RuntimeId};
+use contract::{Leftover, OwnQuota, PersonId, Resources, RuntimeId};
 use time::OffsetDateTime;
 
 /// What was set for a person alone.
@@ -73,6 +73,21 @@ pub async fn forget_workspace(connection: &mut Connection, runtime_id: RuntimeId
     .execute(connection)
     .await?;
     Ok(())
+}
+
+/// What is left of a workspace whose runtime was deleted.
+pub async fn leftover(connection: &mut Connection, volume: &str) -> Result<Leftover> {
+    let found = sqlx::query!(
+        r#"select runtime_id as "runtime_id?: RuntimeId"
+             from workspace left join runtime on runtime.volume = workspace.volume and deleted_at is null
+            where workspace.volume = $1 limit 1"#,
+        volume
+    );
+    Ok(match found.fetch_optional(connection).await?.map(|row| row.runtime_id) {
+        None => Leftover::Nothing,
+        Some(None) => Leftover::Workspace,
+        Some(Some(runtime_id)) => Leftover::InUse(runtime_id),
+    })
 }
 
 /// What a workspace held when it was last measured, in bytes.

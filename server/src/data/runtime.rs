@@ -49,6 +49,10 @@ pub struct Row {
     pub profile: String,
     /// The models that its profile allows; none allows all that are offered.
     pub models: Option<Vec<Uuid>>,
+    /// What its profile says of its sleep, in minutes without use; 0 is never, none is what the settings say.
+    pub profile_sleep_minutes: Option<i32>,
+    /// And in minutes of sleep until it gives its memory back.
+    pub profile_sleep_stop_minutes: Option<i32>,
     /// Memory, in bytes.
     pub memory_bytes: i64,
     /// Processor time, in thousandths of a core.
@@ -77,6 +81,10 @@ pub struct Row {
     pub changed: Option<String>,
     /// What only its next start brings, in words.
     pub restart_brings: Option<String>,
+    /// The hash of the configuration that was written last; none while one is being written.
+    pub configuration_hash: Option<String>,
+    /// The life of the machine and the engine in which its container was started, or last seen to run.
+    pub ran_in: Option<String>,
     /// When somebody was last there.
     pub used_at: OffsetDateTime,
     /// Not asked before this whether it may sleep.
@@ -106,23 +114,28 @@ pub struct Row {
 }
 
 macro_rules! rows {
-    ($tail:literal $(, $argument:expr)*) => {
+    ($tail:literal $(, $argument:expr)*) => { rows_that!("deleted_at is null ", $tail $(, $argument)*) };
+}
+
+macro_rules! rows_that {
+    ($are:literal, $tail:literal $(, $argument:expr)*) => {
         sqlx::query_as!(
             Row,
             r#"select runtime_id as "runtime_id: RuntimeId", person_id as "person_id: PersonId", person.email as person_email, person.name as owner,
                       runtime.name, host_label, desired_state as "desired_state: DesiredState", retention as "retention: Retention",
                       generation, revision, phase as "phase: Phase", phase_since, problem as "problem: Json<Problem>", attempts, retry_at,
-                      profile_id as "profile_id: ProfileId", (select name from profile where profile.profile_id = runtime.profile_id) as "profile!",
-                      (select case when all_models then null else array(
-                                  select model_id from profile_model where profile_model.profile_id = profile.profile_id) end
-                         from profile where profile.profile_id = runtime.profile_id) as "models?",
-                      memory_bytes, cpu_millis, pids, workspace_bytes, gpu, oci_runtime, image, volume, held_bytes,
+                      profile_id as "profile_id: ProfileId", profile.name as "profile!",
+                      case when all_models then null else array(
+                          select model_id from profile_model where profile_model.profile_id = profile.profile_id) end as "models?",
+                      profile.sleep_after_minutes as profile_sleep_minutes, profile.sleep_stop_after_minutes as profile_sleep_stop_minutes,
+                      runtime.memory_bytes, runtime.cpu_millis, runtime.pids, runtime.workspace_bytes, runtime.gpu, runtime.oci_runtime,
+                      runtime.image, volume, held_bytes,
                       (select kind from task where task.runtime_id = runtime.runtime_id and ended_at is null) as "open_task: TaskKind",
-                      queued_at, admitted_at, changed, restart_brings,
+                      queued_at, admitted_at, changed, restart_brings, configuration_hash, ran_in,
                       used_at, awake_until, sleep_depth as "sleep_depth: SleepDepth", suspension_id, agreed_until, schedule_at, schedule_name,
                       wakes_at, woken_at, sleep_minutes, drain_until, wished_at, runtime.created_at
-                 from runtime join person using (person_id)
-                where deleted_at is null "# + $tail
+                 from runtime join person using (person_id) join profile using (profile_id)
+                where "# + $are + $tail
             $(, $argument)*
         )
     };
@@ -175,6 +188,11 @@ pub async fn insert(connection: &mut Connection, new: &NewRuntime<'_>, now: Offs
 /// One runtime.
 pub async fn get(connection: &mut Connection, runtime_id: RuntimeId) -> Result<Option<Row>> {
     Ok(rows!("and runtime_id = $1", runtime_id.0).fetch_optional(connection).await?)
+}
+
+/// One runtime that was deleted, as it was last.
+pub async fn gone(connection: &mut Connection, runtime_id: RuntimeId) -> Result<Option<Row>> {
+    Ok(rows_that!("deleted_at is not null ", "and runtime_id = $1", runtime_id.0).fetch_optional(connection).await?)
 }
 
 /// The runtime behind a host name.
@@ -405,14 +423,14 @@ pub async fn finish(connection: &mut Connection, runtime_id: RuntimeId, generati
     Ok(true)
 }
 
-/// Says of every runtime that is on its way that the engine does not answer; `None` takes that back.
+/// Says of every runtime that is on its way that the engine does not answer; `None` takes that back, and nothing else that was said.
 pub async fn say_of_moving(connection: &mut Connection, problem: Option<&Problem>) -> Result<()> {
     let problem = problem.map(serde_json::to_value).transpose().map_err(|error| crate::Error::internal("writing a problem", error))?;
     let changed = sqlx::query!(
         r#"update runtime set problem = $1
             where deleted_at is null and phase in ('pending', 'queued', 'creating', 'starting', 'waiting', 'waking', 'draining', 'stopping',
                                                      'deleting')
-              and problem is distinct from $1
+              and problem is distinct from $1 and ($1::jsonb is not null or problem->>'code' = 'UNAVAILABLE')
         returning runtime_id as "runtime_id: RuntimeId", person_id as "person_id: PersonId""#,
         problem
     )

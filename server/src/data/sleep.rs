@@ -79,6 +79,19 @@ pub async fn fall_asleep(connection: &mut Connection, row: &Row, nap: &Nap, now:
     }
 }
 
+/// It was seen to stand still: the agreement was used.
+pub async fn froze(connection: &mut Connection, row: &Row) -> Result<()> {
+    sqlx::query!(
+        "update runtime set agreed_until = null
+          where runtime_id = $1 and generation = $2 and deleted_at is null and phase = 'asleep' and sleep_depth = 'frozen'",
+        row.runtime_id.0,
+        row.generation
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
 /// It is to sleep without a container, and is woken earlier for that.
 pub async fn sink(connection: &mut Connection, row: &Row, wakes_at: Option<OffsetDateTime>) -> Result<()> {
     sqlx::query!(

@@ -2,7 +2,7 @@
 
 use super::Connection;
 use crate::Result;
-use contract::{PersonId, RuntimeId, TaskId, TaskKind, TaskStatus, TaskView};
+use contract::{OthersWish, PersonId, RuntimeId, TaskId, TaskKind, TaskStatus, TaskView};
 use time::OffsetDateTime;
 
 /// A task to write down.
@@ -83,6 +83,23 @@ pub async fn of_runtime(connection: &mut Connection, runtime_id: RuntimeId, most
         most
     );
     Ok(tasks.fetch_all(connection).await?)
+}
+
+/// The newest wishes of these runtimes, where they were not their owners'.
+pub async fn of_others(connection: &mut Connection, runtime_ids: &[RuntimeId]) -> Result<Vec<(RuntimeId, OthersWish)>> {
+    let ids: Vec<uuid::Uuid> = runtime_ids.iter().map(|id| id.0).collect();
+    let newest = sqlx::query!(
+        r#"select runtime_id as "runtime_id!: RuntimeId", person.name as "asked_by?", kind as "kind!: TaskKind", newest.created_at as "created_at!"
+             from (select distinct on (runtime_id) runtime_id, task.person_id, kind, task.created_at,
+                          task.person_id is distinct from runtime.person_id as others
+                     from task join runtime using (runtime_id)
+                    where runtime_id = any($1) order by runtime_id, task.created_at desc, task_id desc) newest
+                  left join person using (person_id)
+            where others"#,
+        &ids
+    );
+    let wish = |asked_by, kind, at| OthersWish { asked_by, kind, at };
+    Ok(newest.fetch_all(connection).await?.into_iter().map(|row| (row.runtime_id, wish(row.asked_by, row.kind, row.created_at))).collect())
 }
 
 /// One task.

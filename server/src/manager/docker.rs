@@ -2,7 +2,7 @@
 
 use super::{
     Capacity, ContainerState, Engine, EngineEvent, Health, LogLine, Made, Seen, SeenContainer, World, docker_address, docker_container,
-    docker_log, docker_network, docker_volume,
+    docker_file, docker_host, docker_log, docker_network, docker_volume,
     docker_walls::{self, Ought},
     door::Door,
     firewall::Firewall,
@@ -234,6 +234,8 @@ impl Engine for DockerEngine {
         for runtime_id in self.configured().await {
             world.entry(runtime_id).or_default().configuration = self.read_configuration(runtime_id).await;
         }
+        let epoch = docker_host::epoch().await;
+        world.values_mut().for_each(|seen| seen.epoch.clone_from(&epoch));
         Ok(world)
     }
 
@@ -251,6 +253,10 @@ impl Engine for DockerEngine {
             Some(image) => absent(self.docker().await?.inspect_image(&image).await, "looking at the image")?.and_then(|image| image.id),
             None => None,
         };
+        let out_of_memory = match inspected.as_ref().and_then(|container| Some((container.id.as_ref()?, container.state.as_ref()?.pid?))) {
+            Some((id, pid)) if pid > 0 => docker_host::ran_out_of_memory(id, pid).await,
+            Some(_) | None => None,
+        };
         let container = inspected.map(|container| {
             let (network, file) = (self.names.runtime(runtime_id), self.file(runtime_id));
             let breaches = Ought { network: &network, configuration: &file }.of_inspected(&container);
@@ -266,9 +272,9 @@ impl Engine for DockerEngine {
                 Some(ContainerStateStatusEnum::PAUSED) => ContainerState::Frozen { since, address },
                 _ => ContainerState::Ended { code: state.exit_code.unwrap_or(-1), out_of_memory: state.oom_killed.unwrap_or(false) },
             };
-            seen_container(&labels, state, breaches, Some(made))
+            SeenContainer { out_of_memory, ..seen_container(&labels, state, breaches, Some(made)) }
         });
-        Ok(Seen { container, isolation, configuration: self.read_configuration(runtime_id).await })
+        Ok(Seen { container, isolation, configuration: self.read_configuration(runtime_id).await, epoch: docker_host::epoch().await })
     }
 
     async fn isolate(&self, runtime_id: RuntimeId) -> Result<Isolation> {
@@ -317,7 +323,7 @@ impl Engine for DockerEngine {
     }
 
     async fn configure(&self, runtime_id: RuntimeId, configuration: &str) -> Result<()> {
-        write_in_place(&self.file(runtime_id), configuration)
+        docker_file::write_in_place(&self.file(runtime_id), configuration)
             .await
             .map_err(|error| Error::internal("writing a runtime's configuration", error))
     }
@@ -491,6 +497,7 @@ fn seen_container(labels: &HashMap<String, String>, state: ContainerState, breac
         state,
         breaches,
         made,
+        out_of_memory: None,
     }
 }
 
@@ -501,23 +508,6 @@ async fn sample(docker: &Docker, name: &str) -> Result<Option<(RuntimeStats, (u6
         Some(answer) => Ok(absent(answer, "reading a container's use")?.map(|stats| docker_container::read_stats(&stats))),
         None => Ok(None),
     }
-}
-
-/// Rewrites the file without replacing it: a container has this very file mounted.
-async fn write_in_place(file: &Path, text: &str) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt as _;
-    use tokio::io::AsyncWriteExt as _;
-    if let Some(folder) = file.parent() {
-        tokio::fs::create_dir_all(folder).await?;
-    }
-    // Not truncated first: a reader in between sees the old beginning rather than nothing.
-    let mut open = tokio::fs::OpenOptions::new().write(true).create(true).truncate(false).open(file).await?;
-    open.write_all(text.as_bytes()).await?;
-    open.flush().await?;
-    open.set_len(text.len() as u64).await?;
-    // Read inside by a user without rights. No secret stands in it.
-    open.set_permissions(std::fs::Permissions::from_mode(0o644)).await?;
-    open.sync_all().await
 }
 
 /// What the engine's error is to the rest: a no is a problem to tell, silence is [`Error::Engine`].

@@ -130,6 +130,7 @@ pub(super) fn cpu_percent(before: (u64, u64), now: (u64, u64)) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sha2::{Digest as _, Sha256};
 
     #[test]
     fn a_gpu_and_an_oci_runtime_come_from_the_spec_alone_and_are_read_back() {
@@ -161,6 +162,32 @@ mod tests {
         let inspected = bollard::models::ContainerInspectResponse { host_config: Some(more), ..Default::default() };
         let made = super::super::docker_walls::made(&inspected, None);
         assert_eq!((made.gpu, made.oci_runtime.as_deref()), (true, Some("runsc")));
+    }
+
+    /// A container that is made in another way is announced to whoever runs one of the old way.
+    #[test]
+    fn another_way_of_making_containers_is_another_version() {
+        let spec = RuntimeSpec {
+            runtime_id: contract::RuntimeId(uuid::Uuid::from_u128(1)),
+            revision: 1,
+            image: "image".to_owned(),
+            workspace: "workspace".to_owned(),
+            memory_bytes: 2 << 30,
+            cpu_millis: 2000,
+            pids: 512,
+            gpu: true,
+            oci_runtime: Some("runsc".to_owned()),
+            model_key: "key".to_owned().into(),
+        };
+        let made = ContainerCreateBody { labels: None, ..body(&Names::new("test"), Path::new("/c"), &spec) };
+        let text = serde_json::to_value(made).unwrap().to_string();
+        let (version, _) = spec.hash().split_once('-').map(|(version, hash)| (version.to_owned(), hash.to_owned())).unwrap();
+        let digest = crate::runtime::token::hex(&Sha256::digest(text.as_bytes())[..8]);
+        assert_eq!(
+            (version.as_str(), digest.as_str()),
+            ("v2", "0b1dc6c02b48ff74"),
+            "raise the version in runtime/spec.rs: containers are made in another way"
+        );
     }
 
     #[test]

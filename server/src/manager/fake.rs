@@ -1,6 +1,8 @@
 //! An engine in memory, for tests: as well or as miserable as the test says, and strict about what it is asked.
 
-use super::{Capacity, ContainerState, Engine, EngineEvent, Health, LogLine, Made, Seen, SeenContainer, World};
+mod hand;
+
+use super::{Capacity, ContainerState, Engine, EngineEvent, Health, LogLine, Made, Seen, SeenContainer, World, epoch::Epoch};
 use crate::{
     Error, Result,
     clock::Clock,
@@ -18,6 +20,8 @@ use std::{
 use time::OffsetDateTime;
 use tokio::sync::{Notify, broadcast, mpsc};
 use tokio_stream::wrappers::{BroadcastStream, UnboundedReceiverStream};
+
+pub use hand::Meddled;
 
 /// When a server dies, seen from an effect on the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,16 +94,10 @@ struct State {
     capacity: Option<Capacity>,
     effects: u32,
     grace: Option<Duration>,
+    /// How often the machine and the engine were restarted.
+    machine: u32,
+    engine: u32,
     wrongs: Vec<String>,
-}
-
-/// What a hand at the engine did to a container.
-#[derive(Clone, Debug, Default)]
-pub struct Meddled {
-    /// Other limits.
-    pub limits: Option<Limits>,
-    /// Weaker walls.
-    pub breaches: Vec<String>,
 }
 
 /// What is there, in numbers.
@@ -134,11 +132,6 @@ impl FakeEngine {
         self.state().grace
     }
 
-    /// Fills a workspace up to this many bytes.
-    pub fn fill(&self, workspace: &str, bytes: i64) {
-        self.state().sizes.insert(workspace.to_owned(), bytes);
-    }
-
     /// Gives the machine another size.
     pub fn resize(&self, capacity: Capacity) {
         self.state().capacity = Some(capacity);
@@ -155,60 +148,16 @@ impl FakeEngine {
         self.died.notified().await;
     }
 
-    /// Ends a container behind everybody's back.
-    pub fn end(&self, runtime_id: RuntimeId, code: i64) {
-        {
-            let mut state = self.state();
-            if let Some((_, container)) = state.containers.get_mut(&runtime_id) {
-                *container = ended(code);
-            }
-            state.followers.remove(&runtime_id);
-        }
-        drop(self.events.send(EngineEvent { runtime_id }));
-    }
-
-    /// A runtime's container says something, at this moment.
-    pub fn say(&self, runtime_id: RuntimeId, at: OffsetDateTime, text: &str) {
-        let mut state = self.state();
-        let line = LogLine { at, text: text.to_owned() };
-        state.logs.entry(runtime_id).or_default().push(line.clone());
-        if let Some(followers) = state.followers.get_mut(&runtime_id) {
-            followers.retain(|follower| follower.send(line.clone()).is_ok());
-        }
-    }
-
-    /// Freezes or thaws a container behind everybody's back.
-    pub fn pause(&self, runtime_id: RuntimeId, still: bool) {
-        self.state().stand_still(runtime_id, still);
-        drop(self.events.send(EngineEvent { runtime_id }));
-    }
-
     /// Whether a runtime's container stands still.
     #[must_use]
     pub fn is_frozen(&self, runtime_id: RuntimeId) -> bool {
         matches!(self.state().containers.get(&runtime_id), Some((_, ContainerState::Frozen { .. })))
     }
 
-    /// Changes a container behind everybody's back.
-    pub fn meddle(&self, runtime_id: RuntimeId, meddled: Meddled) {
-        self.state().meddled.insert(runtime_id, meddled);
-        drop(self.events.send(EngineEvent { runtime_id }));
-    }
-
-    /// The image's name means this one from now on; containers that are there run the older one.
-    pub fn renew_image(&self, image_id: &str) {
-        self.state().newest_image = Some(image_id.to_owned());
-    }
-
     /// The limits of a runtime's container.
     #[must_use]
     pub fn limits(&self, runtime_id: RuntimeId) -> Option<Limits> {
         self.state().seen(runtime_id).container.and_then(|container| container.made).map(|made| made.limits)
-    }
-
-    /// Puts a network there that no row knows of.
-    pub fn leave_over(&self, runtime_id: RuntimeId) {
-        self.state().isolations.insert(runtime_id, isolation());
     }
 
     /// What is there.
@@ -310,7 +259,7 @@ impl State {
                 let meddled = self.meddled.get(&runtime_id).cloned().unwrap_or_default();
                 SeenContainer {
                     revision: spec.revision,
-                    spec_hash: spec.hash(),
+                    spec_hash: meddled.spec_hash.unwrap_or_else(|| spec.hash()),
                     state: state.clone(),
                     breaches: meddled.breaches,
                     made: Some(Made {
@@ -322,10 +271,12 @@ impl State {
                         gpu: spec.gpu,
                         oci_runtime: spec.oci_runtime.clone(),
                     }),
+                    out_of_memory: Some(meddled.out_of_memory),
                 }
             }),
             isolation: self.isolations.get(&runtime_id).copied(),
             configuration: self.configurations.get(&runtime_id).cloned(),
+            epoch: Some(Epoch { machine: self.machine.to_string(), engine: Some(self.engine.to_string()) }),
         }
     }
 

@@ -8,11 +8,14 @@ pub mod bounded;
 pub mod docker;
 pub mod docker_address;
 mod docker_container;
+mod docker_file;
+mod docker_host;
 mod docker_log;
 mod docker_network;
 mod docker_volume;
 mod docker_walls;
 pub mod door;
+pub mod epoch;
 pub mod fake;
 pub mod firewall;
 pub mod names;
@@ -48,6 +51,8 @@ pub struct Seen {
     pub isolation: Option<Isolation>,
     /// Its configuration file, as it stands there.
     pub configuration: Option<String>,
+    /// The life of the machine and the engine in which this was seen; none where it cannot be told.
+    pub epoch: Option<epoch::Epoch>,
 }
 
 /// A container, as the engine tells.
@@ -63,6 +68,8 @@ pub struct SeenContainer {
     pub breaches: Vec<String>,
     /// What it is made of; none from [`Engine::survey`].
     pub made: Option<Made>,
+    /// Whether one of its processes was ended for lack of memory, while it runs; none from [`Engine::survey`], or where it cannot be told.
+    pub out_of_memory: Option<bool>,
 }
 
 /// What a container is really made of, whatever its labels say.

@@ -109,7 +109,7 @@ impl Orchestrator {
         self.store.hurry(caller, &row, self.clock.now()).await
     }
 
-    /// Chooses after how many minutes without use it goes to sleep: 0 is never, none is what is usual here.
+    /// Chooses after how many minutes without use it goes to sleep: 0 is never, none is what is usual.
     pub async fn choose_sleep(&self, caller: &Caller, runtime_id: RuntimeId, minutes: Option<i32>) -> Result<()> {
         let row = self.store.get(runtime_id).await?.ok_or_else(not_found)?;
         may(caller, &row, Asked::Restart)?;
@@ -117,7 +117,7 @@ impl Orchestrator {
         if minutes.is_some_and(|minutes| !rule.allows(minutes)) {
             let most = rule.most_minutes;
             let allowed = if most == 0 { "a number of minutes, or never".to_owned() } else { format!("1 to {most} minutes") };
-            return Err(Problem::new(Code::Invalid, format!("A runtime here goes to sleep after {allowed} without use."))
+            return Err(Problem::new(Code::Invalid, format!("This runtime goes to sleep after {allowed} without use."))
                 .remedy("Choose one of the times that are offered.")
                 .field("minutes")
                 .into());
@@ -207,8 +207,14 @@ impl Orchestrator {
     /// One runtime that the caller may see: their own, or anyone's for an administrator.
     pub async fn find(&self, caller: &Caller, runtime_id: RuntimeId) -> Result<Row> {
         let row = self.store.get(runtime_id).await?;
-        row.filter(|row| row.person_id == caller.person_id || caller.is_administrator()).ok_or_else(|| not_found().into())
+        row.filter(|row| may_see(caller, row)).ok_or_else(|| not_found().into())
     }
+}
+
+/// One's own runtimes, and for an administrator anyone's: also those that are gone.
+#[must_use]
+pub fn may_see(caller: &Caller, row: &Row) -> bool {
+    row.person_id == caller.person_id || caller.is_administrator()
 }
 
 /// What a person asks of a runtime that is there.

@@ -2,7 +2,7 @@
 
 use super::rest::Rest;
 use crate::{
-    manager::{ContainerState, SeenContainer},
+    manager::{ContainerState, SeenContainer, epoch::Restarted},
     runtime::spec::RuntimeSpec,
 };
 use contract::{DesiredState, Phase, Retention, SleepDepth};
@@ -116,6 +116,10 @@ pub struct Facts<'a> {
     pub configured: bool,
     /// Whether that configuration is what it should be.
     pub current: bool,
+    /// Whether it was written, or removed, by another hand than ours.
+    pub edited: bool,
+    /// What was restarted since its container was last seen to run.
+    pub restarted: Option<Restarted>,
     /// What OpenClaw answered, where it was asked in this round.
     pub ready: Option<bool>,
     /// The time.
@@ -141,6 +145,8 @@ pub enum Cause {
     Slow {
         /// How long it had.
         deadline: Duration,
+        /// Whether a process inside was ended for lack of memory, where that can be told.
+        out_of_memory: Option<bool>,
     },
 }
 
@@ -183,6 +189,8 @@ pub enum Action {
     Wait(Duration),
     /// Note a failed try.
     Fail(Cause),
+    /// It was ended with its machine or engine: it failed at nothing, and waits its turn to start again.
+    Recover(Restarted),
     /// End the container.
     Stop,
     /// Remove the ended container.
@@ -304,7 +312,12 @@ fn run(facts: &Facts<'_>) -> Action {
         // It wakes; or somebody froze it by hand, and nobody asked for that.
         ContainerState::Frozen { .. } => Action::Thaw,
         // The failure is noted, or it was we who ended it, or it ended in its sleep; what is left of it goes.
-        ContainerState::Ended { .. } if matches!(facts.phase, Phase::Retrying | Phase::Stopping | Phase::Waking) => Action::Remove,
+        ContainerState::Ended { .. }
+            if matches!(facts.phase, Phase::Retrying | Phase::Stopping | Phase::Waking | Phase::Pending | Phase::Queued) =>
+        {
+            Action::Remove
+        }
+        ContainerState::Ended { .. } if let Some(restarted) = facts.restarted => Action::Recover(restarted),
         ContainerState::Ended { code, out_of_memory } => Action::Fail(Cause::Ended { code: *code, out_of_memory: *out_of_memory }),
     }
 }
@@ -321,15 +334,18 @@ fn running(facts: &Facts<'_>, since: OffsetDateTime) -> Action {
         (Phase::Ready, _) if facts.rest.is_tired(facts.now) => Action::Doze(SleepDepth::Frozen),
         (Phase::Ready, _) => Action::Rest(Phase::Ready),
         // One that does not even take its agreement back will not get ready either.
-        (Phase::Waking, _) if !facts.resumed && facts.now - since > facts.deadline => {
-            Action::Fail(Cause::Slow { deadline: facts.deadline })
-        }
+        (Phase::Waking, _) if !facts.resumed && facts.now - since > facts.deadline => slow(facts),
         (Phase::Waking, _) if !facts.resumed => Action::Resume,
         (_, None) => Action::Ask,
         (_, Some(true)) => Action::Welcome,
-        (_, Some(false)) if facts.now - since > facts.deadline => Action::Fail(Cause::Slow { deadline: facts.deadline }),
+        (_, Some(false)) if facts.now - since > facts.deadline => slow(facts),
         (_, Some(false)) => Action::Wait(ASK_AGAIN),
     }
+}
+
+fn slow(facts: &Facts<'_>) -> Action {
+    let out_of_memory = facts.container.and_then(|container| container.out_of_memory);
+    Action::Fail(Cause::Slow { deadline: facts.deadline, out_of_memory })
 }
 
 /// How long OpenClaw may boot: learned from this machine's own starts, longer with every failed try.
@@ -377,12 +393,17 @@ pub enum Verdict {
     },
 }
 
+/// The failed tries that still count: a good run forgives them.
+#[must_use]
+pub fn remembered(attempts: i32, phase: Phase, phase_since: OffsetDateTime, now: OffsetDateTime) -> i32 {
+    if phase == Phase::Ready && now - phase_since > GOOD_RUN { 0 } else { attempts }
+}
+
 /// What follows a failed try, after `attempts` others, in a runtime that stood in `phase` since `phase_since`. `luck` makes the wait up to a quarter
 /// longer, so that runtimes which fail together do not all come back together.
 #[must_use]
 pub fn after_failure(attempts: i32, phase: Phase, phase_since: OffsetDateTime, luck: u8, now: OffsetDateTime) -> Verdict {
-    let forgiven = phase == Phase::Ready && now - phase_since > GOOD_RUN;
-    let attempts = if forgiven { 1 } else { attempts.saturating_add(1) };
+    let attempts = remembered(attempts, phase, phase_since, now).saturating_add(1);
     if attempts >= TRIES {
         return Verdict::GiveUp { attempts };
     }

@@ -14,7 +14,7 @@ use contract::RuntimeId;
 use futures::{StreamExt as _, stream::BoxStream};
 use std::{sync::Arc, time::Duration};
 use tokio::{
-    sync::{Semaphore, broadcast::error::RecvError},
+    sync::{Semaphore, broadcast::error::RecvError, mpsc},
     task::JoinHandle,
     time::{Instant, MissedTickBehavior},
 };
@@ -35,6 +35,8 @@ const CALLED_SOONER: u32 = 10;
 /// How many steps are done at once, at most: as many as the database serves without anybody else waiting long. Whoever waits between two steps takes no
 /// place.
 const STEPS_AT_ONCE: usize = 64;
+
+type Events = BoxStream<'static, EngineEvent>;
 
 /// What a server does while it leads.
 struct Term {
@@ -65,8 +67,6 @@ struct Passed {
     number: u64,
     /// Whether something called for it: then everybody who waits looks again.
     called: bool,
-    /// The engine's events from before the pass on, where they were asked for.
-    events: Option<BoxStream<'static, EngineEvent>>,
 }
 
 impl Passes {
@@ -145,7 +145,8 @@ impl Orchestrator {
         self.watched.clear();
         // Heard from now on, before the first look: nothing falls in between.
         let mut changes = self.changes.subscribe();
-        let mut events: BoxStream<'static, EngineEvent> = futures::stream::pending().boxed();
+        let mut events: Events = futures::stream::pending().boxed();
+        let (hear, mut heard) = mpsc::channel(1);
         let (mut has_events, mut walled) = (false, false);
         self.measure_by_and_by(term);
         let mut passes = Passes::begin();
@@ -157,7 +158,7 @@ impl Orchestrator {
                 biased;
                 () = term.stop.cancelled() => return,
                 _ = tick.tick() => {
-                    self.watched.due(self.clock.now()).into_iter().for_each(|runtime_id| self.attend(runtime_id, term));
+                    self.attend_to_due(term);
                     // Passes hold them, where they come as often.
                     if walled && passes.pause > PERIOD {
                         let (this, term_of) = (Arc::clone(self), Arc::clone(term));
@@ -184,21 +185,22 @@ impl Orchestrator {
                         passes.next = passes.next.min(Instant::now() + AFTER_EVENTS);
                     }
                 },
+                Some(stream) = heard.recv() => {
+                    events = stream;
+                    has_events = true;
+                }
                 passed = passes.passed() => {
                     let Some(passed) = passed else {
                         passes.over(PERIOD);
                         continue;
                     };
-                    if let Some(stream) = passed.events {
-                        events = stream;
-                        has_events = true;
-                    }
                     match passed.surveyed {
                         Ok(found) => {
                             // Without the engine's events nothing is told.
                             passes.over(if has_events { self.pause.unwrap_or_else(|| found.pause()) } else { PERIOD });
                             walled = found.walled;
                             self.watched.learn(passed.number, found.resting);
+                            self.attend_to_due(term);
                             for runtime_id in found.restless {
                                 if passed.called {
                                     self.wake_and_attend(runtime_id, term);
@@ -214,20 +216,25 @@ impl Orchestrator {
                     }
                 }
                 () = tokio::time::sleep_until(next_pass), if is_between => {
-                    passes.under_way = Some(self.begin_pass(std::mem::take(&mut passes.called), !has_events, term));
+                    let hear = (!has_events).then(|| hear.clone());
+                    passes.under_way = Some(self.begin_pass(std::mem::take(&mut passes.called), hear, term));
                 }
             }
         }
     }
 
-    /// Looks at everything, beside the loop: whatever is told meanwhile is acted upon at once.
-    fn begin_pass(self: &Arc<Self>, called: bool, asks_for_events: bool, term: &Arc<Term>) -> JoinHandle<Option<Passed>> {
+    /// Looks at everything, beside the loop: whatever is told meanwhile is acted upon at once. The engine's events from before that look on go to `hear`.
+    fn begin_pass(self: &Arc<Self>, called: bool, hear: Option<mpsc::Sender<Events>>, term: &Arc<Term>) -> JoinHandle<Option<Passed>> {
         let (this, term_of) = (Arc::clone(self), Arc::clone(term));
         let number = self.watched.begin_pass();
         term.tasks.spawn(async move {
             let pass = async {
-                let events = if asks_for_events { this.engine.events().await.ok() } else { None };
-                Passed { surveyed: this.survey().await, number, called, events }
+                if let Some(hear) = hear
+                    && let Ok(events) = this.engine.events().await
+                {
+                    drop(hear.send(events).await);
+                }
+                Passed { surveyed: this.survey().await, number, called }
             };
             term_of.lease.during(term_of.stop.run_until_cancelled(pass)).await.flatten()
         })
@@ -272,6 +279,11 @@ impl Orchestrator {
     fn wake_and_attend(self: &Arc<Self>, runtime_id: RuntimeId, term: &Arc<Term>) {
         self.attended.wake(runtime_id);
         self.attend(runtime_id, term);
+    }
+
+    /// Attends to those at rest whose time has come.
+    fn attend_to_due(self: &Arc<Self>, term: &Arc<Term>) {
+        self.watched.due(self.clock.now()).into_iter().for_each(|runtime_id| self.attend(runtime_id, term));
     }
 
     /// Attends to it until it is at rest, unless somebody does already.

@@ -10,6 +10,7 @@ pub mod decide;
 mod driver;
 mod lease;
 pub mod logs;
+mod memory;
 mod pass;
 pub mod profile;
 pub mod reconcile;

@@ -1,6 +1,6 @@
 //! A look at everything: what catches lost events, tidies what has no row, and holds walls and doors.
 
-use super::{Orchestrator, reconcile::silent_engine, rest::Rest};
+use super::{Orchestrator, memory, reconcile::silent_engine, rest::Rest};
 use crate::{
     Result,
     data::runtime::Row,
@@ -93,6 +93,7 @@ impl Orchestrator {
                         && matches!(container.state, ContainerState::Running { .. })
                         && container.revision == row.revision
                         && container.breaches.is_empty()
+                        && memory::is_of_now(row, seen)
                         && seen.configuration.as_deref() == Some(&self.render(row, isolation.gateway, models))
                 }
                 (_, _) => false,
@@ -114,6 +115,7 @@ impl Orchestrator {
                     && container.revision == row.revision
                     && container.breaches.is_empty()
                     && seen.isolation.is_some()
+                    && row.agreed_until.is_none()
                     && !rest.sinks(now)
             }
             (None, Some(SleepDepth::Stopped)) => seen.isolation.is_none() && seen.configuration.is_none() && row.admitted_at.is_none(),

@@ -3,6 +3,7 @@
 use super::{
     Orchestrator,
     decide::{self, Action, Cause, Facts, Verdict},
+    memory,
     rest::Rest,
     store::{Admission, RuntimeKey},
 };
@@ -89,6 +90,7 @@ impl Orchestrator {
         let mut facts = facts(row, &seen, self.rest(row), (&spec, &hash), wanted.as_deref());
         facts.deadline = decide::deadline(lesson.p95_ms, row.attempts);
         facts.now = self.clock.now();
+        self.remember_seen(row, &seen, facts.current).await?;
         let drift = decide::drift::compare(&facts);
         if drift.changed != row.changed || drift.restart_brings != row.restart_brings {
             self.store.compare(row, &drift, facts.now).await?;
@@ -129,6 +131,12 @@ impl Orchestrator {
                     }
                     _ => None,
                 };
+                if phase == Phase::Ready {
+                    self.keep_key(row).await?;
+                }
+                if phase == Phase::Asleep && seen.container.is_some() && row.agreed_until.is_some() {
+                    self.store.froze(row).await?;
+                }
                 // Without a container no memory is held.
                 let holds = phase == Phase::Ready || (phase == Phase::Asleep && seen.container.is_some());
                 let noted = Noted { phase, problem: problem.as_ref(), attempts: row.attempts, retry_at: row.retry_at, holds };
@@ -154,7 +162,7 @@ impl Orchestrator {
                 self.engine.keep_workspace(&row.volume).await?;
                 let isolation = self.engine.isolate(id).await?;
                 self.doors.open(isolation.gateway).await?;
-                self.engine.configure(id, &self.configuration(row, isolation.gateway).await?).await?;
+                self.write_configuration(row, &self.configuration(row, isolation.gateway).await?).await?;
             }
             Action::Create => {
                 self.begin(row, StartStep::Create, Phase::Creating).await?;
@@ -167,6 +175,7 @@ impl Orchestrator {
                 if let Some(isolation) = seen.isolation {
                     self.doors.open(isolation.gateway).await?;
                 }
+                self.remember_start(row, seen).await?;
                 self.engine.start(id).await?;
                 if let Some(logs) = &self.logs {
                     logs.follow(id);
@@ -178,9 +187,10 @@ impl Orchestrator {
             }
             Action::Configure => {
                 if let Some(text) = wanted {
-                    self.engine.configure(id, text).await?;
+                    self.write_configuration(row, text).await?;
                 }
             }
+            Action::Recover(restarted) => return self.recover(row, restarted).await,
             Action::Fail(cause) => {
                 let problem = self.explain(row, &cause).await?;
                 self.fail(row, problem).await?;
@@ -314,12 +324,20 @@ impl Orchestrator {
 
     async fn give_key(&self, row: &Row) -> Result<()> {
         let key = token::derive(&self.key_root, row.runtime_id, row.revision);
-        let hash: [u8; 32] = Sha256::digest(key.secret.expose_secret().as_bytes()).into();
-        self.store.give_key(row, &RuntimeKey { public_id: &key.public_id, secret_hash: hash }, self.clock.now()).await
+        self.store.give_key(row, &stored(&key), self.clock.now()).await
+    }
+
+    /// A container that runs has its key for good: what was done to it in the database is put right.
+    async fn keep_key(&self, row: &Row) -> Result<()> {
+        let key = token::derive(&self.key_root, row.runtime_id, row.revision);
+        if self.store.keep_key(row, &stored(&key), self.clock.now()).await? {
+            tracing::warn!(runtime = %row.runtime_id, "the model key of a runtime that runs was removed or revoked, and is given again");
+        }
+        Ok(())
     }
 
     async fn begin(&self, row: &Row, step: StartStep, phase: Phase) -> Result<()> {
-        let noted = Noted { phase, problem: None, attempts: row.attempts, retry_at: None, holds: true };
+        let noted = Noted { phase, problem: memory::interruption(row), attempts: row.attempts, retry_at: None, holds: true };
         self.store.begin_step(row, step, &noted, self.clock.now()).await
     }
 
@@ -343,7 +361,7 @@ impl Orchestrator {
         match self.store.admit(row, room, self.clock.now()).await? {
             Admission::Admitted | Admission::Moved => Ok(Next::Again),
             Admission::Queued { ahead } => {
-                self.note(row, Phase::Queued, None).await?;
+                self.note(row, Phase::Queued, memory::interruption(row)).await?;
                 Ok(Next::After(decide::turn_again(ahead, room.starts)))
             }
             Admission::TooLarge => {
@@ -406,11 +424,7 @@ impl Orchestrator {
     async fn explain(&self, row: &Row, cause: &Cause) -> Result<Problem> {
         let words = self.last_words(row.runtime_id).await;
         Ok(match cause {
-            Cause::Ended { out_of_memory: true, .. } => Problem::new(
-                Code::OutOfMemory,
-                format!("OpenClaw ran out of memory ({}). Ask for a larger profile.", quotas::size(row.memory_bytes)),
-            )
-            .remedy("Your workspace is safe."),
+            Cause::Ended { code, out_of_memory: true } => out_of_memory(row, &format!("It ended with exit code {code}.{words}")),
             Cause::Ended { out_of_memory: false, .. } if says_disk_is_full(&words) => {
                 Problem::new(Code::RuntimeStartFailed, format!("OpenClaw found no room on its disk, and ended.{words}"))
                     .remedy("Your workspace is safe. Room must be made on this machine's disk: ask your administrator.")
@@ -432,9 +446,14 @@ impl Orchestrator {
                 format!("Somebody changed this runtime's container by hand: {what}. It was ended, and is made anew."),
             )
             .remedy("Your workspace is safe. If it happens again, ask whoever administers this machine."),
-            Cause::Slow { deadline } => {
-                Problem::new(Code::RuntimeNotReady, format!("OpenClaw was not ready after {} s.{words}", deadline.whole_seconds()))
-                    .remedy("This machine may be busy. Your workspace is safe.")
+            Cause::Slow { deadline, out_of_memory: Some(true) } => {
+                let slow = format!("A process inside was ended for that, and it was not ready after {} s.", deadline.whole_seconds());
+                out_of_memory(row, &format!("{slow}{words}"))
+            }
+            Cause::Slow { deadline, out_of_memory } => {
+                let memory = if out_of_memory.is_some() { ", and had memory enough" } else { "" };
+                Problem::new(Code::RuntimeNotReady, format!("OpenClaw was not ready after {} s{memory}.{words}", deadline.whole_seconds()))
+                    .remedy("This machine may be busy: the next try has more time. Your workspace is safe. The log says more.")
             }
         })
     }
@@ -446,6 +465,17 @@ impl Orchestrator {
         let skip = text.chars().count().saturating_sub(QUOTED_CHARACTERS);
         if text.is_empty() { String::new() } else { format!(" Its last words: {}", text.chars().skip(skip).collect::<String>()) }
     }
+}
+
+/// The way on of whoever ran out of memory is a larger profile: the page has a button for it.
+fn out_of_memory(row: &Row, more: &str) -> Problem {
+    let message = format!("OpenClaw ran out of memory ({}). Ask for a larger profile. {more}", quotas::size(row.memory_bytes));
+    Problem::new(Code::OutOfMemory, message).remedy("Your workspace is safe.")
+}
+
+/// What is stored of a runtime's key.
+fn stored(key: &token::RuntimeKey) -> RuntimeKey<'_> {
+    RuntimeKey { public_id: &key.public_id, secret_hash: Sha256::digest(key.secret.expose_secret().as_bytes()).into() }
 }
 
 /// Whether a program's last words are that nothing can be written any more.
@@ -490,6 +520,8 @@ fn facts<'a>(row: &Row, seen: &'a Seen, rest: Rest, (spec, spec_hash): (&'a Runt
         isolated: seen.isolation.is_some(),
         configured: seen.configuration.is_some(),
         current: wanted.is_some() && seen.configuration.as_deref() == wanted,
+        edited: memory::is_edited(row, seen) && seen.configuration.as_deref() != wanted,
+        restarted: memory::restarted(row, seen),
         ready: None,
         now: time::OffsetDateTime::UNIX_EPOCH,
     }

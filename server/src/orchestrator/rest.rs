@@ -13,7 +13,7 @@ const BOOT_MARGIN: Duration = Duration::seconds(30);
 /// What a whole start may take before this machine has any history.
 const BOOT_UNLEARNED: Duration = Duration::seconds(300);
 
-/// When runtimes sleep. A profile's own values come in here, before its owner's choice.
+/// When runtimes sleep: its owner's choice within what its profile says, or else the settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
     /// Without use for this long it is asked whether it may be frozen; none is never.

@@ -62,16 +62,17 @@ impl Orchestrator {
         Ok(())
     }
 
-    /// When this runtime goes to sleep, and what its owner may choose.
+    /// When this runtime goes to sleep, and what its owner may choose: as its profile says, or else the settings.
     #[must_use]
     pub fn sleep_rule(&self, row: &Row) -> SleepRule {
         let limits = &self.config.runtimes;
-        SleepRule {
+        let house = SleepRule {
             chosen_minutes: row.sleep_minutes,
             usual_minutes: limits.sleep_after_minutes,
             most_minutes: limits.sleep_most_minutes,
             stop_after_minutes: limits.sleep_stop_after_minutes,
-        }
+        };
+        SleepRule::of_profile(house, row.profile_sleep_minutes, row.profile_sleep_stop_minutes)
     }
 
     fn policy(&self, row: &Row) -> Policy {

@@ -8,9 +8,11 @@ pub mod postgres;
 use super::decide::drift::Drift;
 use crate::{
     Result,
+    data::container::Memory,
     data::runtime::{Noted, Row},
     data::sleep::Nap,
     data::transition_history::{Lesson, Transition},
+    manager::epoch::Restarted,
 };
 use async_trait::async_trait;
 use contract::{
@@ -168,6 +170,10 @@ pub trait Store: Send + Sync {
     async fn note(&self, row: &Row, noted: &Noted<'_>, now: OffsetDateTime) -> Result<()>;
     /// Writes what a look found beside the wish. What was changed by hand has its line in the audit log when it is first found.
     async fn compare(&self, row: &Row, drift: &Drift, now: OffsetDateTime) -> Result<()>;
+    /// Remembers this of its container, whatever is wished of it by now.
+    async fn remember(&self, row: &Row, memory: Memory<'_>) -> Result<()>;
+    /// As [`Store::note`], of one that was ended by a restart of what it runs on, with its line in the audit log.
+    async fn interrupt(&self, row: &Row, noted: &Noted<'_>, restarted: Restarted, now: OffsetDateTime) -> Result<()>;
     /// As [`Store::note`], at the beginning of a step of a start.
     async fn begin_step(&self, row: &Row, step: StartStep, noted: &Noted<'_>, now: OffsetDateTime) -> Result<()>;
     /// As [`Store::note`], at the end of a start.
@@ -176,6 +182,8 @@ pub trait Store: Send + Sync {
     async fn visit(&self, runtime_ids: &[RuntimeId], now: OffsetDateTime) -> Result<()>;
     /// Falls asleep, or deeper, if nobody was there and nothing was wished since the row was read. Whether it did.
     async fn fall_asleep(&self, row: &Row, nap: &Nap, now: OffsetDateTime) -> Result<bool>;
+    /// It was seen to stand still: the agreement was used, and whoever thaws it now is not us.
+    async fn froze(&self, row: &Row) -> Result<()>;
     /// It is to sleep without a container, and is woken at `wakes_at` for what it has to do.
     async fn sink(&self, row: &Row, wakes_at: Option<OffsetDateTime>) -> Result<()>;
     /// It is not asked before this whether it may sleep.
@@ -188,6 +196,8 @@ pub trait Store: Send + Sync {
     async fn finish(&self, row: &Row, now: OffsetDateTime) -> Result<()>;
     /// Makes this the one key of the runtime.
     async fn give_key(&self, row: &Row, key: &RuntimeKey<'_>, now: OffsetDateTime) -> Result<()>;
+    /// Makes this the one key of the runtime that runs with it, where it was removed or revoked, with a line in the audit log. Whether it was.
+    async fn keep_key(&self, row: &Row, key: &RuntimeKey<'_>, now: OffsetDateTime) -> Result<bool>;
     /// Says this of every runtime that is on its way; `None` takes it back.
     async fn say_of_moving(&self, problem: Option<&Problem>) -> Result<()>;
     /// The workspace that was measured longest ago, where that was before this moment and it may have changed since.

@@ -13,6 +13,8 @@ use crate::{
 use contract::{Caller, Code, Problem, ProfileChange, ProfileId, ProfileView};
 
 const MIB: i64 = 1 << 20;
+/// A year.
+const MOST_MINUTES: i32 = 525_600;
 
 /// The profiles that people may choose; the first is the one that new runtimes take.
 ///
@@ -183,6 +185,11 @@ fn checked(mut change: ProfileChange) -> Result<ProfileChange> {
             return Err(wrong(message, field));
         }
     }
+    for (field, minutes) in [("sleep_after", change.sleep_after_minutes), ("sleep_stop_after", change.sleep_stop_after_minutes)] {
+        if minutes.is_some_and(|minutes| !(0..=MOST_MINUTES).contains(&minutes)) {
+            return Err(wrong("Sleep is after up to a year, or never.", field));
+        }
+    }
     if change.models.as_ref().is_some_and(Vec::is_empty) {
         return Err(wrong("Choose at least one model, or allow all.", "models"));
     }
@@ -205,6 +212,8 @@ mod tests {
             models: None,
             gpu: false,
             oci_runtime: Some("runsc".to_owned()),
+            sleep_after_minutes: Some(0),
+            sleep_stop_after_minutes: Some(MOST_MINUTES),
             position: 1,
             offered: true,
         }
@@ -214,7 +223,7 @@ mod tests {
     fn what_cannot_be_a_profile_is_refused_with_its_field() {
         assert_eq!(checked(good()).unwrap().name, "Large");
         type Spoil = fn(&mut ProfileChange);
-        let cases: [(&str, Spoil); 13] = [
+        let cases: [(&str, Spoil); 15] = [
             ("name", |change| change.name = "  ".to_owned()),
             ("name", |change| change.name = "a\nb".to_owned()),
             ("name", |change| change.name = "x".repeat(61)),
@@ -227,6 +236,8 @@ mod tests {
             ("cpu", |change| change.cpu_millis = -1),
             ("pids", |change| change.pids = 0),
             ("disk", |change| change.workspace_bytes = 1),
+            ("sleep_after", |change| change.sleep_after_minutes = Some(-1)),
+            ("sleep_stop_after", |change| change.sleep_stop_after_minutes = Some(MOST_MINUTES + 1)),
             ("models", |change| change.models = Some(Vec::new())),
         ];
         for (field, spoil) in cases {

@@ -17,6 +17,8 @@ pub const CONFIG_PATH: &str = "/etc/clawloops/openclaw.json";
 pub const STATE_DIR: &str = "/home/claw/.openclaw";
 /// The user inside: without rights, on every image of ours.
 pub const USER: &str = "1000:1000";
+/// The version of how containers are made: grows whenever the same values make another container than before.
+const VERSION: u32 = 2;
 /// Bytes of `/tmp`, in memory.
 pub const TMP_BYTES: i64 = 256 * 1024 * 1024;
 
@@ -70,12 +72,12 @@ impl RuntimeSpec {
         Limits { memory_bytes: self.memory_bytes, swap_bytes: 0, cpu_millis: self.cpu_millis, pids: self.pids, restarts: false }
     }
 
-    /// What the container was made from, without secrets: two containers of one hash are the same.
+    /// What the container was made from, without secrets, after the version of how: two containers of one hash are the same.
     #[must_use]
     pub fn hash(&self) -> String {
         let mut hash = Sha256::new();
         let text = format!(
-            "v2|{}|{}|{}|{}|{}|{}|{}|{}|{}",
+            "v{VERSION}|{}|{}|{}|{}|{}|{}|{}|{}|{}",
             self.runtime_id,
             self.revision,
             self.image,
@@ -87,7 +89,15 @@ impl RuntimeSpec {
             self.oci_runtime.as_deref().unwrap_or_default()
         );
         hash.update(text.as_bytes());
-        hex(&hash.finalize()[..8])
+        format!("v{VERSION}-{}", hex(&hash.finalize()[..8]))
+    }
+
+    /// Whether what bears this hash was made in an older way than containers are made now, whatever it was made from.
+    #[must_use]
+    pub fn is_older(hash: &str) -> bool {
+        // The hash stood alone while version 2 was the newest.
+        let version = hash.strip_prefix('v').and_then(|rest| rest.split_once('-')).and_then(|(version, _)| version.parse().ok());
+        version.unwrap_or(2) < VERSION
     }
 }
 
@@ -109,5 +119,18 @@ mod key {
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SecretString, D::Error> {
         String::deserialize(deserializer).map(SecretString::from)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_older_way_of_making_is_told_by_the_hash() {
+        assert!(RuntimeSpec::is_older("v1-0011223344556677"));
+        assert!(!RuntimeSpec::is_older(&format!("v{VERSION}-0011223344556677")));
+        assert!(!RuntimeSpec::is_older(&format!("v{}-0011223344556677", VERSION + 1)), "made by a newer ClawLoops");
+        assert_eq!(RuntimeSpec::is_older("0011223344556677"), 2 < VERSION, "as it was before the version stood in it");
     }
 }

@@ -42,6 +42,21 @@ pub async fn changed_by_hand(world: &World, life: &Life, id: RuntimeId) {
     let repaired = repairs(world).await;
     assert!(repaired.len() == 1 && repaired[0].contains("memory was 3072 MiB in place of 2048 MiB"), "{repaired:?}");
 
+    // Its configuration, replaced as editors do: what the container has mounted is written again, and is what stands there.
+    let file = world.config.data.data_dir.join("runtimes").join(id.to_string()).join("openclaw.json");
+    let right = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(file.with_extension("new"), "{}").unwrap();
+    std::fs::rename(file.with_extension("new"), &file).unwrap();
+    let told = Instant::now();
+    while std::fs::read_to_string(&file).unwrap() != right {
+        assert!(told.elapsed() < Duration::from_secs(10), "the configuration is as the hand left it");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    eprintln!("a configuration was written anew after {:?}", told.elapsed());
+    let inside = world.inside(id, "stat -c %i /etc/clawloops/openclaw.json").await;
+    assert_eq!(inside.trim(), std::os::unix::fs::MetadataExt::ino(&std::fs::metadata(&file).unwrap()).to_string());
+    assert_eq!(repairs(world).await.last().unwrap(), "its configuration was edited");
+
     // A way out: ended at once, and made anew without it.
     let name = format!("{}-elsewhere", world.config.runtimes.instance);
     world.docker.create_network(NetworkCreateRequest { name: name.clone(), ..Default::default() }).await.unwrap();

@@ -8,7 +8,7 @@ use bollard::{
     models::{NetworkDisconnectRequest, VolumeCreateRequest},
     query_parameters::{KillContainerOptions, RemoveContainerOptionsBuilder},
 };
-use contract::{Phase, Retention, RuntimeId};
+use contract::{Code, Phase, Retention, RuntimeId};
 use server::{data::Pool, manager::names};
 use std::{
     collections::HashMap,
@@ -66,6 +66,13 @@ async fn broken(world: &World) {
 
 /// OpenClaw itself is ended by the kernel: its processes are offered first, and then memory is eaten beside them.
 async fn out_of_memory(world: &World, life: &Life, id: RuntimeId) {
+    let ran_out = async || life.orchestrator.engine().look(id).await.unwrap().container.unwrap().out_of_memory;
+    assert_eq!(ran_out().await, Some(false));
+    // A process inside, while OpenClaw runs on.
+    let eats = "node -e 'const all = []; for (;;) all.push(Buffer.alloc(64 << 20, 1))'";
+    world.inside(id, &format!("echo 1000 > /proc/self/oom_score_adj; exec {eats}")).await;
+    assert_eq!((ran_out().await, world.row(id).await.unwrap().phase), (Some(true), Phase::Ready));
+
     let hungry = "for p in /proc/[0-9]*; do echo 1000 > $p/oom_score_adj; done 2>/dev/null; echo 0 > /proc/self/oom_score_adj 2>/dev/null; \
                   node -e 'const all = []; for (;;) all.push(Buffer.alloc(64 << 20, 1))'";
     let options = bollard::exec::CreateExecOptions { cmd: Some(vec!["sh", "-c", hungry]), ..Default::default() };
@@ -74,7 +81,11 @@ async fn out_of_memory(world: &World, life: &Life, id: RuntimeId) {
     world.docker.start_exec(&exec.id, Some(detached)).await.unwrap();
     world.until(id, Phase::Retrying, Duration::from_secs(60)).await;
     let problem = life.orchestrator.find(&world.caller, id).await.unwrap().problem.expect("a failed try has its reason");
-    assert!(problem.message.contains("ran out of memory (2 GiB)"), "{problem:?}");
+    assert_eq!(problem.code, Code::OutOfMemory);
+    assert!(
+        problem.message.starts_with("OpenClaw ran out of memory (2 GiB). Ask for a larger profile. It ended with exit code "),
+        "{problem:?}"
+    );
     world.until(id, Phase::Ready, BOOT).await;
 }
 
@@ -132,5 +143,6 @@ async fn full_disk(world: &World) {
     world.until(id, Phase::Stopped, Duration::from_secs(60)).await;
     life.orchestrator.delete(&world.caller, id, Retention::WipeWorkspace).await.unwrap();
     world.until(id, Phase::Deleted, Duration::from_secs(60)).await;
+    compare(world).await;
     assert_eq!(world.count().await, (0, 0, 0));
 }

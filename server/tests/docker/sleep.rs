@@ -1,7 +1,9 @@
 //! Sleep with a real OpenClaw in a real container: it is asked, frozen, thawed by a visit within a second, woken for what is due, and put away.
 
 use super::{
-    get, world,
+    get,
+    storm::compare,
+    world,
     world::{BOOT, World},
 };
 use bollard::query_parameters::KillContainerOptions;
@@ -55,6 +57,33 @@ async fn rpc(address: SocketAddr, method: &str, params: serde_json::Value) -> se
     answer["payload"].clone()
 }
 
+/// Has OpenClaw do something once, so many seconds from now. Answers when.
+async fn schedule(address: SocketAddr, name: &str, seconds: i64) -> OffsetDateTime {
+    let due = OffsetDateTime::now_utc() + time::Duration::seconds(seconds);
+    let at = due.format(&time::format_description::well_known::Rfc3339).unwrap();
+    let job = serde_json::json!({
+        "name": name, "enabled": true, "deleteAfterRun": false,
+        "schedule": { "kind": "at", "at": at }, "sessionTarget": "main", "wakeMode": "next-heartbeat",
+        "payload": { "kind": "systemEvent", "text": "Look at the calendar." }
+    });
+    rpc(address, "cron.add", job).await;
+    due
+}
+
+/// Waits until OpenClaw did what was scheduled under this name.
+async fn ran(address: SocketAddr, name: &str) {
+    let ran = async {
+        loop {
+            let jobs = rpc(address, "cron.list", serde_json::json!({ "includeDisabled": true, "enabled": "all" })).await;
+            if jobs["jobs"].as_array().unwrap().iter().any(|job| job["name"] == name && !job["state"]["lastRunAtMs"].is_null()) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, ran).await.expect("what was scheduled ran");
+}
+
 /// Waits until it sleeps with nothing left of it but its workspace.
 async fn gone(world: &World, id: RuntimeId) {
     let gone = async {
@@ -100,14 +129,7 @@ async fn sleeps(world: &World) {
     // What its person scheduled is known before it sleeps, and wakes it in time.
     life.orchestrator.wake(&[id]).await.unwrap();
     world.until(id, Phase::Ready, PATIENCE).await;
-    let due = OffsetDateTime::now_utc() + time::Duration::seconds(45);
-    let at = due.format(&time::format_description::well_known::Rfc3339).unwrap();
-    let job = serde_json::json!({
-        "name": "daily digest", "enabled": true, "deleteAfterRun": false,
-        "schedule": { "kind": "at", "at": at }, "sessionTarget": "main", "wakeMode": "next-heartbeat",
-        "payload": { "kind": "systemEvent", "text": "Look at the calendar." }
-    });
-    rpc(address, "cron.add", job).await;
+    let due = schedule(address, "daily digest", 45).await;
     let known = AdminRpc::new().outlook(address).await.unwrap();
     let Outlook { next: Some(next), watches: None } = known else { panic!("{known:?}") };
     assert!(next.name == "daily digest" && (next.at - due).abs() < time::Duration::SECOND, "{next:?}");
@@ -118,17 +140,25 @@ async fn sleeps(world: &World) {
     let early = due - OffsetDateTime::now_utc();
     eprintln!("woken {early} before it is due");
     assert!(early.is_positive() && early < time::Duration::seconds(20));
-    let ran = async {
-        loop {
-            let jobs = rpc(address, "cron.list", serde_json::json!({ "includeDisabled": true, "enabled": "all" })).await;
-            if jobs["jobs"].as_array().unwrap().iter().any(|job| job["name"] == "daily digest" && !job["state"]["lastRunAtMs"].is_null()) {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(500)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, ran).await.expect("what was scheduled ran");
+    ran(address, "daily digest").await;
     eprintln!("ran {} after it was due", OffsetDateTime::now_utc() - due);
+
+    // Due while it is frozen and no server runs: the next one wakes it at once, and OpenClaw catches up.
+    let due = schedule(address, "evening digest", 30).await;
+    world.until(id, Phase::Asleep, PATIENCE).await;
+    while !is_paused(world, id).await {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(world.row(id).await.unwrap().schedule_name.as_deref(), Some("evening digest"));
+    drop(life);
+    while OffsetDateTime::now_utc() < due {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(is_paused(world, id).await, "nobody was there to wake it");
+    let life = world.live_resting(REST);
+    let woke = world.until(id, Phase::Ready, Duration::from_secs(5)).await;
+    ran(address, "evening digest").await;
+    eprintln!("a new server woke it after {woke:?}; it ran {} after it was due", OffsetDateTime::now_utc() - due);
 
     // A hand at Docker's socket: what it froze goes on, and what it killed in its sleep sleeps on without a container.
     life.orchestrator.wake(&[id]).await.unwrap();
@@ -161,5 +191,6 @@ async fn sleeps(world: &World) {
     eprintln!("stopped to ready: {:?}", began.elapsed());
     life.orchestrator.delete(&world.caller, id, Retention::WipeWorkspace).await.unwrap();
     world.until(id, Phase::Deleted, PATIENCE).await;
+    compare(world).await;
     assert_eq!(world.count().await, (0, 0, 0));
 }

@@ -6,7 +6,7 @@ use super::{
     world::{self, BOOT, World},
 };
 use bollard::query_parameters::{ListContainersOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder};
-use contract::{DesiredState, Phase, Retention, RuntimeId};
+use contract::{DesiredState, Phase, ProfileId, Retention, RuntimeId};
 use server::{data::Pool, manager::names};
 use std::{
     collections::{BTreeSet, HashMap},
@@ -45,17 +45,33 @@ async fn storm(world: &World) {
     for name in ["One", "Two", "Three"] {
         runtimes.push(wishes.create(&world.caller, name, None).await.unwrap());
     }
+    let profiles = two_profiles(world).await;
+    let mut present = runtimes.clone();
     for kill in 0..KILLS {
         let server = serve(world, port);
         let end = Instant::now() + Duration::from_millis(dice.below(LONGEST_LIFE));
         while Instant::now() < end {
-            let id = runtimes[usize::try_from(dice.below(3)).unwrap()];
+            let place = usize::try_from(dice.below(3)).unwrap();
+            let id = present[place];
             // Whether it is granted or refused, for a runtime that is being deleted say, is not what is asked here.
-            drop(match dice.below(9) {
+            drop(match dice.below(11) {
                 0..4 => wishes.start(&world.caller, id).await,
                 4..6 => wishes.stop(&world.caller, id).await,
                 6..8 => wishes.restart(&world.caller, id).await,
+                8..10 => {
+                    let profile = profiles[usize::try_from(dice.below(2)).unwrap()];
+                    wishes.change_profile(&world.caller, id, profile, dice.below(2) == 0).await
+                }
                 _ if kill % 7 == 6 => wishes.delete(&world.caller, id, Retention::PreserveWorkspace).await,
+                // Gone with all that it had, and another one in its place.
+                _ if kill % 7 == 3 => {
+                    let wiped = wishes.delete(&world.caller, id, Retention::WipeWorkspace).await;
+                    if let Ok(another) = wishes.create(&world.caller, &format!("After {kill}"), Some(profiles[0])).await {
+                        present[place] = another;
+                        runtimes.push(another);
+                    }
+                    wiped
+                }
                 _ => Ok(()),
             });
             tokio::time::sleep(Duration::from_millis(dice.below(400))).await;
@@ -88,6 +104,21 @@ async fn storm(world: &World) {
         world.until(id, Phase::Deleted, Duration::from_secs(60)).await;
     }
     compare(world).await;
+}
+
+/// The profile that is there, and another one with less of everything but memory.
+async fn two_profiles(world: &World) -> [ProfileId; 2] {
+    let other = ProfileId(uuid::Uuid::now_v7());
+    sqlx::query(
+        "insert into profile (profile_id, name, memory_bytes, cpu_millis, pids, workspace_bytes, position)
+         values ($1, 'Other', 2147483648, 1500, 400, 5368709120, 1)",
+    )
+    .bind(other.0)
+    .execute(&world.pool)
+    .await
+    .unwrap();
+    let first = sqlx::query_scalar("select profile_id from profile where name = 'Standard'").fetch_one(&world.pool).await.unwrap();
+    [ProfileId(first), other]
 }
 
 /// Rows against containers, networks, volumes and configurations: what there is, is what there should be.

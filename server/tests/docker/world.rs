@@ -106,6 +106,7 @@ impl World {
         let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
         let mut config = Config::for_tests();
         config.runtimes.instance = instance;
+        config.runtimes.runtimes_per_person = 10;
         config.runtimes.runtime_image = std::env::var_os("CLAWLOOPS_RUNTIME_IMAGE")
             .expect("CLAWLOOPS_RUNTIME_IMAGE names the runtime image that this test runs")
             .into_string()

@@ -5,7 +5,7 @@ use contract::{Acted, Phase, Role, RuntimeId, RuntimeView, TaskKind, TaskStatus,
 use server::{data::Pool, orchestrator::reconcile::Next};
 
 /// Steps until the runtime rests.
-async fn settle(app: &TestApp, runtime: RuntimeId) {
+pub async fn settle(app: &TestApp, runtime: RuntimeId) {
     for _ in 0..200 {
         match app.backend.orchestrator.step(runtime).await.unwrap() {
             Next::Again => {}
@@ -16,17 +16,17 @@ async fn settle(app: &TestApp, runtime: RuntimeId) {
     panic!("does not come to rest");
 }
 
-async fn post(app: &TestApp, person: &Person, verb: &str, fields: &str, accept: &str) -> reqwest::Response {
+pub async fn post(app: &TestApp, person: &Person, verb: &str, fields: &str, accept: &str) -> reqwest::Response {
     let asked = app.ask("POST", &format!("/api/ui/{verb}")).header("cookie", &person.cookie).header("origin", app.origin());
     let asked = asked.header("content-type", "application/x-www-form-urlencoded").header("accept", accept);
     asked.header("referer", format!("{}/admin/runtimes", app.origin())).body(fields.to_owned()).send().await.unwrap()
 }
 
-async fn view(app: &TestApp, person: &Person, runtime: RuntimeId) -> RuntimeView {
+pub async fn view(app: &TestApp, person: &Person, runtime: RuntimeId) -> RuntimeView {
     app.backend.ports().runtimes.get(&person.caller, runtime).await.unwrap()
 }
 
-const JSON: &str = "application/json";
+pub const JSON: &str = "application/json";
 
 #[sqlx::test(migrations = "../migrations")]
 async fn a_person_follows_what_was_asked_and_nobody_else_does(pool: Pool) {

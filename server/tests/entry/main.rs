@@ -10,5 +10,6 @@ mod outages;
 mod revocation;
 mod runtime_log;
 mod sleeping;
+mod states;
 mod support;
 mod tickets;

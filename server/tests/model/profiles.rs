@@ -17,6 +17,8 @@ fn change(models: Option<Vec<ModelId>>) -> ProfileChange {
         models,
         gpu: false,
         oci_runtime: None,
+        sleep_after_minutes: None,
+        sleep_stop_after_minutes: None,
         position: 5,
         offered: true,
     }

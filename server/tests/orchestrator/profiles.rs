@@ -18,6 +18,8 @@ fn change(name: &str, gib: i64, cpu_millis: i64) -> ProfileChange {
         models: None,
         gpu: false,
         oci_runtime: None,
+        sleep_after_minutes: None,
+        sleep_stop_after_minutes: None,
         position: 1,
         offered: true,
     }

@@ -1,14 +1,17 @@
 //! Sleep by agreement, over PostgreSQL: OpenClaw is asked, freezes, wakes in time and for whoever comes.
 
 use super::*;
-use contract::{SleepDepth, TaskKind, TaskStatus};
-use server::manager::rpc::{Consent, Due, Mute, Openclaw, Outlook, Purpose};
+use contract::{ProfileChange, ProfileView, SleepDepth, TaskKind, TaskStatus};
+use server::{
+    manager::rpc::{Consent, Due, Mute, Openclaw, Outlook, Purpose},
+    platform::profiles,
+};
 use std::{net::SocketAddr, sync::Mutex};
 use time::Duration as Span;
 
 /// An OpenClaw that says what the test wants.
 #[derive(Default)]
-struct Claw {
+pub struct Claw {
     says: Mutex<Says>,
     calls: Mutex<Vec<String>>,
 }
@@ -64,7 +67,7 @@ fn server(world: &World, claw: &Arc<Claw>) -> Orchestrator {
 }
 
 /// A runtime that nobody uses for longer than is usual, its server and its OpenClaw.
-async fn idle(world: &World) -> (RuntimeId, Orchestrator, Arc<Claw>) {
+pub async fn idle(world: &World) -> (RuntimeId, Orchestrator, Arc<Claw>) {
     let (id, claw) = (world.running().await, Arc::new(Claw::default()));
     let server = server(world, &claw);
     world.clock.advance(Span::minutes(31));
@@ -221,6 +224,57 @@ async fn who_comes_while_it_falls_asleep_is_not_overlooked(pool: Pool) {
     assert_eq!(claw.called().last().unwrap(), "resume s1");
 }
 
+async fn repairs(world: &World) -> Vec<String> {
+    sqlx::query_scalar("select detail from audit_entry where action = 'runtime.repaired' order by audit_entry_id")
+        .fetch_all(&world.pool)
+        .await
+        .unwrap()
+}
+
+/// A server that dies between the agreement and the freezing leaves one that nobody thawed.
+#[sqlx::test(migrations = "../migrations")]
+async fn one_that_was_never_frozen_was_thawed_by_nobody(pool: Pool) {
+    let world = World::new(pool).await;
+    let (id, dying, claw) = idle(&world).await;
+    world.engine.suffer(Misery { dies_at: Some((1, Moment::Before)), ..Misery::default() });
+    assert!(world.settle_or_die(Arc::new(dying)).await);
+    world.engine.suffer(Misery::default());
+    assert_eq!((world.phase(id).await, world.engine.is_frozen(id)), (Phase::Asleep, false));
+    world.clock.advance(Span::minutes(2));
+    world.settle(&server(&world, &claw)).await;
+    assert_eq!((world.phase(id).await, repairs(&world).await.len()), (Phase::Ready, 0));
+}
+
+/// Frozen while its schedule comes due, and nobody there to wake it: the next server does so at once, and OpenClaw catches up.
+#[sqlx::test(migrations = "../migrations")]
+async fn a_schedule_that_came_due_while_no_server_ran_wakes_it_at_once(pool: Pool) {
+    let world = World::new(pool).await;
+    let (id, away, claw) = idle(&world).await;
+    let schedule = world.clock.now() + Span::hours(1);
+    claw.say(Says { outlook: due(schedule), ..Says::default() });
+    world.settle(&away).await;
+    assert!(world.engine.is_frozen(id));
+    drop(away);
+    claw.called();
+
+    world.clock.advance(Span::hours(3));
+    let back = server(&world, &claw);
+    assert_eq!(back.pass().await.unwrap(), [id], "its first look");
+    let now = world.clock.now();
+    while world.phase(id).await != Phase::Ready {
+        assert_eq!(back.step(id).await.unwrap(), if world.phase(id).await == Phase::Ready { Next::Rest } else { Next::Again });
+    }
+    assert_eq!((world.clock.now(), world.engine.is_frozen(id)), (now, false), "nothing was waited for");
+    assert_eq!(claw.called(), ["resume s1"], "it takes up work again, the one that is overdue first");
+    assert_eq!(repairs(&world).await.len(), 0, "nobody's hand");
+
+    // While that runs it is not sent back to sleep.
+    world.clock.advance(Span::minutes(31));
+    claw.say(Says { works: true, ..Says::default() });
+    world.settle(&back).await;
+    assert_eq!(world.phase(id).await, Phase::Ready);
+}
+
 #[sqlx::test(migrations = "../migrations")]
 async fn what_a_hand_does_to_a_sleeper_is_decided_right(pool: Pool) {
     let world = World::new(pool).await;
@@ -240,9 +294,25 @@ async fn what_a_hand_does_to_a_sleeper_is_decided_right(pool: Pool) {
     assert_eq!(server.pass().await.unwrap(), [id]);
     world.settle(&server).await;
     assert_eq!((world.phase(id).await, world.engine.is_frozen(id)), (Phase::Ready, false));
-    let said: String =
-        sqlx::query_scalar("select detail from audit_entry where action = 'runtime.repaired'").fetch_one(&world.pool).await.unwrap();
-    assert_eq!(said, "it was frozen");
+    assert_eq!(repairs(&world).await, ["it was thawed in its sleep", "it was frozen"], "each once");
+
+    // Thawed at once, while its agreement would still hold; and its container removed.
+    world.clock.advance(Span::minutes(31));
+    claw.say(Says { outlook: due(world.clock.now() + Span::hours(5)), ..Says::default() });
+    world.settle(&server).await;
+    world.engine.pause(id, false);
+    world.settle(&server).await;
+    assert_eq!((world.phase(id).await, repairs(&world).await.len()), (Phase::Ready, 3));
+    world.clock.advance(Span::minutes(31));
+    claw.say(Says { outlook: due(world.clock.now() + Span::hours(5)), ..Says::default() });
+    world.settle(&server).await;
+    world.engine.take(id);
+    world.settle(&server).await;
+    let row = world.row(id).await.unwrap();
+    assert_eq!((row.phase, row.sleep_depth, row.changed), (Phase::Asleep, Some(SleepDepth::Stopped), None));
+    assert_eq!(repairs(&world).await.last().unwrap(), "its container was removed");
+    server.wake(&[id]).await.unwrap();
+    world.settle(&server).await;
 
     // Killed: it sleeps on without a container, and is woken early enough.
     world.clock.advance(Span::minutes(31));
@@ -360,6 +430,76 @@ async fn its_owner_chooses_when_it_sleeps_within_what_is_allowed(pool: Pool) {
             .await
             .unwrap();
     assert_eq!(said, ["after 5 minutes", "after 60 minutes", "as usual"]);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn its_profile_says_when_it_sleeps_and_its_owner_chooses_within_that(pool: Pool) {
+    let world = World::new(pool).await;
+    let root = person(&world.pool, "root@example.org", Role::Administrator).await;
+    let (id, claw) = (world.running().await, Arc::new(Claw::default()));
+    let server = server(&world, &claw);
+    let profile = profiles::all(&world.pool, &root).await.unwrap().remove(0);
+    let says = async |after, stop_after| {
+        let change = ProfileChange { sleep_after_minutes: after, sleep_stop_after_minutes: stop_after, ..as_it_is(&profile) };
+        let now = profiles::change(&world.pool, &root, profile.profile_id, change).await.unwrap();
+        assert_eq!((now.sleep_after_minutes, now.sleep_stop_after_minutes), (after, stop_after));
+    };
+
+    // Longer than the house has it, and at once for what runs already.
+    says(Some(60), Some(20)).await;
+    world.clock.advance(Span::minutes(59));
+    assert!(server.pass().await.unwrap().is_empty(), "the house would say 30 minutes");
+    world.clock.advance(Span::minutes(1));
+    world.settle(&server).await;
+    assert_eq!((world.phase(id).await, world.engine.is_frozen(id)), (Phase::Asleep, true));
+    world.clock.advance(Span::minutes(20));
+    world.settle(&server).await;
+    assert_eq!(world.row(id).await.unwrap().sleep_depth, Some(SleepDepth::Stopped), "the house would say 8 hours");
+
+    // Its owner sleeps sooner, never later.
+    for wrong in [0, 61] {
+        assert_eq!(code(server.choose_sleep(&world.ada, id, Some(wrong)).await.unwrap_err()), Code::Invalid, "{wrong}");
+    }
+    server.choose_sleep(&world.ada, id, Some(45)).await.unwrap();
+    server.wake(&[id]).await.unwrap();
+    world.settle(&server).await;
+    assert_eq!(world.phase(id).await, Phase::Ready);
+    // What was chosen is held within what the profile says by now.
+    says(Some(10), None).await;
+    world.clock.advance(Span::minutes(10));
+    assert_eq!(server.pass().await.unwrap(), [id]);
+
+    // Never is a profile's to say, and sooner its owner's all the same. Nothing is what the settings say.
+    server.choose_sleep(&world.ada, id, None).await.unwrap();
+    says(Some(0), Some(0)).await;
+    world.clock.advance(Span::days(400));
+    assert!(server.pass().await.unwrap().is_empty());
+    server.choose_sleep(&world.ada, id, Some(5)).await.unwrap();
+    assert_eq!(server.pass().await.unwrap(), [id]);
+    server.choose_sleep(&world.ada, id, None).await.unwrap();
+    says(None, None).await;
+    assert_eq!(server.pass().await.unwrap(), [id]);
+}
+
+/// The change that changes nothing.
+fn as_it_is(profile: &ProfileView) -> ProfileChange {
+    let it = profile.clone();
+    ProfileChange {
+        name: it.name,
+        description: it.description,
+        image: it.image,
+        memory_bytes: it.memory_bytes,
+        cpu_millis: it.cpu_millis,
+        pids: it.pids,
+        workspace_bytes: it.workspace_bytes,
+        models: it.models,
+        gpu: it.gpu,
+        oci_runtime: it.oci_runtime,
+        sleep_after_minutes: it.sleep_after_minutes,
+        sleep_stop_after_minutes: it.sleep_stop_after_minutes,
+        position: it.position,
+        offered: it.offered,
+    }
 }
 
 /// The server dies before and after every effect of falling asleep, sinking and waking; the next one makes it so.

@@ -1,6 +1,7 @@
 //! Not getting ready, ending again and again, answering slowly: three things that are wrong, and three ways to say so.
 
 use super::*;
+use server::manager::fake::Meddled;
 
 #[sqlx::test(migrations = "../migrations")]
 async fn what_is_wrong_has_a_word_of_its_own(pool: Pool) {
@@ -42,6 +43,25 @@ async fn what_is_wrong_has_a_word_of_its_own(pool: Pool) {
         }
     }
     assert_eq!(said(id).await, Some(Code::RuntimeNotReady));
+    let message = world.problem(id).await.unwrap().message;
+    assert!(message.contains(" s, and had memory enough. Its last words: starting"), "{message}");
+
+    // Never gets ready, since a process inside finds no memory: there is a way on from that.
+    world.engine.suffer(Misery::default());
+    world.attend(&server, id).await;
+    server.restart(&world.ada, id).await.unwrap();
+    world.engine.suffer(Misery { never_ready: true, ..Misery::default() });
+    while world.phase(id).await != Phase::Retrying {
+        if let Next::After(time) = server.step(id).await.unwrap() {
+            world.clock.advance(time.try_into().unwrap());
+        }
+        world.engine.meddle(id, Meddled { out_of_memory: true, ..Meddled::default() });
+    }
+    assert_eq!(said(id).await, Some(Code::OutOfMemory));
+    let message = world.problem(id).await.unwrap().message;
+    let slow =
+        "OpenClaw ran out of memory (2 GiB). Ask for a larger profile. A process inside was ended for that, and it was not ready after ";
+    assert!(message.starts_with(slow) && message.contains("Its last words: starting"), "{message}");
 }
 
 #[sqlx::test(migrations = "../migrations")]

@@ -1,6 +1,7 @@
 //! Ways to break the orchestrator on purpose. For each the simulation must see that something is wrong: an invariant that cannot fail proves nothing.
 
-use contract::{DesiredState, Phase};
+use crate::invariants::Invariant;
+use contract::{DesiredState, Phase, SleepDepth};
 use server::{
     manager::{ContainerState, SeenContainer},
     orchestrator::{
@@ -28,8 +29,8 @@ pub enum Break {
     SkipsTheQueue,
     /// Stop is heard only once the start is done.
     StopWaits,
-    /// The container's name changes with every wish.
-    NamesByRevision,
+    /// The container's name changes with every try.
+    NamesByChance,
     /// A wish is written whatever came in between.
     WishesOverwrite,
     /// Older tasks go on beside the new one.
@@ -60,10 +61,34 @@ pub enum Break {
     NeverWakes,
     /// Whoever is there is not noticed.
     OverlooksVisitors,
+    /// What sleeps keeps its container, however deep it is to sleep.
+    SleepsShallow,
+    /// What stands still is taken for what runs.
+    LeavesFrozen,
+    /// What has no row is overlooked.
+    NeverTidies,
+    /// A second workspace is made beside the first.
+    CopiesWorkspaces,
+    /// A workspace is gone once its container is made.
+    LosesWorkspaces,
+    /// Memory stays held when nothing is left of a container.
+    KeepsItsMemory,
+    /// Profiles that are not offered may be chosen.
+    OffersTheWithdrawn,
+    /// What a hand did is said for good.
+    SaysItForever,
+    /// A configuration that a hand edited stays.
+    KeepsEdits,
+    /// A task never ends.
+    TasksNeverEnd,
+    /// What its machine ended is taken for what failed.
+    CountsRestarts,
+    /// What its machine ended waits its turn beside what is left of it.
+    QueuesOverTheDead,
 }
 
 impl Break {
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 35] = [
         Self::AlwaysWipes,
         Self::NeverWipes,
         Self::NeverReleases,
@@ -71,7 +96,7 @@ impl Break {
         Self::NeverFails,
         Self::SkipsTheQueue,
         Self::StopWaits,
-        Self::NamesByRevision,
+        Self::NamesByChance,
         Self::WishesOverwrite,
         Self::NothingSuperseded,
         Self::TasksEndAgain,
@@ -87,7 +112,61 @@ impl Break {
         Self::SleepsThrough,
         Self::NeverWakes,
         Self::OverlooksVisitors,
+        Self::SleepsShallow,
+        Self::LeavesFrozen,
+        Self::NeverTidies,
+        Self::CopiesWorkspaces,
+        Self::LosesWorkspaces,
+        Self::KeepsItsMemory,
+        Self::OffersTheWithdrawn,
+        Self::SaysItForever,
+        Self::KeepsEdits,
+        Self::TasksNeverEnd,
+        Self::CountsRestarts,
+        Self::QueuesOverTheDead,
     ];
+
+    /// The invariant that must notice it, and others that may before: what is broken shows in many ways.
+    pub fn noticed_by(self) -> (Invariant, &'static [Invariant]) {
+        use Invariant::*;
+        match self {
+            Self::None => (EndsAsDesired, &[]),
+            Self::AlwaysWipes => (NoWorkspaceWipedUnasked, &[]),
+            Self::NeverWipes => (WipedIsGone, &[]),
+            Self::NeverReleases => (NothingLeft, &[]),
+            Self::RestsOnTheDead => (EndsAsDesired, &[SchedulesRun, HandsArePutRight]),
+            Self::NeverFails => (EndsAsDesired, &[HandsArePutRight, RepairsAreOver]),
+            // Nothing is held for what it starts.
+            Self::SkipsTheQueue => (MemoryFits, &[EndsAsDesired]),
+            Self::StopWaits => (NothingLeft, &[]),
+            Self::NamesByChance => (OneContainer, &[]),
+            Self::WishesOverwrite => (NoWishLost, &[TasksEnd, OneTask]),
+            Self::NothingSuperseded => (OneTask, &[]),
+            Self::TasksEndAgain => (TasksEndOnce, &[]),
+            Self::MemoryNotCounted => (MemoryFits, &[]),
+            Self::QuotaNotCounted | Self::QuotaAskedOnce => (QuotaHolds, &[]),
+            Self::GrowsWithoutRoom => (MemoryFits, &[]),
+            Self::ForgetsTheProfile => (NoWishLost, &[]),
+            Self::NeverAdjusts => (HandsArePutRight, &[TasksEnd]),
+            Self::KeepsWeakWalls | Self::KeepsEdits => (HandsArePutRight, &[RepairsAreOver]),
+            Self::RestartsTheWell => (TheWellRunOn, &[EndsAsDesired]),
+            Self::SleepsUnasked => (NothingAsleepAtWork, &[NothingAsleepBeforeVisitors, EndsAsDesired]),
+            Self::SleepsThrough => (NoScheduleMissed, &[]),
+            Self::NeverWakes => (VisitorsWake, &[NoScheduleMissed, SleepsAsAgreed, SchedulesRun]),
+            Self::OverlooksVisitors => (NothingAsleepBeforeVisitors, &[]),
+            Self::SleepsShallow => (SleepsAsAgreed, &[]),
+            Self::LeavesFrozen => (SchedulesRun, &[EndsAsDesired, RepairsAreOver]),
+            Self::NeverTidies => (NothingWithoutARow, &[]),
+            Self::CopiesWorkspaces => (NoWorkspaceWithoutARow, &[]),
+            Self::LosesWorkspaces => (WorkspacesStay, &[]),
+            Self::KeepsItsMemory => (NoMemoryForNothing, &[]),
+            Self::OffersTheWithdrawn => (OfferedProfilesOnly, &[]),
+            Self::SaysItForever => (RepairsAreOver, &[]),
+            Self::TasksNeverEnd => (TasksEnd, &[]),
+            Self::CountsRestarts => (RestartsAreNoFailures, &[]),
+            Self::QueuesOverTheDead => (QueuedHaveAPlace, &[EndsAsDesired, SchedulesRun]),
+        }
+    }
 
     /// How a server that is broken in this way decides.
     pub fn decide(self) -> fn(&Facts<'_>) -> Action {
@@ -137,6 +216,27 @@ impl Break {
             Self::NeverWakes => |facts| match (facts.phase, facts.desired) {
                 (Phase::Waking, DesiredState::Running) => Action::Rest(Phase::Asleep),
                 _ => decide::next(facts),
+            },
+            Self::SleepsShallow => |facts| match (facts.phase, facts.desired) {
+                (Phase::Asleep, DesiredState::Running) if facts.container.is_some() && facts.rest.depth == Some(SleepDepth::Stopped) => {
+                    Action::Rest(Phase::Asleep)
+                }
+                _ => decide::next(facts),
+            },
+            Self::LeavesFrozen => |facts| match (facts.phase, decide::next(facts)) {
+                (Phase::Ready, Action::Thaw) => Action::Rest(Phase::Ready),
+                (_, right) => right,
+            },
+            Self::KeepsEdits => |facts| match decide::next(facts) {
+                Action::Configure => decide::next(&Facts { current: true, ..facts.clone() }),
+                right => right,
+            },
+            Self::CountsRestarts => |facts| decide::next(&Facts { restarted: None, ..facts.clone() }),
+            Self::QueuesOverTheDead => |facts| match (facts.phase, decide::next(facts)) {
+                (Phase::Pending | Phase::Queued, Action::Remove) if facts.desired == DesiredState::Running && facts.restarted.is_some() => {
+                    Action::Queue
+                }
+                (_, right) => right,
             },
             _ => decide::next,
         }

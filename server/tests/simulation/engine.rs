@@ -1,10 +1,12 @@
 //! An engine as bad as engines get: slow, silent, refusing, lying, forgetful. What it holds is judged at every effect.
 
-use crate::claw::Claw;
 use crate::{
     breaks::Break,
+    claw::Claw,
     dice::Dice,
+    invariants::{Invariant, Wrong},
     store::Database,
+    tables::ENDED_WITH_ITS_MACHINE,
     world::{Life, PERSON_MEMORY},
 };
 use async_trait::async_trait;
@@ -13,7 +15,7 @@ use futures::{StreamExt as _, stream::BoxStream};
 use server::{
     Error, Result,
     clock::Clock,
-    manager::{Capacity, ContainerState, Engine, EngineEvent, Health, LogLine, Made, Seen, SeenContainer, World},
+    manager::{Capacity, ContainerState, Engine, EngineEvent, Health, LogLine, Made, Seen, SeenContainer, World, epoch::Epoch},
     runtime::spec::{Isolation, Limits, OPENCLAW_PORT, RuntimeSpec},
 };
 use std::{
@@ -50,13 +52,17 @@ pub struct Held {
     pub containers: BTreeMap<String, Container>,
     pub isolations: BTreeSet<RuntimeId>,
     pub configurations: BTreeMap<RuntimeId, String>,
+    /// The configurations that we wrote last: a hand may have edited them since.
+    pub written: BTreeMap<RuntimeId, String>,
     pub workspaces: BTreeSet<String>,
     /// What OpenClaw keeps in its workspace, and does.
     pub claws: BTreeMap<RuntimeId, Claw>,
     started: u32,
+    /// How often the machine and its engine were restarted.
+    restarts: (u32, u32),
     down_until: Option<OffsetDateTime>,
     old: World,
-    pub wrongs: Vec<String>,
+    pub wrongs: Vec<Wrong>,
 }
 
 /// The machine: one for all servers.
@@ -95,7 +101,7 @@ impl Machine {
 
     fn name(&self, spec: &RuntimeSpec) -> String {
         match self.broken {
-            Break::NamesByRevision => format!("{}-{}", spec.runtime_id, spec.revision),
+            Break::NamesByChance => format!("{}-{}", spec.runtime_id, self.dice.below(u64::MAX)),
             _ => spec.runtime_id.to_string(),
         }
     }
@@ -112,6 +118,34 @@ impl Machine {
         self.held().down_until = Some(self.clock.now() + time);
     }
 
+    /// The machine or its engine is restarted, and ends what ran.
+    pub fn restart(&self, machine: bool) {
+        let mut held = self.held();
+        let (machines, engines) = held.restarts;
+        held.restarts = (machines + u32::from(machine), engines + 1);
+        for container in held.containers.values_mut() {
+            if matches!(container.state, ContainerState::Running { .. } | ContainerState::Frozen { .. }) {
+                container.state = ContainerState::Ended { code: ENDED_WITH_ITS_MACHINE, out_of_memory: false };
+            }
+        }
+        drop(held);
+        self.go_down(Duration::from_millis(self.dice.below(20_000)));
+    }
+
+    fn has_row(&self, runtime_id: RuntimeId) -> bool {
+        self.database.tables().rows.get(&runtime_id).is_some_and(|kept| !kept.gone)
+    }
+
+    /// Something of a runtime that nobody knows is there: a database of yesterday, say.
+    pub fn leave_over(&self, runtime_id: RuntimeId) {
+        let mut held = self.held();
+        if self.dice.once_in(2) {
+            held.isolations.insert(runtime_id);
+        } else {
+            held.configurations.insert(runtime_id, "left over".to_owned());
+        }
+    }
+
     /// Something happens to a container behind our back.
     pub fn harm(&self) {
         let dice = &self.dice;
@@ -123,7 +157,8 @@ impl Machine {
         let name = names[usize::try_from(dice.below(names.len() as u64)).unwrap_or_default()].clone();
         let Some(container) = held.containers.get_mut(&name) else { return };
         let runtime_id = container.spec.runtime_id;
-        match dice.below(8) {
+        match dice.below(9) {
+            8 => drop(held.configurations.insert(runtime_id, "by hand".to_owned())),
             6 => container.state = still(&container.state, true),
             7 => container.state = still(&container.state, false),
             4 => {
@@ -149,7 +184,11 @@ impl Machine {
         let tables = self.database.tables();
         let wished = tables.rows.get(&container.spec.runtime_id).is_some_and(|kept| {
             let row = &kept.row;
-            !kept.gone && row.desired_state == DesiredState::Running && row.phase == Phase::Ready && row.revision == container.spec.revision
+            !kept.gone
+                && row.desired_state == DesiredState::Running
+                // Before one is ended it is noted that it will be.
+                && matches!(row.phase, Phase::Ready | Phase::Stopping)
+                && row.revision == container.spec.revision
         });
         wished
             && matches!(container.state, ContainerState::Running { .. })
@@ -159,7 +198,7 @@ impl Machine {
 
     fn ended_by_us(&self, held: &mut Held, name: &str) {
         if self.one_leader && held.containers.get(name).is_some_and(|container| self.is_well(held, container)) {
-            held.wrongs.push("a runtime that was well was ended without a wish".to_owned());
+            held.wrongs.push(Invariant::TheWellRunOn.broken("a runtime that was well was ended without a wish"));
         }
     }
 
@@ -176,10 +215,10 @@ impl Machine {
             .any(|container| container.spec.runtime_id == runtime_id && matches!(container.state, ContainerState::Running { .. }));
         let Some(claw) = held.claws.get(&runtime_id).filter(|_| runs) else { return };
         if claw.works(now) {
-            held.wrongs.push("a runtime was put to sleep while it works".to_owned());
+            held.wrongs.push(Invariant::NothingAsleepAtWork.broken("a runtime was put to sleep while it works"));
         }
         if claw.has_visitor(now) {
-            held.wrongs.push("a runtime was put to sleep before somebody who was there".to_owned());
+            held.wrongs.push(Invariant::NothingAsleepBeforeVisitors.broken("a runtime was put to sleep before somebody who was there"));
         }
     }
 
@@ -204,10 +243,10 @@ impl Machine {
                 continue;
             }
             if claw.is_overdue(now) {
-                wrongs.push("a schedule was slept through".to_owned());
+                wrongs.push(Invariant::NoScheduleMissed.broken("a schedule was slept through"));
             }
             if claw.waits_long(now) {
-                wrongs.push("a visitor stands before a runtime that sleeps on".to_owned());
+                wrongs.push(Invariant::VisitorsWake.broken("a visitor stands before a runtime that sleeps on"));
             }
         }
     }
@@ -216,14 +255,15 @@ impl Machine {
         let mut seen = BTreeSet::new();
         for container in held.containers.values() {
             if !seen.insert(container.spec.runtime_id) {
-                held.wrongs.push("two containers for one runtime".to_owned());
+                held.wrongs.push(Invariant::OneContainer.broken("two containers for one runtime"));
             }
         }
         let lives = |container: &&Container| matches!(container.state, ContainerState::Running { .. } | ContainerState::Frozen { .. });
         let runs = held.containers.values().filter(lives);
         let memory: i64 = runs.map(|container| container.granted).sum();
         if memory > self.memory_bytes {
-            held.wrongs.push(format!("{} runtimes' memory runs in {}", memory / PERSON_MEMORY, self.memory_bytes / PERSON_MEMORY));
+            let (runs, fits) = (memory / PERSON_MEMORY, self.memory_bytes / PERSON_MEMORY);
+            held.wrongs.push(Invariant::MemoryFits.broken(format!("{runs} runtimes' memory runs in {fits}")));
         }
     }
 }
@@ -300,9 +340,11 @@ impl SimEngine {
                     gpu: container.spec.gpu,
                     oci_runtime: container.spec.oci_runtime.clone(),
                 }),
+                out_of_memory: None,
             }),
             isolation: held.isolations.contains(&runtime_id).then(isolation),
             configuration: held.configurations.get(&runtime_id).cloned(),
+            epoch: Some(Epoch { machine: held.restarts.0.to_string(), engine: Some(held.restarts.1.to_string()) }),
         }
     }
 
@@ -370,7 +412,8 @@ impl Engine for SimEngine {
             let mut held = self.machine.held();
             let made = held.containers.values().map(|container| container.spec.runtime_id);
             let ids: BTreeSet<RuntimeId> = made.chain(held.isolations.iter().copied()).chain(held.configurations.keys().copied()).collect();
-            let world: World = ids.into_iter().map(|id| (id, self.seen(&held, id))).collect();
+            let tidies = |id: &RuntimeId| self.machine.broken != Break::NeverTidies || self.machine.has_row(*id);
+            let world: World = ids.into_iter().filter(tidies).map(|id| (id, self.seen(&held, id))).collect();
             // A stale view: what it said a while ago.
             let old = std::mem::replace(&mut held.old, world.clone());
             if dice.fault(10) { old } else { world }
@@ -404,6 +447,9 @@ impl Engine for SimEngine {
     async fn keep_workspace(&self, workspace: &str) -> Result<()> {
         self.effect(Some(()), |held| {
             held.workspaces.insert(workspace.to_owned());
+            if self.machine.broken == Break::CopiesWorkspaces {
+                held.workspaces.insert(format!("{workspace}-copy"));
+            }
             Ok(())
         })
         .await
@@ -433,7 +479,8 @@ impl Engine for SimEngine {
                     .values()
                     .any(|kept| kept.row.volume == workspace && !kept.gone && kept.row.desired_state != DesiredState::Deleted);
                 if !asked || used {
-                    held.wrongs.push(format!("a workspace was wiped that nobody asked for (asked {asked}, used {used})"));
+                    let told = format!("a workspace was wiped that nobody asked for (asked {asked}, used {used})");
+                    held.wrongs.push(Invariant::NoWorkspaceWipedUnasked.broken(told));
                 }
             }
             Ok(())
@@ -444,6 +491,7 @@ impl Engine for SimEngine {
     async fn configure(&self, runtime_id: RuntimeId, configuration: &str) -> Result<()> {
         self.effect(Some(()), |held| {
             held.configurations.insert(runtime_id, configuration.to_owned());
+            held.written.insert(runtime_id, configuration.to_owned());
             Ok(())
         })
         .await
@@ -464,6 +512,9 @@ impl Engine for SimEngine {
                 ready_at: None,
             };
             held.containers.entry(name).or_insert(made);
+            if self.machine.broken == Break::LosesWorkspaces {
+                held.workspaces.remove(&spec.workspace);
+            }
             Ok(())
         })
         .await?;

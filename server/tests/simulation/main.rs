@@ -15,12 +15,15 @@ mod breaks;
 mod claw;
 mod dice;
 mod engine;
+mod invariants;
 mod store;
 mod tables;
 mod world;
 
 use breaks::Break;
+use invariants::{Invariant, Wrong};
 use std::{
+    collections::BTreeSet,
     sync::atomic::{AtomicU64, Ordering},
     thread,
 };
@@ -36,7 +39,7 @@ fn setting(name: &str) -> Option<u64> {
 }
 
 /// Plays schedules on all cores; the first that fails, with what is wrong.
-fn play_all(first: u64, count: u64, broken: Break) -> Option<(u64, String)> {
+fn play_all(first: u64, count: u64, broken: Break) -> Option<(u64, Wrong)> {
     let next = AtomicU64::new(first);
     let (end, cores) = (first + count, thread::available_parallelism().unwrap().get());
     let play = || {
@@ -78,12 +81,29 @@ fn a_schedule_plays_the_same_way_twice() {
     assert_eq!(world::play(first.0, Break::AlwaysWipes), Err(first.1));
 }
 
+/// Each by the invariant that it is there for, and no invariant without a break that it notices.
 #[test]
-fn every_break_is_noticed() {
+fn every_break_is_noticed_by_its_invariant() {
+    let mut noticed = BTreeSet::new();
     for broken in Break::ALL {
-        match play_all(1, TRIES, broken) {
-            Some((seed, wrong)) => println!("{broken:?}: schedule {seed}: {wrong}"),
-            None => panic!("{broken:?} is not noticed within {TRIES} schedules"),
-        }
+        let (by, also) = broken.noticed_by();
+        let mut first = 1;
+        let (seed, wrong) = loop {
+            let Some((seed, wrong)) = play_all(first, TRIES - first + 1, broken) else {
+                panic!("{broken:?} is not noticed by {by:?} within {TRIES} schedules");
+            };
+            assert!(
+                wrong.invariant == by || also.contains(&wrong.invariant),
+                "{broken:?} in schedule {seed} is not expected to break {wrong}"
+            );
+            if wrong.invariant == by {
+                break (seed, wrong);
+            }
+            first = seed + 1;
+        };
+        println!("{broken:?}: schedule {seed}: {wrong}");
+        noticed.insert(by);
     }
+    let unnoticed: Vec<Invariant> = Invariant::ALL.into_iter().filter(|invariant| !noticed.contains(invariant)).collect();
+    assert_eq!(unnoticed, [], "no break shows that these can fail");
 }

@@ -14,11 +14,13 @@ use contract::{
 use server::{
     Error, Result,
     data::{
+        container::Memory,
         listen::Change,
         runtime::{Noted, Row},
         sleep::Nap,
         transition_history::{Lesson, Transition},
     },
+    manager::epoch::Restarted,
     orchestrator::{
         decide::drift::Drift,
         profile,
@@ -192,7 +194,7 @@ impl Store for SimStore {
         let broken = self.database.broken;
         self.call(|tables| {
             let caller = creation.caller;
-            let chosen = profiles::choose(tables.profiles.clone(), creation.profile_id)?;
+            let chosen = profiles::choose(tables.offers(broken), creation.profile_id)?;
             let given = profiles::gives(&chosen, creation.house.image);
             let mine = tables.alive().into_iter().filter(|row| row.person_id == caller.person_id).collect::<Vec<_>>();
             if mine.iter().any(|row| row.name == creation.name) {
@@ -225,6 +227,8 @@ impl Store for SimStore {
                 profile_id: chosen.profile_id,
                 profile: chosen.name,
                 models: None,
+                profile_sleep_minutes: chosen.sleep_after_minutes,
+                profile_sleep_stop_minutes: chosen.sleep_stop_after_minutes,
                 memory_bytes: given.memory_bytes,
                 cpu_millis: given.cpu_millis,
                 pids: given.pids,
@@ -239,6 +243,8 @@ impl Store for SimStore {
                 admitted_at: None,
                 changed: None,
                 restart_brings: None,
+                configuration_hash: None,
+                ran_in: None,
                 used_at: now,
                 awake_until: None,
                 sleep_depth: None,
@@ -273,6 +279,8 @@ impl Store for SimStore {
             let row = &mut kept.row;
             if let Some((profile, given)) = taken.filter(|_| broken != Break::ForgetsTheProfile) {
                 (row.profile_id, row.profile) = (profile.profile_id, profile.name);
+                (row.profile_sleep_minutes, row.profile_sleep_stop_minutes) =
+                    (profile.sleep_after_minutes, profile.sleep_stop_after_minutes);
                 (row.memory_bytes, row.cpu_millis, row.pids) = (given.memory_bytes, given.cpu_millis, given.pids);
                 row.workspace_bytes = given.workspace_bytes;
             }
@@ -334,13 +342,30 @@ impl Store for SimStore {
     }
 
     async fn compare(&self, row: &Row, drift: &Drift, _now: OffsetDateTime) -> Result<()> {
+        let broken = self.database.broken;
         self.call(|tables| {
             if let Some(kept) = tables.under(row) {
-                (kept.row.changed, kept.row.restart_brings) = (drift.changed.clone(), drift.restart_brings.clone());
+                let said = kept.row.changed.take().filter(|_| broken == Break::SaysItForever);
+                (kept.row.changed, kept.row.restart_brings) = (drift.changed.clone().or(said), drift.restart_brings.clone());
             }
             Ok(())
         })
         .await
+    }
+
+    async fn remember(&self, row: &Row, memory: Memory<'_>) -> Result<()> {
+        self.call(|tables| {
+            if let Some(kept) = tables.rows.get_mut(&row.runtime_id).filter(|kept| !kept.gone) {
+                kept.row.configuration_hash = memory.configuration_hash.map(str::to_owned);
+                kept.row.ran_in = memory.ran_in.map(str::to_owned);
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn interrupt(&self, row: &Row, noted: &Noted<'_>, _restarted: Restarted, now: OffsetDateTime) -> Result<()> {
+        self.note(row, noted, now).await
     }
 
     async fn begin_step(&self, row: &Row, _step: StartStep, noted: &Noted<'_>, now: OffsetDateTime) -> Result<()> {
@@ -383,6 +408,17 @@ impl Store for SimStore {
             (row.schedule_at, row.schedule_name) = nap.schedule.clone().unzip();
             row.wakes_at = nap.wakes_at;
             Ok(true)
+        })
+        .await
+    }
+
+    async fn froze(&self, row: &Row) -> Result<()> {
+        self.call(|tables| {
+            let frozen = |kept: &&mut Kept| kept.row.phase == Phase::Asleep && kept.row.sleep_depth == Some(SleepDepth::Frozen);
+            if let Some(kept) = tables.under(row).filter(frozen) {
+                kept.row.agreed_until = None;
+            }
+            Ok(())
         })
         .await
     }
@@ -448,13 +484,20 @@ impl Store for SimStore {
         self.call(|_| Ok(())).await
     }
 
+    async fn keep_key(&self, _row: &Row, _key: &RuntimeKey<'_>, _now: OffsetDateTime) -> Result<bool> {
+        self.call(|_| Ok(false)).await
+    }
+
     async fn say_of_moving(&self, problem: Option<&Problem>) -> Result<()> {
         let problem = problem.cloned().map(Json);
         self.call(|tables| {
             for kept in
                 tables.rows.values_mut().filter(|kept| !kept.gone && kept.row.phase.is_moving() && kept.row.phase != Phase::Retrying)
             {
-                kept.row.problem.clone_from(&problem);
+                let said = kept.row.problem.as_ref().is_none_or(|said| said.code == Code::Unavailable);
+                if said || problem.is_some() {
+                    kept.row.problem.clone_from(&problem);
+                }
             }
             Ok(())
         })

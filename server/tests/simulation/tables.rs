@@ -1,6 +1,9 @@
 //! What the database of the simulation holds, and the rules that its transactions share.
 
-use crate::breaks::Break;
+use crate::{
+    breaks::Break,
+    invariants::{Invariant, Wrong},
+};
 use contract::{DesiredState, PersonId, Phase, ProfileView, Resources, RuntimeId, TaskKind, TaskStatus};
 use server::{
     Result,
@@ -17,6 +20,9 @@ use server::{
 use sqlx::types::Json;
 use std::collections::BTreeMap;
 use time::OffsetDateTime;
+
+/// The exit code of a container that was ended with its machine, and of no other here.
+pub const ENDED_WITH_ITS_MACHINE: i64 = 255;
 
 /// A task, as far as its life is judged.
 #[derive(Clone, Debug)]
@@ -44,9 +50,11 @@ pub struct Tables {
     pub profiles: Vec<ProfileView>,
     /// Every workspace that exists: whose, and what it held when it was last measured.
     pub workspaces: BTreeMap<String, (PersonId, Option<i64>)>,
+    /// Whether no two servers ever lead at once in this schedule.
+    pub one_leader: bool,
     pub leader: Option<u64>,
     pub terms: u64,
-    pub wrongs: Vec<String>,
+    pub wrongs: Vec<Wrong>,
 }
 
 impl Tables {
@@ -91,7 +99,7 @@ impl Tables {
         let own = self.profiles.iter().find(|profile| profile.profile_id == profile_id && profile_id == row.profile_id).cloned();
         let chosen = match own {
             Some(own) => own,
-            None => profiles::choose(self.profiles.clone(), Some(profile_id))?,
+            None => profiles::choose(self.offers(broken), Some(profile_id))?,
         };
         let mut given = profiles::gives(&chosen, house.image);
         let others = self.used(row.person_id, Some(row.runtime_id), Some(&row.volume));
@@ -116,6 +124,12 @@ impl Tables {
         Ok(Some((chosen, given)))
     }
 
+    /// The profiles, as far as they may be chosen.
+    pub fn offers(&self, broken: Break) -> Vec<ProfileView> {
+        let offered = |profile: &ProfileView| profile.offered || broken == Break::OffersTheWithdrawn;
+        self.profiles.iter().map(|profile| ProfileView { offered: offered(profile), ..profile.clone() }).collect()
+    }
+
     /// The row, while its wish is this one.
     pub fn under(&mut self, row: &Row) -> Option<&mut Kept> {
         self.rows.get_mut(&row.runtime_id).filter(|kept| !kept.gone && kept.row.generation == row.generation)
@@ -138,15 +152,23 @@ impl Tables {
         };
         for task in self.tasks.iter_mut().filter(of_this) {
             if task.status.is_end() && task.status != status {
-                self.wrongs.push(format!("a task ended twice: {:?} became {status:?}", task.status));
+                self.wrongs.push(Invariant::TasksEndOnce.broken(format!("{:?} became {status:?}", task.status)));
             }
-            task.status = status;
+            if !status.is_end() || broken != Break::TasksNeverEnd {
+                task.status = status;
+            }
         }
     }
 
     pub fn note(&mut self, row: &Row, noted: &Noted<'_>, now: OffsetDateTime, broken: Break) {
+        let mut counted = None;
         if let Some(kept) = self.under(row).filter(|kept| noted.phase != Phase::Asleep || kept.row.phase == Phase::Asleep) {
             let row = &mut kept.row;
+            // What was ended with its machine says so by its exit code.
+            let restart = noted.problem.is_some_and(|problem| problem.message.contains(&format!("exit code {ENDED_WITH_ITS_MACHINE}")));
+            if restart && noted.phase != row.phase && matches!(noted.phase, Phase::Retrying | Phase::Failed) {
+                counted = Some(format!("{:?} after {} tries, for a restart of its machine", noted.phase, noted.attempts));
+            }
             if row.phase != noted.phase {
                 row.phase_since = now;
                 row.woken_at = if noted.phase == Phase::Waking { Some(now) } else { row.woken_at };
@@ -156,9 +178,12 @@ impl Tables {
             if noted.phase == Phase::Failed {
                 row.queued_at = None;
             }
-            if !noted.holds {
+            if !noted.holds && broken != Break::KeepsItsMemory {
                 (row.admitted_at, row.held_bytes) = (None, 0);
             }
+        }
+        if let Some(told) = counted.filter(|_| self.one_leader) {
+            self.wrongs.push(Invariant::RestartsAreNoFailures.broken(told));
         }
         self.advance(row, noted.task_status(), broken);
     }

@@ -1,31 +1,26 @@
-//! One schedule: people, servers that die, an engine and a database that fail, and then peace. What must hold is written down here, in one place:
+//! One schedule: people, servers that die, an engine and a database that fail, and then peace. What must hold stands in [`crate::invariants`]; it is judged
 //! while it goes on in [`Machine::held`]'s and [`Tables`](crate::tables::Tables)' `wrongs`, and at the end in [`World::judge`].
+
+mod judge;
 
 use crate::{
     breaks::Break,
-    claw::{Claw, SimOpenclaw},
+    claw::SimOpenclaw,
     dice::Dice,
     engine::{Machine, SimEngine},
+    invariants::Wrong,
     store::{Database, SimStore},
 };
 use async_trait::async_trait;
-use contract::{
-    Caller, DesiredState, PersonId, Phase, ProfileId, ProfileView, Resources, Retention, Role, RuntimeId, SessionId, SleepDepth,
-};
+use contract::{Caller, DesiredState, PersonId, Phase, ProfileId, ProfileView, Resources, Retention, Role, RuntimeId, SessionId};
 use server::{
-    Error,
     clock::Clock,
     config::Config,
-    data::{
-        listen::{Change, Changes},
-        runtime::Row,
-    },
-    manager::ContainerState,
+    data::listen::{Change, Changes},
     orchestrator::{Doors, Orchestrator, rest::Policy},
-    runtime::spec::Limits,
 };
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     net::IpAddr,
     sync::{
         Arc, Mutex, PoisonError,
@@ -139,6 +134,8 @@ fn profiles(room: i64) -> Vec<ProfileView> {
         models: None,
         gpu: false,
         oci_runtime: None,
+        sleep_after_minutes: None,
+        sleep_stop_after_minutes: None,
         position: 0,
         offered,
         runtimes: 0,
@@ -180,6 +177,7 @@ impl World {
         config.runtimes.cpu_per_person_millis = Some(QUOTA.cpu_millis);
         config.runtimes.disk_per_person_mib = Some(QUOTA.workspace_bytes >> 20);
         database.tables().profiles = profiles(room);
+        database.tables().one_leader = machine.one_leader;
         config.runtimes.memory_budget_mib = Some(room / (1 << 20));
         // Where nothing sleeps, nothing is put right by sleeping over it.
         let (sleeps, rare_passes) = (dice.once_in(2), dice.once_in(2));
@@ -253,10 +251,24 @@ impl World {
                 server.stop.cancel();
             }
             3 => self.database.drop_lead(),
+            4 if self.dice.once_in(2) => self.restart_machine(),
             4 => self.machine.go_down(Duration::from_millis(self.dice.below(20_000))),
+            5 if self.dice.once_in(4) => self.machine.leave_over(RuntimeId(uuid::Uuid::from_u128(self.dice.below(1000).into()))),
             5 | 6 => self.machine.harm(),
             7 | 8 => self.visit(),
             _ => self.press(),
+        }
+    }
+
+    /// The engine ends what it runs; or the whole machine does, and all servers with it.
+    fn restart_machine(&mut self) {
+        let machine = self.dice.once_in(2);
+        self.machine.restart(machine);
+        if machine {
+            while !self.servers.is_empty() {
+                self.kill_server();
+            }
+            self.begin_server();
         }
     }
 
@@ -320,7 +332,7 @@ impl World {
     }
 
     /// In peace: the last wish of everybody, one after the other, each answered. From here on it is known what everything must come to.
-    async fn settle_wishes(&self) -> Result<(), String> {
+    async fn settle_wishes(&self) {
         let server = &self.servers[0].orchestrator;
         let ids: Vec<(RuntimeId, PersonId)> = {
             let tables = self.database.tables();
@@ -344,136 +356,6 @@ impl World {
             let heard: Vec<Heard> = pressed.into_iter().filter(|(_, answer)| answer.is_ok()).map(|(wish, _)| wish).collect();
             self.asked.lock().unwrap_or_else(PoisonError::into_inner).insert(id, heard);
         }
-        Ok(())
-    }
-
-    /// Everything that must hold once it is quiet.
-    fn judge(&self) -> Result<(), String> {
-        self.judge_always()?;
-        let (tables, held) = (self.database.tables(), self.machine.held());
-        let fail = |what: String| Err(what);
-        let held_memory: i64 = tables.rows.values().filter(|kept| kept.row.admitted_at.is_some()).map(|kept| kept.row.held_bytes).sum();
-        // First come, first served: who is first waits for memory, all others for who is first.
-        let queue = tables.rows.values().filter(|kept| !kept.gone).map(|kept| &kept.row).filter(|row| row.queued_at.is_some());
-        let first = queue.min_by_key(|row| (row.queued_at, row.runtime_id));
-        let full = first.is_some_and(|row| held_memory + row.memory_bytes > self.machine.memory_bytes);
-        let waits = |id: RuntimeId| tables.rows.get(&id).is_some_and(|kept| !kept.gone && kept.row.phase == Phase::Queued);
-        for kept in tables.rows.values() {
-            let row = &kept.row;
-            let scheduled = held.claws.get(&row.runtime_id).is_some_and(Claw::has_schedules);
-            if scheduled && !kept.gone && row.desired_state == DesiredState::Running && row.phase != Phase::Queued {
-                return fail("something is still scheduled".to_owned());
-            }
-            let containers: Vec<_> = held.containers.values().filter(|container| container.spec.runtime_id == row.runtime_id).collect();
-            let isolated = held.isolations.contains(&row.runtime_id);
-            if !kept.gone && row.desired_state == DesiredState::Running && row.phase == Phase::Queued && full {
-                // It waits rightly: there is no memory for it.
-                if !containers.is_empty() || row.queued_at.is_none() {
-                    return fail("a runtime that waits its turn has a container, or no place".to_owned());
-                }
-            } else if !kept.gone && row.desired_state == DesiredState::Running && row.phase == Phase::Asleep {
-                let frozen = containers.len() == 1
-                    && containers[0].spec.revision == row.revision
-                    && matches!(containers[0].state, ContainerState::Frozen { .. });
-                let nothing = containers.is_empty() && !isolated && !held.configurations.contains_key(&row.runtime_id);
-                let sleeps = match row.sleep_depth {
-                    Some(SleepDepth::Frozen) => frozen && isolated && row.admitted_at.is_some(),
-                    Some(SleepDepth::Stopped) => nothing && row.admitted_at.is_none(),
-                    None => false,
-                };
-                if !sleeps {
-                    return fail(format!(
-                        "it is not as deep asleep as it is to be: {:?}, {} containers",
-                        row.sleep_depth,
-                        containers.len()
-                    ));
-                }
-            } else if !kept.gone && row.desired_state == DesiredState::Running {
-                let runs = containers.len() == 1
-                    && containers[0].spec.revision == row.revision
-                    && matches!(containers[0].state, ContainerState::Running { .. });
-                let (memory_bytes, cpu_millis, pids) = (row.memory_bytes, row.cpu_millis, row.pids);
-                let given = Limits { memory_bytes, swap_bytes: 0, cpu_millis, pids, restarts: false };
-                if runs && (containers[0].limits != given || !containers[0].breaches.is_empty()) {
-                    return fail("what was changed by hand stays changed".to_owned());
-                }
-                if row.changed.is_some() {
-                    return fail("a change by hand is said that is put right".to_owned());
-                }
-                if row.phase != Phase::Ready || !runs || !isolated || row.admitted_at.is_none() {
-                    return fail(format!("not as desired: wants to run, {:?}, {} containers, runs {runs}", row.phase, containers.len()));
-                }
-            } else {
-                if !containers.is_empty() || isolated || held.configurations.contains_key(&row.runtime_id) {
-                    return fail(format!("something is left of a runtime that is {:?}", row.phase));
-                }
-                if row.admitted_at.is_some() {
-                    return fail("memory is held for nothing".to_owned());
-                }
-                let wanted = if row.desired_state == DesiredState::Deleted { Phase::Deleted } else { Phase::Stopped };
-                if row.phase != wanted {
-                    return fail(format!("not as desired: {wanted:?} is {:?}", row.phase));
-                }
-            }
-            if kept.gone && row.retention == Some(Retention::WipeWorkspace) {
-                let used = tables.rows.values().any(|other| !other.gone && other.row.volume == row.volume);
-                if held.workspaces.contains(&row.volume) && !used {
-                    return fail("a workspace that was to be wiped is there".to_owned());
-                }
-            }
-            if !kept.gone
-                && row.desired_state == DesiredState::Running
-                && row.phase == Phase::Ready
-                && !held.workspaces.contains(&row.volume)
-            {
-                return fail("a workspace is missing".to_owned());
-            }
-            if let Some(heard) = self.asked.lock().unwrap_or_else(PoisonError::into_inner).get(&row.runtime_id) {
-                judge_wishes(heard, row)?;
-            }
-        }
-        let alive: BTreeSet<RuntimeId> = tables.rows.values().filter(|kept| !kept.gone).map(|kept| kept.row.runtime_id).collect();
-        let known = |id: &RuntimeId| alive.contains(id);
-        if !held.containers.values().all(|container| known(&container.spec.runtime_id)) || !held.isolations.iter().all(known) {
-            return fail("something labelled has no row".to_owned());
-        }
-        if let Some(task) = tables.tasks.iter().find(|task| !task.status.is_end() && !waits(task.runtime_id)) {
-            return fail(format!("a task never ended: {:?} of generation {} is {:?}", task.kind, task.generation, task.status));
-        }
-        Ok(())
-    }
-
-    /// What must hold at every moment.
-    fn judge_always(&self) -> Result<(), String> {
-        if let Some(wrong) = self.machine.held().wrongs.first() {
-            return Err(format!("{HARD}{wrong}"));
-        }
-        let tables = self.database.tables();
-        if let Some(wrong) = tables.wrongs.first() {
-            return Err(format!("{HARD}{wrong}"));
-        }
-        for caller in &self.people {
-            let mut used = tables.used(caller.person_id, None, None);
-            // What workspaces turn out to hold is measured; what they may grow to is promised.
-            let promised = tables.rows.values().filter(|kept| !kept.gone && kept.row.person_id == caller.person_id);
-            used.workspace_bytes = promised.map(|kept| kept.row.workspace_bytes).sum();
-            let within = used.runtimes <= QUOTA.runtimes
-                && used.memory_bytes <= QUOTA.memory_bytes
-                && used.cpu_millis <= QUOTA.cpu_millis
-                && used.workspace_bytes <= QUOTA.workspace_bytes;
-            if !within {
-                return Err(format!("{HARD}a person uses {used:?}, and may use {QUOTA:?}"));
-            }
-        }
-        if tables.rows.values().any(|kept| kept.row.profile == "withdrawn") {
-            return Err(format!("{HARD}a runtime has a profile that is not offered"));
-        }
-        for id in tables.rows.keys() {
-            if tables.tasks.iter().filter(|task| task.runtime_id == *id && !task.status.is_end()).count() > 1 {
-                return Err(format!("{HARD}two tasks of one runtime are under way"));
-            }
-        }
-        Ok(())
     }
 
     /// What there is, to be read by whoever looks for the reason.
@@ -516,32 +398,6 @@ impl World {
     }
 }
 
-/// Marks what can never be made good by waiting.
-const HARD: &str = "! ";
-
-/// Of two wishes at once, the last one written stands; a deletion stands against all, and a wiped workspace against a kept one.
-fn judge_wishes(heard: &[Heard], row: &Row) -> Result<(), String> {
-    if heard.is_empty() {
-        return Ok(());
-    }
-    let wiped = heard.iter().any(|(_, retention, _)| *retention == Some(Retention::WipeWorkspace));
-    let deleted = heard.iter().any(|(state, ..)| *state == DesiredState::Deleted);
-    let stands = heard.iter().any(|(state, ..)| *state == row.desired_state);
-    let profiles: Vec<ProfileId> = heard.iter().filter_map(|(.., profile)| *profile).collect();
-    let changed = profiles.is_empty() || profiles.contains(&row.profile_id);
-    if (deleted && row.desired_state != DesiredState::Deleted)
-        || !stands
-        || !changed
-        || (wiped && row.retention != Some(Retention::WipeWorkspace))
-    {
-        return Err(format!(
-            "{HARD}a wish was lost: {heard:?} were heard, and {:?} {:?} of {} stands",
-            row.desired_state, row.retention, row.profile
-        ));
-    }
-    Ok(())
-}
-
 fn person(name: &str) -> Caller {
     Caller {
         person_id: PersonId(uuid::Uuid::now_v7()),
@@ -554,9 +410,8 @@ fn person(name: &str) -> Caller {
 }
 
 /// Plays one schedule. `Err` says which invariant does not hold.
-pub fn play(seed: u64, broken: Break) -> Result<(), String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-    let runtime = runtime.map_err(|error: std::io::Error| Error::internal("building a runtime", error).to_string())?;
+pub fn play(seed: u64, broken: Break) -> Result<(), Wrong> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     runtime.block_on(async {
         let mut world = World::new(seed, broken);
         world.begin_server();
@@ -578,11 +433,11 @@ pub fn play(seed: u64, broken: Break) -> Result<(), String> {
         world.dice.quieten();
         // What was pressed in the storm is answered before the last wishes are made.
         tokio::time::sleep(Duration::from_secs(70)).await;
-        world.settle_wishes().await?;
+        world.settle_wishes().await;
         strict.store(true, Ordering::Relaxed);
         world.visit();
         let end = tokio::time::Instant::now() + PEACE;
-        let mut last = Err("never judged".to_owned());
+        let mut last = world.judge();
         while tokio::time::Instant::now() < end {
             tokio::time::sleep(Duration::from_secs(5)).await;
             world.start_again().await;
@@ -596,10 +451,10 @@ pub fn play(seed: u64, broken: Break) -> Result<(), String> {
                         return last;
                     }
                 }
-                Err(wrong) if wrong.starts_with(HARD) => return last,
+                Err(wrong) if !wrong.invariant.may_come_right() => return last,
                 Err(_) => {}
             }
         }
-        last.map_err(|wrong| format!("{wrong}\n{}", world.tell()))
+        last.map_err(|wrong| wrong.invariant.broken(format!("{}\n{}", wrong.told, world.tell())))
     })
 }

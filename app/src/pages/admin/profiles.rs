@@ -65,7 +65,7 @@ pub fn page() -> AnyView {
             {form_problem(wrongs([wrong(deeds.add), wrong(deeds.edit), wrong(deeds.offer)]), &[])}
             {answer(profiles, list_skeleton, whole)}
             <p class="small muted">
-                "A change comes to a runtime with its next start. The first that is offered is the one that new runtimes take. What a person may use in all is set on the person's page."
+                "A change comes to a runtime with its next start; when it sleeps and which models it may call, at once. The first that is offered is the one that new runtimes take. What a person may use in all is set on the person's page."
             </p>
         </div>
     }
@@ -140,6 +140,11 @@ fn form(deed: Deed, profile: Option<&ProfileView>, models: &[ModelView], dialog:
                     <Field label="Disk" name="profile[disk]" id=id("disk") value=text(|profile| words::typed_bytes(profile.workspace_bytes), "10 GiB") />
                     <Field label="Processes" name="profile[pids]" id=id("pids") value=text(|profile| profile.pids.to_string(), "512") />
                 </div>
+                <div class="row pair">
+                    <Field label="Sleeps after" name="profile[sleep_after]" id=id("sleep-after") optional=true placeholder="30" value=text(|profile| typed_sleep(profile.sleep_after_minutes), "") />
+                    <Field label="Gives memory back after" name="profile[sleep_stop_after]" id=id("sleep-stop-after") optional=true placeholder="8 h" value=text(|profile| typed_sleep(profile.sleep_stop_after_minutes), "") />
+                </div>
+                <p class="hint">"Minutes without use until a runtime is frozen, and of sleep until its memory is free for others; hours as 8 h, or never. Empty: what the server's settings say. A person may choose a shorter time before it sleeps, no longer one."</p>
                 <fieldset class="stack close">
                     <legend class="label">"Models"</legend>
                     <label class="check"><input r#type="radio" name="profile[models]" value="all" checked=!some />"All that are offered"</label>
@@ -166,6 +171,16 @@ fn form(deed: Deed, profile: Option<&ProfileView>, models: &[ModelView], dialog:
     dialog_of(dialog, title, body.into_any())
 }
 
+/// Minutes until a sleep as a person types them; nothing for what the settings say.
+fn typed_sleep(minutes: Option<i32>) -> String {
+    match minutes {
+        None => String::new(),
+        Some(0) => "never".to_owned(),
+        Some(minutes) if minutes % 60 == 0 => format!("{} h", minutes / 60),
+        Some(minutes) => minutes.to_string(),
+    }
+}
+
 /// Cores as a person types them.
 pub fn typed_cores(millis: i64) -> String {
     let text = format!("{}.{:03}", millis / 1000, millis % 1000);
@@ -174,7 +189,12 @@ pub fn typed_cores(millis: i64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::typed_cores;
+    use super::{typed_cores, typed_sleep};
+
+    #[test]
+    fn sleeps_are_typed_as_they_are_read() {
+        assert_eq!([None, Some(0), Some(45), Some(480)].map(typed_sleep), ["", "never", "45", "8 h"]);
+    }
 
     #[test]
     fn cores_are_typed_as_they_are_read() {

@@ -7,7 +7,7 @@ use crate::{
         answer::{answer, aside, list_skeleton},
         form::{Form, Press, form_problem, press, wrong},
         frame::top,
-        notice,
+        notice, rest,
         start_steps::held_up,
         state::state,
         time,
@@ -91,7 +91,7 @@ fn table(runtimes: &[RuntimeView], stats: &[(RuntimeId, RuntimeStats)], refused:
             <tr>
                 <td>{pick(runtime, picked)}</td>
                 <td><b><a href=routes::runtime(id)>{runtime.name.clone()}</a></b><br /><a class="tiny faint plain" href=routes::person(runtime.person_id)>{runtime.owner.clone()}</a></td>
-                <td>{state(runtime)}{refusal}{held_up(runtime, "it")}{errors(runtime)}</td>
+                <td>{state(runtime)}{refusal}{held_up(runtime, "it")}{rest::brief(runtime)}{errors(runtime)}</td>
                 <td>{runtime.profile.clone()}</td>
                 <td class="right num nowrap">{memory}<div class="tiny faint">"of "{words::bytes(runtime.memory_bytes)}</div></td>
                 <td class="right num">{cpu}</td>

@@ -4,9 +4,9 @@
 use super::Facts;
 use crate::{
     manager::{ContainerState, SeenContainer},
-    runtime::spec::Limits,
+    runtime::spec::{Limits, RuntimeSpec},
 };
-use contract::{DesiredState, Phase};
+use contract::{DesiredState, Phase, SleepDepth};
 
 /// What a look found beside the wish.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,8 +21,9 @@ pub struct Drift {
 #[must_use]
 pub fn compare(facts: &Facts<'_>) -> Drift {
     let cut_off = running(facts).filter(|_| !facts.isolated).map(|_| "its network was removed or changed".to_owned());
+    let stands_still = [frozen(facts), thawed(facts), removed(facts)];
     let changed: Vec<String> =
-        [cut_off, weak(facts), loose(facts).filter(|_| !facts.changing), frozen(facts)].into_iter().flatten().collect();
+        [cut_off, weak(facts), loose(facts).filter(|_| !facts.changing), edited(facts)].into_iter().chain(stands_still).flatten().collect();
     let changed = (!changed.is_empty()).then(|| changed.join("; "));
     Drift { changed, restart_brings: waits(facts) }
 }
@@ -68,6 +69,27 @@ fn frozen(facts: &Facts<'_>) -> Option<String> {
     (still && !ours).then(|| "it was frozen".to_owned())
 }
 
+/// Whether a hand thawed what is to stand still. One whose agreement was never used may not have been frozen yet.
+fn thawed(facts: &Facts<'_>) -> Option<String> {
+    running(facts).filter(|_| is_frozen_by_us(facts) && facts.rest.agreed_until.is_none()).map(|_| "it was thawed in its sleep".to_owned())
+}
+
+/// Whether a hand removed the container: we remove none that is ready, or stands still.
+fn removed(facts: &Facts<'_>) -> Option<String> {
+    let ours = facts.desired != DesiredState::Running || facts.container.is_some();
+    (!ours && (facts.phase == Phase::Ready || is_frozen_by_us(facts))).then(|| "its container was removed".to_owned())
+}
+
+fn is_frozen_by_us(facts: &Facts<'_>) -> bool {
+    facts.phase == Phase::Asleep && facts.rest.depth == Some(SleepDepth::Frozen)
+}
+
+/// Whether a hand wrote to the configuration of what runs. That of one that sleeps is looked at when it wakes.
+fn edited(facts: &Facts<'_>) -> Option<String> {
+    running(facts).filter(|_| facts.edited && facts.phase != Phase::Asleep)?;
+    Some(if facts.configured { "its configuration was edited" } else { "its configuration was removed" }.to_owned())
+}
+
 fn told(is: &Limits, ought: &Limits) -> String {
     let memory =
         |limits: &Limits| if limits.memory_bytes == 0 { "no limit".to_owned() } else { format!("{} MiB", limits.memory_bytes >> 20) };
@@ -105,7 +127,7 @@ fn waits(facts: &Facts<'_>) -> Option<String> {
     }
     match &made.newest_id {
         Some(newest) if *newest != made.image_id => Some(format!("a newer build of the image {}", spec.image)),
-        Some(_) | None => None,
+        Some(_) | None => RuntimeSpec::is_older(&container.spec_hash).then(|| "a container as ClawLoops makes them now".to_owned()),
     }
 }
 

@@ -1,7 +1,10 @@
 //! From any state whatever, one action after the other leads to what was asked, and nothing is done that was not.
 
 use super::*;
-use crate::{manager::Made, orchestrator::rest};
+use crate::{
+    manager::{Made, epoch::Restarted},
+    orchestrator::rest,
+};
 use proptest::prelude::*;
 
 /// A small world to act in: what the engine would do, at once and without fail.
@@ -27,6 +30,8 @@ struct Small {
     /// Whether OpenClaw finishes something.
     drains: bool,
     resumed: bool,
+    /// What was restarted since its container was last seen to run.
+    restarted: Option<Restarted>,
     now: OffsetDateTime,
 }
 
@@ -60,7 +65,7 @@ fn made(revision: i64, hash: &str, state: ContainerState) -> SeenContainer {
         gpu: spec.gpu,
         oci_runtime: Some("runc".to_owned()),
     };
-    SeenContainer { revision, spec_hash: hash.to_owned(), state, breaches: Vec::new(), made: Some(made) }
+    SeenContainer { revision, spec_hash: hash.to_owned(), state, breaches: Vec::new(), made: Some(made), out_of_memory: None }
 }
 
 impl Small {
@@ -99,6 +104,8 @@ impl Small {
             isolated: self.isolated,
             configured: self.configured,
             current: self.configured && self.current,
+            edited: false,
+            restarted: self.restarted,
             ready,
             now: self.now,
         })
@@ -151,6 +158,7 @@ impl Small {
             }
             Action::Configure => (self.configured, self.current) = (true, true),
             Action::Wait(time) => self.now += *time,
+            Action::Recover(_) => (self.phase, self.retry_at) = (Phase::Pending, None),
             Action::Fail(_) => (self.phase, self.retry_at) = (Phase::Retrying, Some(self.now + Duration::seconds(2))),
             Action::Stop => {
                 if !matches!(self.phase, Phase::Retrying | Phase::Asleep) {
@@ -233,6 +241,7 @@ fn awake() -> Small {
         tired: false,
         drains: false,
         resumed: false,
+        restarted: None,
         now: beginning(),
     }
 }
@@ -275,6 +284,7 @@ prop_compose! {
         configured in any::<bool>(),
         current in any::<bool>(),
         workspace in any::<bool>(),
+        restarted in prop::sample::select(vec![None, Some(Restarted::Machine), Some(Restarted::Engine)]),
         rest in (prop::sample::select(vec![None, Some(SleepDepth::Frozen), Some(SleepDepth::Stopped)]), any::<[bool; 4]>()),
     ) -> Small {
         let (depth, [agreed, due, tired, drains]) = rest;
@@ -297,6 +307,7 @@ prop_compose! {
             tired,
             drains,
             resumed: false,
+            restarted,
             now: beginning(),
         }
     }
@@ -395,7 +406,7 @@ fn who_is_never_ready_fails_by_its_deadline() {
     };
     assert_eq!(world.next(Some(false)), Action::Wait(ASK_AGAIN));
     world.now += Duration::seconds(61);
-    assert_eq!(world.next(Some(false)), Action::Fail(Cause::Slow { deadline: Duration::seconds(60) }));
+    assert_eq!(world.next(Some(false)), Action::Fail(Cause::Slow { deadline: Duration::seconds(60), out_of_memory: None }));
     // Late is better than never.
     assert_eq!(world.next(Some(true)), Action::Welcome);
 }
@@ -470,7 +481,19 @@ fn one_that_does_not_take_its_agreement_back_is_given_up_in_time() {
     let woken = world.now;
     world.now += Duration::seconds(61);
     assert_eq!(world.next(None), Action::Resume, "it was woken this moment");
-    assert_eq!(world.next_since(woken, None), Action::Fail(Cause::Slow { deadline: Duration::seconds(60) }));
+    assert_eq!(world.next_since(woken, None), Action::Fail(Cause::Slow { deadline: Duration::seconds(60), out_of_memory: None }));
+}
+
+#[test]
+fn what_was_ended_with_its_machine_failed_at_nothing() {
+    let ended = Some(made(REVISION, "now", ContainerState::Ended { code: 255, out_of_memory: false }));
+    let world = Small { container: ended, restarted: Some(Restarted::Machine), ..awake() };
+    assert_eq!(world.clone().settle(true)[..3], [Action::Recover(Restarted::Machine), Action::Remove, Action::Create]);
+    // One that failed before waits as it did; one that was asked to stop is let go.
+    assert_eq!(Small { phase: Phase::Retrying, ..world.clone() }.next(None), Action::Remove);
+    assert_eq!(Small { desired: DesiredState::Stopped, ..world.clone() }.next(None), Action::Remove);
+    let asleep = Small { phase: Phase::Asleep, depth: Some(SleepDepth::Frozen), ..world };
+    assert_eq!(asleep.next(None), Action::Sink, "it sleeps on");
 }
 
 #[test]

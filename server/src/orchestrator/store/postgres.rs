@@ -5,6 +5,7 @@ use crate::{
     Error, Result, data,
     data::{
         Connection, Pool,
+        container::Memory,
         given::Given,
         queue::Turn,
         runtime::{Noted, Row},
@@ -12,6 +13,7 @@ use crate::{
         task::NewTask,
         transition_history::{Lesson, Transition},
     },
+    manager::epoch::Restarted,
     model::catalog,
     orchestrator::{decide::drift::Drift, profile},
     platform::{
@@ -182,6 +184,22 @@ impl Store for Postgres {
         Ok(transaction.commit().await?)
     }
 
+    async fn remember(&self, row: &Row, memory: Memory<'_>) -> Result<()> {
+        data::container::remember(&mut *self.0.acquire().await?, row, memory).await
+    }
+
+    async fn interrupt(&self, row: &Row, noted: &Noted<'_>, restarted: Restarted, now: OffsetDateTime) -> Result<()> {
+        let detail = match restarted {
+            Restarted::Machine => "this machine was restarted",
+            Restarted::Engine => "the container engine was restarted",
+        };
+        let mut transaction = data::begin(&self.0).await?;
+        if note(&mut transaction, row, noted, now).await? {
+            audit::record(&mut transaction, Actor::ClawLoops, "runtime.interrupted", Some(row.person_id), &row.name, detail).await?;
+        }
+        Ok(transaction.commit().await?)
+    }
+
     async fn begin_step(&self, row: &Row, step: StartStep, noted: &Noted<'_>, now: OffsetDateTime) -> Result<()> {
         let mut transaction = data::begin(&self.0).await?;
         data::runtime::begin_step(&mut transaction, row.runtime_id, row.generation, step, now).await?;
@@ -211,6 +229,10 @@ impl Store for Postgres {
         let asleep = data::sleep::fall_asleep(&mut transaction, row, nap, now).await?;
         transaction.commit().await?;
         Ok(asleep)
+    }
+
+    async fn froze(&self, row: &Row) -> Result<()> {
+        data::sleep::froze(&mut *self.0.acquire().await?, row).await
     }
 
     async fn sink(&self, row: &Row, wakes_at: Option<OffsetDateTime>) -> Result<()> {
@@ -256,10 +278,26 @@ impl Store for Postgres {
 
     async fn give_key(&self, row: &Row, key: &RuntimeKey<'_>, now: OffsetDateTime) -> Result<()> {
         let mut transaction = data::begin(&self.0).await?;
-        data::model_key::put_runtime_key(&mut transaction, row.person_id, row.runtime_id, &row.name, key.public_id, &key.secret_hash, now)
-            .await?;
-        data::listen::notify(&mut transaction, data::listen::Change::Keys { person_id: row.person_id }).await?;
+        give_key(&mut transaction, row, key, now).await?;
         Ok(transaction.commit().await?)
+    }
+
+    async fn keep_key(&self, row: &Row, key: &RuntimeKey<'_>, now: OffsetDateTime) -> Result<bool> {
+        let mut connection = self.0.acquire().await?;
+        if data::model_key::is_runtime_key(&mut connection, row.runtime_id, key.public_id, &key.secret_hash).await? {
+            return Ok(false);
+        }
+        drop(connection);
+        let mut transaction = data::begin(&self.0).await?;
+        // Another wish brings another key, and revokes this one.
+        if !data::container::is_under(&mut transaction, row.runtime_id, row.generation).await? {
+            return Ok(false);
+        }
+        give_key(&mut transaction, row, key, now).await?;
+        let what = "its model key was removed or revoked";
+        audit::record(&mut transaction, Actor::ClawLoops, "runtime.repaired", Some(row.person_id), &row.name, what).await?;
+        transaction.commit().await?;
+        Ok(true)
     }
 
     async fn say_of_moving(&self, problem: Option<&Problem>) -> Result<()> {
@@ -291,12 +329,20 @@ impl Lead for data::lead::Lead {
     }
 }
 
-async fn note(connection: &mut Connection, row: &Row, noted: &Noted<'_>, now: OffsetDateTime) -> Result<()> {
-    if data::runtime::note(connection, row.runtime_id, row.generation, noted, now).await? {
+/// Whether it was new.
+async fn note(connection: &mut Connection, row: &Row, noted: &Noted<'_>, now: OffsetDateTime) -> Result<bool> {
+    let written = data::runtime::note(connection, row.runtime_id, row.generation, noted, now).await?;
+    if written {
         learn(connection, row, noted.phase, now).await?;
     }
     let message = noted.problem.map_or("", |problem| problem.message.as_str());
-    data::task::advance(connection, row.runtime_id, row.generation, noted.task_status(), message, now).await
+    data::task::advance(connection, row.runtime_id, row.generation, noted.task_status(), message, now).await?;
+    Ok(written)
+}
+
+async fn give_key(connection: &mut Connection, row: &Row, key: &RuntimeKey<'_>, now: OffsetDateTime) -> Result<()> {
+    data::model_key::put_runtime_key(connection, row.person_id, row.runtime_id, &row.name, key.public_id, &key.secret_hash, now).await?;
+    data::listen::notify(connection, data::listen::Change::Keys { person_id: row.person_id }).await
 }
 
 /// Notes how long what ends with this phase took. To end what was never begun takes no time, and teaches nothing.
