@@ -63,21 +63,22 @@ fn bar(runtime: &RuntimeView, wide: RwSignal<bool>) -> AnyView {
     .into_any()
 }
 
-/// OpenClaw's own page. The server says its address. A browser gives it once and does not draw it: each newer answer writes all attributes that are
-/// drawn, and a frame is loaded anew whenever its address is written.
+/// What OpenClaw's frame may do.
+const ALLOWED: &str = "clipboard-read; clipboard-write; fullscreen; microphone";
+
+/// OpenClaw's own page.
+#[cfg(feature = "ssr")]
+fn frame(runtime: &RuntimeView) -> AnyView {
+    view! { <iframe src=routes::entrance(runtime.runtime_id) title=format!("OpenClaw of {}", runtime.name) allow=ALLOWED></iframe> }
+        .into_any()
+}
+
+/// The same as a browser draws it, which gives the frame its address once and does not draw it: each newer answer writes all attributes that are drawn,
+/// and a frame is loaded anew whenever its address is written.
+#[cfg(not(feature = "ssr"))]
 fn frame(runtime: &RuntimeView) -> AnyView {
     let entrance = routes::entrance(runtime.runtime_id);
     let node = NodeRef::<leptos::html::Iframe>::new();
-    let frame = view! {
-        <iframe
-            node_ref=node
-            title=format!("OpenClaw of {}", runtime.name)
-            allow="clipboard-read; clipboard-write; fullscreen; microphone"
-        ></iframe>
-    };
-    #[cfg(feature = "ssr")]
-    let frame = frame.add_any_attr(leptos::attr::src(entrance));
-    #[cfg(not(feature = "ssr"))]
     Effect::new(move |_| {
         if let Some(frame) = node.get()
             && !frame.has_attribute("src")
@@ -85,7 +86,7 @@ fn frame(runtime: &RuntimeView) -> AnyView {
             frame.set_src(&entrance);
         }
     });
-    frame.into_any()
+    view! { <iframe node_ref=node title=format!("OpenClaw of {}", runtime.name) allow=ALLOWED></iframe> }.into_any()
 }
 
 fn inside(runtime: &RuntimeView, verbs: Verbs) -> AnyView {
