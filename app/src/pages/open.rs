@@ -63,17 +63,36 @@ fn bar(runtime: &RuntimeView, wide: RwSignal<bool>) -> AnyView {
     .into_any()
 }
 
+/// What OpenClaw's frame may do.
+const ALLOWED: &str = "clipboard-read; clipboard-write; fullscreen; microphone";
+
+/// OpenClaw's own page.
+#[cfg(feature = "ssr")]
+fn frame(runtime: &RuntimeView) -> AnyView {
+    view! { <iframe src=routes::entrance(runtime.runtime_id) title=format!("OpenClaw of {}", runtime.name) allow=ALLOWED></iframe> }
+        .into_any()
+}
+
+/// The same as a browser draws it, which gives the frame its address once and does not draw it: each newer answer writes all attributes that are drawn,
+/// and a frame is loaded anew whenever its address is written.
+#[cfg(not(feature = "ssr"))]
+fn frame(runtime: &RuntimeView) -> AnyView {
+    let entrance = routes::entrance(runtime.runtime_id);
+    let node = NodeRef::<leptos::html::Iframe>::new();
+    Effect::new(move |_| {
+        if let Some(frame) = node.get()
+            && !frame.has_attribute("src")
+        {
+            frame.set_src(&entrance);
+        }
+    });
+    view! { <iframe node_ref=node title=format!("OpenClaw of {}", runtime.name) allow=ALLOWED></iframe> }.into_any()
+}
+
 fn inside(runtime: &RuntimeView, verbs: Verbs) -> AnyView {
     // Whoever comes to one that sleeps wakes it.
     if matches!(runtime.phase, Phase::Ready | Phase::Asleep | Phase::Waking) {
-        return view! {
-            <iframe
-                src=routes::entrance(runtime.runtime_id)
-                title=format!("OpenClaw of {}", runtime.name)
-                allow="clipboard-read; clipboard-write; fullscreen; microphone"
-            ></iframe>
-        }
-        .into_any();
+        return frame(runtime);
     }
     #[cfg(feature = "ssr")]
     if runtime.phase == Phase::Deleted {

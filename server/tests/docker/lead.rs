@@ -35,7 +35,7 @@ async fn another_server_takes_over_and_what_runs_runs_on(pool: Pool) {
 }
 
 async fn taken_over(world: &World) {
-    let began = now();
+    let began = now().to_string();
     let wishes = wishes(world);
     let first = serve(world, free_port());
     let id = wishes.create(&world.caller, "Main", None).await.unwrap();
@@ -117,8 +117,8 @@ async fn since(world: &World, id: RuntimeId) -> String {
 }
 
 /// Seconds since the epoch, as the engine counts them.
-fn now() -> String {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs().to_string()
+fn now() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
 }
 
 /// What the engine did to each container of this world since then, and how often.
@@ -127,7 +127,8 @@ async fn events(world: &World, since: String) -> BTreeMap<(String, String), usiz
         ("type".to_owned(), vec!["container".to_owned()]),
         ("label".to_owned(), vec![format!("{}={}", names::LABEL_INSTANCE, world.config.runtimes.instance)]),
     ]);
-    let until = now();
+    // Whole seconds: what was done in this one counts too.
+    let until = (now() + 1).to_string();
     let options = EventsOptionsBuilder::default().since(&since).until(&until).filters(&filters).build();
     let mut seen = BTreeMap::new();
     let mut events = world.docker.events(Some(options));
@@ -161,7 +162,9 @@ struct Pages {
 impl Pages {
     /// Begins once it serves them.
     async fn of(server: &Server) -> Self {
-        let client = reqwest::Client::builder().timeout(PAGE).redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        // Once for all tests of this process.
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let client = reqwest::Client::builder().timeout(PAGE).redirect(reqwest::redirect::Policy::none()).no_proxy().build().unwrap();
         let port = server.port;
         let load = async move |client: &reqwest::Client, path: &str| {
             let asked = client.get(format!("http://127.0.0.1:{port}{path}")).header("host", "clawloops.localhost:3000");
