@@ -169,7 +169,7 @@ fn verbs(key: &KeyView, deeds: KeyDeeds) -> AnyView {
             let dialog = format!("rotate-key-{}", key.key_id);
             let (label, name) = (format!("Rotate {}", key.name), dialog.clone());
             view! {
-                <span class="row tight end nowrap">
+                <span class="row tight end">
                     <button class="btn quiet" r#type="button" commandfor=name command="show-modal" aria-label=label>"Rotate"</button>
                     {revoker(key, deeds.revoke)}
                     {rotation(key, deeds.rotate, dialog)}
