@@ -14,7 +14,7 @@ fn door(world: &World) -> Arc<Service> {
 
 /// The key that stands in the runtime's configuration.
 async fn written(world: &World, id: RuntimeId) -> String {
-    let text = world.engine.look(id).await.unwrap().configuration.expect("it is configured");
+    let text = world.engine.look(id).await.unwrap().configuration.unwrap();
     let json: serde_json::Value = serde_json::from_str(&text).unwrap();
     json["models"]["providers"]["clawloops"]["apiKey"].as_str().unwrap().to_owned()
 }
