@@ -104,7 +104,7 @@ impl Daemon {
                 // Where a containerd of the machine runs, it is shared.
                 .args(["--containerd-namespace", &own, "--containerd-plugins-namespace", &format!("{own}-plugins")])
                 .args(["--bridge", "none", "--iptables=false", "--ip-forward=false", "--ip-masq=false"])
-                .env("PATH", format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default()))
+                .env("PATH", format!("{}:/usr/sbin:/sbin", std::env::var_os("PATH").unwrap_or_default().to_string_lossy()))
                 .stdin(Stdio::null())
                 .stdout(log.try_clone().unwrap())
                 .stderr(log)
@@ -124,7 +124,9 @@ impl Daemon {
 
     /// The runtime image, from the machine's engine.
     async fn take_image(&self) {
-        let image = std::env::var("CLAWLOOPS_RUNTIME_IMAGE").expect("CLAWLOOPS_RUNTIME_IMAGE names the runtime image that this test runs");
+        let image =
+            std::env::var_os("CLAWLOOPS_RUNTIME_IMAGE").expect("CLAWLOOPS_RUNTIME_IMAGE names the runtime image that this test runs");
+        let image = image.into_string().unwrap();
         let mut save = Command::new("docker").args(["save", &image]).stdout(Stdio::piped()).spawn().unwrap();
         let mut load = self.docker(&["load"]).stdin(save.stdout.take().unwrap()).spawn().unwrap();
         let loaded = tokio::task::spawn_blocking(move || load.wait().unwrap().success() && save.wait().unwrap().success());

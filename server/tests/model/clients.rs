@@ -28,6 +28,9 @@ use std::{
 /// What the upstream counted: sent, cached, answered.
 type Book = Arc<Mutex<Vec<(i64, i64, i64)>>>;
 
+/// What a client was told of a call: its name, then sent, cached and answered, where it was.
+type Told = (String, Option<i64>, Option<i64>, Option<i64>);
+
 const SENT: i64 = 40;
 const CACHED: i64 = 16;
 
@@ -96,8 +99,7 @@ async fn real_clients_speak_every_shape_and_are_counted_as_the_upstream_counts(p
             .unwrap();
         assert!(run.status.success(), "{}\n{}", String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
         world.settled().await;
-        let told: Vec<(String, Option<i64>, Option<i64>, Option<i64>)> =
-            String::from_utf8(run.stdout).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let told: Vec<Told> = String::from_utf8(run.stdout).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         let records: Vec<_> = world.records().await.split_off(before).into_iter().filter(|record| record.5 != "refused").collect();
         let book = book.lock().unwrap().split_off(counted);
         assert_eq!((records.len(), book.len()), (told.len(), told.len()), "a record a call: {told:?}");

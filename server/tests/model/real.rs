@@ -26,9 +26,9 @@ pub async fn chat(world: &World, key: &str, body: Value) -> (u16, String) {
 fn told(text: &str) -> (i64, i64, i64) {
     let events =
         text.lines().map(|line| line.strip_prefix("data: ").unwrap_or(line)).filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let usages =
+    let mut usages =
         events.filter_map(|event| [&event["usage"], &event["response"]["usage"]].into_iter().find(|usage| usage.is_object()).cloned());
-    let usage = usages.last().unwrap();
+    let usage = usages.next_back().unwrap();
     let count = |names: &[&str]| names.iter().find_map(|name| usage.pointer(name)?.as_i64()).unwrap_or(0);
     let beside = count(&["/cache_read_input_tokens"]) + count(&["/cache_creation_input_tokens"]);
     (
