@@ -90,7 +90,8 @@ done
 postgres_start "$work/postgres"
 DATABASE_URL=$(postgres_url "$work/postgres" postgres)
 export DATABASE_URL
-"${rust[@]}" --test docker </dev/null >"$work/docker" 2>&1 &
+# Three at once: each boots OpenClaws, which want the processors that the others use.
+RUST_TEST_THREADS=3 "${rust[@]}" --test docker </dev/null >"$work/docker" 2>&1 &
 docker_tests=$!
 "${rust[@]}" "${others[@]}" </dev/null 2>&1 | tee "$work/rust" || status=${PIPESTATUS[0]}
 wait "$docker_tests" || status=$?
