@@ -34,10 +34,10 @@ test('bad values are said and nothing is made', async () => {
   await mira.getByRole('button', { name: 'Add a profile' }).click();
   const dialog = mira.getByRole('dialog', { name: 'Add a profile' });
   await dialog.getByRole('textbox', { name: 'Name' }).fill(PROFILE);
-  await dialog.getByRole('textbox', { name: 'Memory' }).fill('a lot');
+  await dialog.getByRole('textbox', { name: 'Memory', exact: true }).fill('a lot');
   await dialog.getByRole('button', { name: 'Save' }).click();
   await expect(dialog.getByRole('alert')).toContainText('Write a size, as 4 GiB or 512 MiB.');
-  await dialog.getByRole('textbox', { name: 'Memory' }).fill('1 MiB');
+  await dialog.getByRole('textbox', { name: 'Memory', exact: true }).fill('1 MiB');
   await dialog.getByRole('button', { name: 'Save' }).click();
   await expect(dialog.getByRole('alert')).toContainText('Memory is from 256 MiB to 4 TiB.');
   await expect(row(mira, PROFILE)).toHaveCount(0);
@@ -45,7 +45,7 @@ test('bad values are said and nothing is made', async () => {
 
 test('an administrator adds a profile', async () => {
   const dialog = mira.getByRole('dialog', { name: 'Add a profile' });
-  await dialog.getByRole('textbox', { name: 'Memory' }).fill('2.5 GiB');
+  await dialog.getByRole('textbox', { name: 'Memory', exact: true }).fill('2.5 GiB');
   await dialog.getByRole('textbox', { name: 'Cores' }).fill('1.5');
   await dialog.getByRole('textbox', { name: 'Disk' }).fill('12');
   await dialog.getByRole('radio', { name: 'Only these' }).check();
