@@ -162,7 +162,7 @@ fn ends(key: &KeyView) -> AnyView {
 fn verbs(key: &KeyView, deeds: KeyDeeds) -> AnyView {
     match key.runtime_id {
         Some(runtime) => {
-            let name = format!("The page of {}", key.name);
+            let name = format!("Its page: {}", key.name);
             view! { <a class="btn quiet" href=routes::runtime(runtime) aria-label=name>"Its page"</a> }.into_any()
         }
         None if key.is_open() => {
