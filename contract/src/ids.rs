@@ -36,6 +36,8 @@ macro_rules! ids {
 ids! {
     /// A person of the team, administrators among them.
     PersonId;
+    /// Persons who share models and limits.
+    GroupId;
     /// A signed-in browser.
     SessionId;
     /// An invitation by e-mail address. Not its token: the token is never stored.
