@@ -62,9 +62,10 @@ async fn restarted(world: &World, engine: &Daemon) {
     // Its events are heard again, and what ends from here on was not ended with it. That the engine is another one is read from Docker's own pid file,
     // which this one does not write: `orchestrator/restarts.rs` plays that.
     // The first time it may be the next pass that sees it and asks for the events; from then on they tell.
-    for patience in [Duration::from_secs(8), SEEN] {
+    for by in ["the next pass", "its event"] {
         world.docker.kill_container(&world.name(id), None::<KillContainerOptions>).await.unwrap();
-        world.until(id, Phase::Retrying, patience).await;
+        let seen = world.until(id, Phase::Retrying, SEEN).await;
+        eprintln!("a crash after the engine's restart was seen by {by} after {seen:?}");
         world.until(id, Phase::Ready, BOOT).await;
     }
 }
