@@ -9,6 +9,7 @@ import { curl } from '../harness/web';
 
 const OFF = { javaScriptEnabled: false };
 
+test.use(OFF);
 test.describe.configure({ mode: 'serial' });
 test.setTimeout(240_000);
 

@@ -30,8 +30,8 @@ const GRACE_CEILING: Duration = Duration::seconds(60);
 const ASK_AGAIN: Duration = Duration::milliseconds(300);
 /// How soon whoever is about to have its turn asks for it again.
 const TURN_AGAIN: std::time::Duration = std::time::Duration::from_secs(1);
-/// How soon those far behind ask again: what is before them may go away at once.
-const TURN_AGAIN_FAR: std::time::Duration = std::time::Duration::from_secs(15);
+/// How soon those far behind ask again: what is before them may go away at once. Whoever is first by then was told.
+const TURN_AGAIN_FAR: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// What a wish to start means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

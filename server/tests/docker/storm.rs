@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How often the server is killed.
+/// How often the server is killed; `make soak` asks for more by `CLAWLOOPS_STORM_KILLS`.
 const KILLS: usize = 30;
 /// The longest life of a server, in milliseconds.
 const LONGEST_LIFE: u64 = 2500;
@@ -39,6 +39,8 @@ impl Dice {
 async fn storm(world: &World) {
     let seed = world.caller.person_id.0.as_u64_pair().1;
     eprintln!("the storm's seed: {seed}");
+    #[expect(clippy::disallowed_methods, reason = "how long a proof lasts is no setting of the product")]
+    let kills = std::env::var("CLAWLOOPS_STORM_KILLS").map_or(KILLS, |text| text.parse().unwrap());
     let mut dice = Dice(seed);
     let (port, wishes) = (free_port(), wishes(world));
     let mut runtimes: Vec<RuntimeId> = Vec::new();
@@ -47,7 +49,7 @@ async fn storm(world: &World) {
     }
     let profiles = two_profiles(world).await;
     let mut present = runtimes.clone();
-    for kill in 0..KILLS {
+    for kill in 0..kills {
         let server = serve(world, port);
         let end = Instant::now() + Duration::from_millis(dice.below(LONGEST_LIFE));
         while Instant::now() < end {
