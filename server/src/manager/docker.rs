@@ -106,8 +106,12 @@ impl DockerEngine {
         &self.firewall
     }
 
+    fn address(&self) -> Result<&str> {
+        docker_address::local(self.address.as_deref())
+    }
+
     async fn docker(&self) -> Result<&Docker> {
-        let address = docker_address::local(self.address.as_deref())?;
+        let address = self.address()?;
         self.connection
             .get_or_try_init(|| async {
                 let docker = if address.starts_with("unix://") {
@@ -234,7 +238,7 @@ impl Engine for DockerEngine {
         for runtime_id in self.configured().await {
             world.entry(runtime_id).or_default().configuration = self.read_configuration(runtime_id).await;
         }
-        let epoch = docker_host::epoch().await;
+        let epoch = docker_host::epoch(self.address()?).await;
         world.values_mut().for_each(|seen| seen.epoch.clone_from(&epoch));
         Ok(world)
     }
@@ -274,7 +278,8 @@ impl Engine for DockerEngine {
             };
             SeenContainer { out_of_memory, ..seen_container(&labels, state, breaches, Some(made)) }
         });
-        Ok(Seen { container, isolation, configuration: self.read_configuration(runtime_id).await, epoch: docker_host::epoch().await })
+        let epoch = docker_host::epoch(self.address()?).await;
+        Ok(Seen { container, isolation, configuration: self.read_configuration(runtime_id).await, epoch })
     }
 
     async fn isolate(&self, runtime_id: RuntimeId) -> Result<Isolation> {

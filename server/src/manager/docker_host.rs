@@ -3,23 +3,38 @@
 //! Read from `/proc` and `/sys`, which anybody may. Whoever runs in a container of its own sees less of it, and says less.
 
 use super::epoch::Epoch;
-use std::path::Path;
-use tokio::fs::read_to_string;
+use std::{io, path::Path};
+use tokio::{fs::read_to_string, net::UnixStream};
 
 /// Changes with every boot (random(4)).
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 /// Where dockerd writes its process id, unless it is told otherwise.
 const DOCKER_PID: &str = "/var/run/docker.pid";
 
-/// This boot and this dockerd; none where the kernel does not name its boots.
-pub(super) async fn epoch() -> Option<Epoch> {
+/// This boot, and the dockerd at this address; none where the kernel does not name its boots, and while nobody listens there: between two dockerds
+/// there is no telling which one it is.
+pub(super) async fn epoch(address: &str) -> Option<Epoch> {
     let machine = read_to_string(BOOT_ID).await.ok()?.trim().to_owned();
-    Some(Epoch { machine, engine: dockerd().await })
+    let listens = match address.strip_prefix("unix://") {
+        Some(socket) => listener(Path::new(socket)).await.ok()?,
+        None => None,
+    };
+    let engine = match dockerd(listens).await {
+        // The socket may be its init's, a proxy's, or that of a process which is not seen from here.
+        None => dockerd(read_to_string(DOCKER_PID).await.ok().and_then(|pid| pid.trim().parse().ok())).await,
+        found => found,
+    };
+    Some(Epoch { machine, engine })
 }
 
-/// One dockerd, told from any other by its process id and the moment of its start.
-async fn dockerd() -> Option<String> {
-    let pid: u32 = read_to_string(DOCKER_PID).await.ok()?.trim().parse().ok()?;
+/// The process that listens at a socket (`SO_PEERCRED` of unix(7)), by its id.
+async fn listener(socket: &Path) -> io::Result<Option<i32>> {
+    Ok(UnixStream::connect(socket).await?.peer_cred()?.pid())
+}
+
+/// One dockerd, told from any other by its process id and the moment of its start; none when the process is no dockerd.
+async fn dockerd(pid: Option<i32>) -> Option<String> {
+    let pid = pid?;
     let stat = read_to_string(format!("/proc/{pid}/stat")).await.ok()?;
     Some(format!("{pid}-{}", begun(&stat)?))
 }
@@ -82,6 +97,40 @@ mod tests {
         assert_eq!(begun(stat), Some("15573"));
         assert_eq!(begun(&stat.replace("dockerd", "a (b) c")), None, "its number was given to another");
         assert_eq!(begun(""), None);
+    }
+
+    #[tokio::test]
+    async fn who_listens_at_a_socket_is_named_and_nobody_is_no_engine() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("docker.sock");
+        let address = format!("unix://{}", socket.display());
+        assert_eq!(epoch(&address).await, None, "nobody listens: which engine it is cannot be told, and what is known stays");
+        let listening = tokio::net::UnixListener::bind(&socket).unwrap();
+        let own = i32::try_from(std::process::id()).unwrap();
+        assert_eq!(listener(&socket).await.unwrap(), Some(own));
+        assert_eq!(dockerd(Some(own)).await, None, "this is no dockerd");
+        assert!(epoch(&address).await.is_some_and(|epoch| !epoch.machine.is_empty()));
+        drop(listening);
+        assert_eq!(epoch(&address).await, None, "a socket that was left behind");
+    }
+
+    /// Whoever calls itself dockerd and listens anywhere is an engine, told from the one before it.
+    #[tokio::test]
+    async fn a_dockerd_with_a_socket_of_its_own_is_told_from_the_next_one() {
+        let folder = tempfile::tempdir().unwrap();
+        // The kernel names a process by the file that it was started from.
+        let program = folder.path().join("dockerd");
+        std::fs::copy("/bin/sleep", &program).unwrap();
+        let mut lives = Vec::new();
+        for _ in 0..2 {
+            let mut child = tokio::process::Command::new(&program).arg("60").kill_on_drop(true).spawn().unwrap();
+            let pid = child.id().and_then(|pid| i32::try_from(pid).ok());
+            lives.push(dockerd(pid).await.unwrap());
+            assert_eq!(dockerd(pid).await.as_ref(), lives.last());
+            child.kill().await.unwrap();
+            assert_eq!(dockerd(pid).await, None, "it ended");
+        }
+        assert_ne!(lives[0], lives[1]);
     }
 
     #[test]

@@ -277,8 +277,10 @@ fn asleep(facts: &Facts<'_>) -> Action {
 
 fn run(facts: &Facts<'_>) -> Action {
     let Some(container) = facts.container else {
-        return match facts.retry_at {
-            Some(at) if at > facts.now => Action::Wait(at - facts.now),
+        return match (facts.restarted, facts.retry_at) {
+            // It ended so shortly before that restart that no other try began: it was ended on the way down, before its machine or engine was.
+            (Some(restarted), _) if facts.phase == Phase::Retrying => Action::Recover(restarted),
+            (_, Some(at)) if at > facts.now => Action::Wait(at - facts.now),
             _ if !facts.admitted => Action::Queue,
             _ if facts.isolated && facts.configured && facts.current => Action::Create,
             _ => Action::Place,
@@ -397,6 +399,13 @@ pub enum Verdict {
 #[must_use]
 pub fn remembered(attempts: i32, phase: Phase, phase_since: OffsetDateTime, now: OffsetDateTime) -> i32 {
     if phase == Phase::Ready && now - phase_since > GOOD_RUN { 0 } else { attempts }
+}
+
+/// The failed tries that count after a restart of the machine or the engine: the one that no other followed was its beginning.
+#[must_use]
+pub fn remembered_after_restart(attempts: i32, phase: Phase, phase_since: OffsetDateTime, now: OffsetDateTime) -> i32 {
+    let last = i32::from(phase == Phase::Retrying);
+    remembered(attempts, phase, phase_since, now).saturating_sub(last).max(0)
 }
 
 /// What follows a failed try, after `attempts` others, in a runtime that stood in `phase` since `phase_since`. `luck` makes the wait up to a quarter

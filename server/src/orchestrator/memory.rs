@@ -59,7 +59,7 @@ impl Orchestrator {
         self.store.remember(row, Memory { configuration_hash: hash.as_deref(), ran_in: ran_in.as_deref() }).await
     }
 
-    /// It is started in this life of the machine: what ends from here on ended by itself.
+    /// It is started, or about to be, in this life of the machine: what ends from here on ended by itself.
     pub(super) async fn remember_start(&self, row: &Row, seen: &Seen) -> Result<()> {
         let Some(epoch) = &seen.epoch else { return Ok(()) };
         let ran_in = epoch.to_string();
@@ -84,8 +84,8 @@ impl Orchestrator {
         self.store.remember(row, Memory { configuration_hash: Some(&hash(text)), ran_in }).await
     }
 
-    /// It was ended with its machine or engine. That is no failed try; everything that ran then waits its turn, so that not all boot at once.
-    pub(super) async fn recover(&self, row: &Row, restarted: Restarted) -> Result<Next> {
+    /// It was ended with its machine or engine, or shortly before them, as they were going down. That is no failed try; everything that ran then waits its turn, so that not all boot at once.
+    pub(super) async fn recover(&self, row: &Row, seen: &Seen, restarted: Restarted) -> Result<Next> {
         let now = self.clock.now();
         let message = match restarted {
             Restarted::Machine => "This machine was restarted, and OpenClaw with it. It starts again by itself.",
@@ -94,9 +94,11 @@ impl Orchestrator {
         let problem =
             Problem::new(Code::RuntimeInterrupted, message).remedy("Your workspace is safe. What it was just doing may be unfinished.");
         tracing::info!(runtime = %row.runtime_id, name = row.name, ?restarted, "a runtime was ended with what it runs on, and starts again");
-        let attempts = decide::remembered(row.attempts, row.phase, row.phase_since, now);
+        let attempts = decide::remembered_after_restart(row.attempts, row.phase, row.phase_since, now);
         let noted = Noted { phase: Phase::Pending, problem: Some(&problem), attempts, retry_at: None, holds: false };
         self.store.interrupt(row, &noted, restarted, now).await?;
+        // Once for each restart: what fails from here on fails in this life.
+        self.remember_start(row, seen).await?;
         Ok(Next::Again)
     }
 }

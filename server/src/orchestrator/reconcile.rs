@@ -189,7 +189,7 @@ impl Orchestrator {
                     self.write_configuration(row, text).await?;
                 }
             }
-            Action::Recover(restarted) => return self.recover(row, restarted).await,
+            Action::Recover(restarted) => return self.recover(row, seen, restarted).await,
             Action::Fail(cause) => {
                 let problem = self.explain(row, &cause).await?;
                 self.fail(row, problem).await?;

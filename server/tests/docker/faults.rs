@@ -17,7 +17,7 @@ use std::{
 
 /// Within this a crash is seen, while other tests boot OpenClaws on the same processors. On a machine at rest it is well under the promised 2 s,
 /// which the simulation holds to.
-pub const SEEN: Duration = Duration::from_secs(10);
+const SEEN: Duration = Duration::from_secs(10);
 /// And within this the next try has begun; 5 s are promised of a machine at rest.
 const BEGUN: Duration = Duration::from_secs(30);
 

@@ -27,7 +27,7 @@ use tokio::task::JoinHandle;
 /// What is promised.
 const TAKEOVER: Duration = Duration::from_secs(10);
 /// How long a page may take on a busy machine.
-const PAGE: Duration = Duration::from_secs(5);
+const PAGE: Duration = Duration::from_secs(20);
 
 #[sqlx::test(migrations = "../migrations")]
 async fn another_server_takes_over_and_what_runs_runs_on(pool: Pool) {

@@ -67,6 +67,42 @@ async fn what_a_restart_of_the_machine_ended_starts_again_in_turn_and_failed_at_
     assert_eq!(interruptions(&world).await.len(), 3);
 }
 
+/// A machine that goes down in order ends containers while the server still looks on: what looks like a crash was the beginning of the restart.
+#[sqlx::test(migrations = "../migrations")]
+async fn what_ended_on_the_way_down_failed_at_nothing(pool: Pool) {
+    let world = World::new(pool).await;
+    let id = world.running().await;
+    let restarts: [(fn(&FakeEngine), &str); 2] = [
+        (FakeEngine::restart_machine, "this machine was restarted"),
+        (|engine| engine.restart_engine(true), "the container engine was restarted"),
+    ];
+    for (restart, told) in restarts {
+        for steps in 1..4 {
+            let server = world.server();
+            world.engine.end(id, 143);
+            for _ in 0..steps {
+                server.step(id).await.unwrap();
+            }
+            let row = world.row(id).await.unwrap();
+            assert_eq!((row.phase, row.attempts), (Phase::Retrying, 1), "after {steps} steps");
+            restart(&world.engine);
+            world.settle(&world.server()).await;
+            let row = world.row(id).await.unwrap();
+            assert_eq!((row.phase, row.attempts, row.problem.is_none()), (Phase::Ready, 0, true), "after {steps} steps");
+        }
+        assert_eq!(interruptions(&world).await.iter().filter(|(_, detail)| detail == told).count(), 3);
+    }
+
+    // Forgiven once for each restart: what cannot start in this life is given up as ever.
+    world.engine.suffer(Misery { no_start: true, ..Misery::default() });
+    world.engine.end(id, 143);
+    world.server().step(id).await.unwrap();
+    world.engine.restart_machine();
+    world.settle(&world.server()).await;
+    let row = world.row(id).await.unwrap();
+    assert_eq!((row.phase, row.attempts), (Phase::Failed, 5));
+}
+
 #[sqlx::test(migrations = "../migrations")]
 async fn a_container_that_ends_at_every_start_is_given_up_whatever_was_restarted(pool: Pool) {
     let world = World::new(pool).await;

@@ -85,10 +85,14 @@ pub enum Break {
     CountsRestarts,
     /// What its machine ended waits its turn beside what is left of it.
     QueuesOverTheDead,
+    /// A key is rotated at the door, and the runtime is never told.
+    ForgetsTheKey,
+    /// Whoever was disabled may still let something run.
+    HearsTheDisabled,
 }
 
 impl Break {
-    pub const ALL: [Self; 35] = [
+    pub const ALL: [Self; 37] = [
         Self::AlwaysWipes,
         Self::NeverWipes,
         Self::NeverReleases,
@@ -124,6 +128,8 @@ impl Break {
         Self::TasksNeverEnd,
         Self::CountsRestarts,
         Self::QueuesOverTheDead,
+        Self::ForgetsTheKey,
+        Self::HearsTheDisabled,
     ];
 
     /// The invariant that must notice it, and others that may before: what is broken shows in many ways.
@@ -166,6 +172,8 @@ impl Break {
             Self::TasksNeverEnd => (TasksEnd, &[]),
             Self::CountsRestarts => (RestartsAreNoFailures, &[]),
             Self::QueuesOverTheDead => (QueuedHaveAPlace, &[EndsAsDesired, SchedulesRun]),
+            Self::ForgetsTheKey => (KeysAsGiven, &[]),
+            Self::HearsTheDisabled => (NothingRunsForTheDisabled, &[]),
         }
     }
 
@@ -234,9 +242,7 @@ impl Break {
             },
             Self::CountsRestarts => |facts| decide::next(&Facts { restarted: None, ..facts.clone() }),
             Self::QueuesOverTheDead => |facts| match (facts.phase, decide::next(facts)) {
-                (Phase::Pending | Phase::Queued, Action::Remove) if facts.desired == DesiredState::Running && facts.restarted.is_some() => {
-                    Action::Queue
-                }
+                (Phase::Pending | Phase::Queued, Action::Remove) if facts.desired == DesiredState::Running => Action::Queue,
                 (_, right) => right,
             },
             _ => decide::next,

@@ -148,6 +148,14 @@ impl Machine {
         }
     }
 
+    /// A container ends by itself.
+    pub fn crash(&self, runtime_id: RuntimeId) {
+        for container in self.held().containers.values_mut().filter(|container| container.spec.runtime_id == runtime_id) {
+            container.state = ContainerState::Ended { code: 1, out_of_memory: false };
+        }
+        self.tell(runtime_id);
+    }
+
     /// Something happens to a container behind our back.
     pub fn harm(&self) {
         let dice = &self.dice;

@@ -15,6 +15,8 @@ pub enum Invariant {
     QuotaHolds,
     /// Nobody is given a profile that is not offered.
     OfferedProfilesOnly,
+    /// Nothing is to run for a person who is disabled.
+    NothingRunsForTheDisabled,
     /// One task of a runtime is under way, at most.
     OneTask,
     /// A task that ended stays as it ended.
@@ -35,6 +37,8 @@ pub enum Invariant {
     RestartsAreNoFailures,
     /// Every runtime ends as desired once faults stop.
     EndsAsDesired,
+    /// What runs has the key that it was given last.
+    KeysAsGiven,
     /// What is scheduled in one that is to run, runs.
     SchedulesRun,
     /// Whoever waits for memory has a place, and nothing else.
@@ -62,12 +66,13 @@ pub enum Invariant {
 }
 
 impl Invariant {
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 29] = [
         Self::NoWorkspaceWipedUnasked,
         Self::OneContainer,
         Self::MemoryFits,
         Self::QuotaHolds,
         Self::OfferedProfilesOnly,
+        Self::NothingRunsForTheDisabled,
         Self::OneTask,
         Self::TasksEndOnce,
         Self::TheWellRunOn,
@@ -78,6 +83,7 @@ impl Invariant {
         Self::NoWishLost,
         Self::RestartsAreNoFailures,
         Self::EndsAsDesired,
+        Self::KeysAsGiven,
         Self::SchedulesRun,
         Self::QueuedHaveAPlace,
         Self::SleepsAsAgreed,

@@ -26,12 +26,18 @@ use std::{
     collections::BTreeSet,
     sync::atomic::{AtomicU64, Ordering},
     thread,
+    time::Duration,
 };
 
 /// How many schedules a run of the tests plays.
 const SCHEDULES: u64 = 10_000;
 /// Within so many schedules every break must be noticed.
 const TRIES: u64 = 3000;
+
+/// Within this a crash is seen.
+const CRASH_SEEN: Duration = Duration::from_secs(2);
+/// And within this the next try has begun.
+const CRASH_BEGUN: Duration = Duration::from_secs(5);
 
 /// A number from the environment: for `make sim`.
 fn setting(name: &str) -> Option<u64> {
@@ -79,6 +85,18 @@ fn a_schedule_plays_the_same_way_twice() {
     // A break is found under the same seed with the same words.
     let first = play_all(1, TRIES, Break::AlwaysWipes).unwrap();
     assert_eq!(world::play(first.0, Break::AlwaysWipes), Err(first.1));
+}
+
+/// What is promised of a crash, in the simulation's own time: however busy the machine is that plays it.
+#[test]
+fn a_crash_is_seen_and_the_next_try_begun_in_time() {
+    let (mut seen_last, mut begun_last) = (Duration::ZERO, Duration::ZERO);
+    for seed in 1..=200 {
+        let (seen, begun) = world::crash(seed);
+        assert!(seen <= CRASH_SEEN && begun <= CRASH_BEGUN, "schedule {seed}: seen after {seen:?}, begun after {begun:?}");
+        (seen_last, begun_last) = (seen_last.max(seen), begun_last.max(begun));
+    }
+    println!("a crash was seen after {seen_last:?}, the next try begun after {begun_last:?}, at the latest");
 }
 
 /// Each by the invariant that it is there for, and no invariant without a break that it notices.

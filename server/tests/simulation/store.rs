@@ -60,6 +60,18 @@ impl Database {
         }
     }
 
+    /// An administrator disables a person: a transaction of its own, of which the servers hear.
+    pub fn disable(&self, person_id: PersonId, now: OffsetDateTime) {
+        let mut tables = self.tables();
+        tables.disable(person_id, now, self.broken);
+        let theirs: Vec<RuntimeId> =
+            tables.rows.values().filter(|kept| kept.row.person_id == person_id).map(|kept| kept.row.runtime_id).collect();
+        drop(tables);
+        for runtime_id in theirs {
+            self.changed.tell(Change::Runtime { runtime_id, person_id }, &self.dice);
+        }
+    }
+
     /// Whoever leads is thrown out, and does not know it yet.
     pub fn drop_lead(&self) {
         self.tables().leader = None;
@@ -194,6 +206,7 @@ impl Store for SimStore {
         let broken = self.database.broken;
         self.call(|tables| {
             let caller = creation.caller;
+            tables.refuses(caller, DesiredState::Running, broken)?;
             let chosen = profiles::choose(tables.offers(broken), creation.profile_id)?;
             let given = profiles::gives(&chosen, creation.house.image);
             let mine = tables.alive().into_iter().filter(|row| row.person_id == caller.person_id).collect::<Vec<_>>();
@@ -275,6 +288,7 @@ impl Store for SimStore {
             if tables.rows.get(&wish.row.runtime_id).filter(same).is_none() {
                 return Ok(Written::Moved);
             }
+            tables.refuses(wish.caller, wish.desired_state, broken)?;
             let taken = tables.take(wish, broken)?;
             let Some(kept) = tables.rows.get_mut(&wish.row.runtime_id) else { return Ok(Written::Moved) };
             let row = &mut kept.row;
@@ -481,23 +495,32 @@ impl Store for SimStore {
         .await
     }
 
-    async fn give_key(&self, row: &Row, _key: &RuntimeKey<'_>, _now: OffsetDateTime) -> Result<Written> {
-        self.call(|tables| Ok(if tables.bears(row) { Written::Done } else { Written::Moved })).await
+    async fn give_key(&self, row: &Row, key: &RuntimeKey<'_>, _now: OffsetDateTime) -> Result<Written> {
+        self.call(|tables| {
+            if !tables.bears(row) {
+                return Ok(Written::Moved);
+            }
+            tables.keys.insert(row.runtime_id, key.public_id.to_owned());
+            Ok(Written::Done)
+        })
+        .await
     }
 
     async fn rotate_key(
         &self,
         _caller: &Caller,
         row: &Row,
-        _key: &RuntimeKey<'_>,
+        key: &RuntimeKey<'_>,
         _ends_at: OffsetDateTime,
         _now: OffsetDateTime,
     ) -> Result<Written> {
+        let broken = self.database.broken;
         self.call(|tables| {
             if !tables.bears(row) || row.desired_state != DesiredState::Running {
                 return Ok(Written::Moved);
             }
-            if let Some(kept) = tables.rows.get_mut(&row.runtime_id) {
+            tables.keys.insert(row.runtime_id, key.public_id.to_owned());
+            if let Some(kept) = tables.rows.get_mut(&row.runtime_id).filter(|_| broken != Break::ForgetsTheKey) {
                 kept.row.key_number += 1;
             }
             Ok(Written::Done)

@@ -4,9 +4,9 @@ use crate::{
     breaks::Break,
     invariants::{Invariant, Wrong},
 };
-use contract::{DesiredState, PersonId, Phase, ProfileView, Resources, RuntimeId, TaskKind, TaskStatus};
+use contract::{Caller, Code, DesiredState, PersonId, Phase, ProfileView, Resources, RuntimeId, TaskKind, TaskStatus};
 use server::{
-    Result,
+    Error, Result,
     data::{
         given::Given,
         runtime::{Noted, Row},
@@ -18,7 +18,7 @@ use server::{
     platform::{profiles, quotas},
 };
 use sqlx::types::Json;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use time::OffsetDateTime;
 
 /// The exit code of a container that was ended with its machine, and of no other here.
@@ -48,6 +48,10 @@ pub struct Tables {
     pub old: Vec<Vec<Row>>,
     pub tasks: Vec<Task>,
     pub profiles: Vec<ProfileView>,
+    /// Who was disabled.
+    pub disabled: BTreeSet<PersonId>,
+    /// The public part of the key that a runtime was given last: only that one is good.
+    pub keys: BTreeMap<RuntimeId, String>,
     /// Every workspace that exists: whose, and what it held when it was last measured.
     pub workspaces: BTreeMap<String, (PersonId, Option<i64>)>,
     /// Whether no two servers ever lead at once in this schedule.
@@ -139,6 +143,32 @@ impl Tables {
     /// The row, while its wish is this one.
     pub fn under(&mut self, row: &Row) -> Option<&mut Kept> {
         self.rows.get_mut(&row.runtime_id).filter(|kept| !kept.gone && kept.row.generation == row.generation)
+    }
+
+    /// Whoever is disabled wants nothing to run from here on, and what they had running stops.
+    pub fn disable(&mut self, person_id: PersonId, now: OffsetDateTime, broken: Break) {
+        self.disabled.insert(person_id);
+        let runs = |kept: &&mut Kept| !kept.gone && kept.row.person_id == person_id && kept.row.desired_state == DesiredState::Running;
+        let mut stopped = Vec::new();
+        for Kept { row, .. } in self.rows.values_mut().filter(runs) {
+            (row.desired_state, row.phase, row.phase_since) = (DesiredState::Stopped, Phase::Stopping, now);
+            row.generation += 1;
+            (row.problem, row.attempts, row.retry_at, row.queued_at, row.wished_at) = (None, 0, None, None, now);
+            (row.changed, row.restart_brings, row.drain_until) = (None, None, Some(now));
+            stopped.push((row.runtime_id, row.generation));
+        }
+        for (runtime_id, generation) in stopped {
+            self.accept(runtime_id, TaskKind::Stop, generation, broken);
+        }
+    }
+
+    /// Whether a person's wish that something runs is refused.
+    pub fn refuses(&self, caller: &Caller, desired_state: DesiredState, broken: Break) -> Result<()> {
+        let refused = desired_state == DesiredState::Running && self.disabled.contains(&caller.person_id);
+        if refused && broken != Break::HearsTheDisabled {
+            return Err(Error::problem(Code::PersonDisabled, "You were disabled by an administrator."));
+        }
+        Ok(())
     }
 
     pub fn accept(&mut self, runtime_id: RuntimeId, kind: TaskKind, generation: i64, broken: Break) {

@@ -237,7 +237,7 @@ impl World {
 
     /// One thing that happens.
     async fn happen(&mut self) {
-        match self.dice.below(18) {
+        match self.dice.below(19) {
             0 | 2 | 3 if self.machine.one_leader => {}
             0 if self.servers.len() < 3 => self.begin_server(),
             1 => {
@@ -256,6 +256,7 @@ impl World {
             5 if self.dice.once_in(4) => self.machine.leave_over(RuntimeId(uuid::Uuid::from_u128(self.dice.below(1000).into()))),
             5 | 6 => self.machine.harm(),
             7 | 8 => self.visit(),
+            9 if self.dice.once_in(2) => self.disable_or_enable(),
             _ => self.press(),
         }
     }
@@ -269,6 +270,14 @@ impl World {
                 self.kill_server();
             }
             self.begin_server();
+        }
+    }
+
+    /// An administrator disables somebody, or lets them in again.
+    fn disable_or_enable(&self) {
+        let person_id = self.people[usize::try_from(self.dice.below(self.people.len() as u64)).unwrap_or_default()].person_id;
+        if !self.database.tables().disabled.remove(&person_id) {
+            self.database.disable(person_id, self.clock.now());
         }
     }
 
@@ -310,7 +319,7 @@ impl World {
                 .map(|kept| kept.row.runtime_id)
                 .collect()
         };
-        let (verb, profile) = (dice.below(14), ProfileId(uuid::Uuid::from_u128(u128::from(1 + dice.below(3)))));
+        let (verb, profile) = (dice.below(15), ProfileId(uuid::Uuid::from_u128(u128::from(1 + dice.below(3)))));
         if ids.is_empty() || verb == 0 {
             let (name, profile) = (dice.pick(&["a", "b", "c"]), dice.once_in(2).then_some(profile));
             drop(tokio::spawn(async move { server.create(&caller, name, profile).await }));
@@ -326,6 +335,7 @@ impl World {
                 9 | 10 => server.change_profile(&caller, id, profile, false).await,
                 11 => server.change_profile(&caller, id, profile, true).await,
                 12 => server.hurry(&caller, id).await,
+                13 => server.rotate_key(&caller, id, time::Duration::ZERO).await,
                 _ => server.delete(&caller, id, Retention::WipeWorkspace).await,
             }
         }));
@@ -358,6 +368,20 @@ impl World {
         }
     }
 
+    /// In peace: what runs gets another key. Whoever has nothing that runs is told so.
+    async fn rotate_keys(&self) {
+        let runs: Vec<(RuntimeId, PersonId)> = {
+            let tables = self.database.tables();
+            let runs = tables.rows.values().filter(|kept| !kept.gone && kept.row.desired_state == DesiredState::Running);
+            runs.map(|kept| (kept.row.runtime_id, kept.row.person_id)).collect()
+        };
+        for (id, person_id) in runs {
+            if let Some(caller) = self.people.iter().find(|caller| caller.person_id == person_id) {
+                drop(self.servers[0].orchestrator.rotate_key(caller, id, time::Duration::ZERO).await);
+            }
+        }
+    }
+
     /// What there is, to be read by whoever looks for the reason.
     fn tell(&self) -> String {
         let (tables, held) = (self.database.tables(), self.machine.held());
@@ -383,6 +407,16 @@ impl World {
         rows.chain(containers).collect::<Vec<_>>().join("\n")
     }
 
+    /// Waits until a runtime stands in one of these phases. How long it took.
+    async fn stands(&self, id: RuntimeId, phases: &[Phase]) -> Duration {
+        let begun = tokio::time::Instant::now();
+        while !self.database.tables().rows.get(&id).is_some_and(|kept| phases.contains(&kept.row.phase)) {
+            assert!(begun.elapsed() < Duration::from_secs(120), "never {phases:?}\n{}", self.tell());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        begun.elapsed()
+    }
+
     /// Whoever was given up is started again, as a person would.
     async fn start_again(&self) {
         let failed: Vec<(RuntimeId, PersonId)> = {
@@ -396,6 +430,24 @@ impl World {
             }
         }
     }
+}
+
+/// How long until the crash of a runtime that is well is seen, and until its next try is begun: in the simulation's time, where nothing else goes wrong.
+pub fn crash(seed: u64) -> (Duration, Duration) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    runtime.block_on(async {
+        let mut world = World::new(seed, Break::None);
+        world.dice.quieten();
+        world.begin_server();
+        let id = world.servers[0].orchestrator.create(&world.people[0], "a", None).await.unwrap();
+        world.stands(id, &[Phase::Ready]).await;
+        // At any time between two passes.
+        tokio::time::sleep(Duration::from_millis(world.dice.below(15_000))).await;
+        world.machine.crash(id);
+        let seen = world.stands(id, &[Phase::Retrying]).await;
+        let begun = world.stands(id, &[Phase::Creating, Phase::Starting, Phase::Waiting, Phase::Ready]).await;
+        (seen, seen + begun)
+    })
 }
 
 fn person(name: &str) -> Caller {
@@ -433,7 +485,12 @@ pub fn play(seed: u64, broken: Break) -> Result<(), Wrong> {
         world.dice.quieten();
         // What was pressed in the storm is answered before the last wishes are made.
         tokio::time::sleep(Duration::from_secs(70)).await;
+        // Some of those who were disabled stay so to the end.
+        if world.dice.once_in(2) {
+            world.database.tables().disabled.clear();
+        }
         world.settle_wishes().await;
+        world.rotate_keys().await;
         strict.store(true, Ordering::Relaxed);
         world.visit();
         let end = tokio::time::Instant::now() + PEACE;

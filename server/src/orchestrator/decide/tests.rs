@@ -157,7 +157,7 @@ impl Small {
             }
             Action::Configure => (self.configured, self.current) = (true, true),
             Action::Wait(time) => self.now += *time,
-            Action::Recover(_) => (self.phase, self.retry_at) = (Phase::Pending, None),
+            Action::Recover(_) => (self.phase, self.retry_at, self.restarted) = (Phase::Pending, None, None),
             Action::Fail(_) => (self.phase, self.retry_at) = (Phase::Retrying, Some(self.now + Duration::seconds(2))),
             Action::Stop => {
                 if !matches!(self.phase, Phase::Retrying | Phase::Asleep) {
@@ -488,8 +488,12 @@ fn what_was_ended_with_its_machine_failed_at_nothing() {
     let ended = Some(made(REVISION, "now", ContainerState::Ended { code: 255, out_of_memory: false }));
     let world = Small { container: ended, restarted: Some(Restarted::Machine), ..awake() };
     assert_eq!(world.clone().settle(true)[..3], [Action::Recover(Restarted::Machine), Action::Remove, Action::Create]);
-    // One that failed before waits as it did; one that was asked to stop is let go.
-    assert_eq!(Small { phase: Phase::Retrying, ..world.clone() }.next(None), Action::Remove);
+    // One that ended on the way down is cleared away first, and failed at nothing either; one that was asked to stop is let go.
+    let mut going_down = Small { phase: Phase::Retrying, ..world.clone() };
+    assert_eq!(going_down.settle(true)[..3], [Action::Remove, Action::Recover(Restarted::Machine), Action::Create]);
+    let (now, before) = (world.now, world.now - Duration::seconds(3));
+    assert_eq!([0, 1, 3].map(|attempts| remembered_after_restart(attempts, Phase::Retrying, before, now)), [0, 0, 2]);
+    assert_eq!(remembered_after_restart(2, Phase::Ready, before, now), 2, "those that another try followed still count");
     assert_eq!(Small { desired: DesiredState::Stopped, ..world.clone() }.next(None), Action::Remove);
     let asleep = Small { phase: Phase::Asleep, depth: Some(SleepDepth::Frozen), ..world };
     assert_eq!(asleep.next(None), Action::Sink, "it sleeps on");

@@ -4,6 +4,7 @@ use super::{Heard, QUOTA, World};
 use crate::{
     claw::Claw,
     invariants::{Invariant, Wrong},
+    tables::Kept,
 };
 use contract::{DesiredState, Phase, ProfileId, Retention, RuntimeId, SleepDepth};
 use server::{data::runtime::Row, manager::ContainerState, runtime::spec::Limits};
@@ -59,6 +60,10 @@ impl World {
                 }
                 if runs && held.configurations.get(&row.runtime_id) != held.written.get(&row.runtime_id) {
                     return fail(Invariant::HandsArePutRight, "a configuration that was edited by hand stays so");
+                }
+                let has = |key: &String| held.configurations.get(&row.runtime_id).is_some_and(|text| text.contains(key));
+                if runs && !tables.keys.get(&row.runtime_id).is_some_and(has) {
+                    return fail(Invariant::KeysAsGiven, "its configuration has another key than it was given last");
                 }
                 if let Some(said) = &row.changed {
                     return fail(Invariant::RepairsAreOver, &format!("it is put right, and still said: {said}"));
@@ -140,6 +145,10 @@ impl World {
         }
         if tables.rows.values().any(|kept| kept.row.profile == "withdrawn") {
             return Err(Invariant::OfferedProfilesOnly.broken("a runtime has a profile that is not offered"));
+        }
+        let runs = |kept: &&Kept| !kept.gone && kept.row.desired_state == DesiredState::Running;
+        if tables.rows.values().filter(runs).any(|kept| tables.disabled.contains(&kept.row.person_id)) {
+            return Err(Invariant::NothingRunsForTheDisabled.broken("a runtime of one who is disabled is to run"));
         }
         for id in tables.rows.keys() {
             if tables.tasks.iter().filter(|task| task.runtime_id == *id && !task.status.is_end()).count() > 1 {
