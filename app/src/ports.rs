@@ -118,6 +118,10 @@ pub trait Usage: Send + Sync {
     async fn report(&self, caller: &Caller, whose: Whose, days: u16) -> Answer<UsageReport>;
     /// The limits that apply to a person; `None` asks for the caller's own, another's is for administrators.
     async fn budgets(&self, caller: &Caller, person: Option<PersonId>) -> Answer<Vec<BudgetView>>;
+    /// Every limit; for administrators.
+    async fn all_budgets(&self, caller: &Caller) -> Answer<Vec<BudgetView>>;
+    /// What a limit may be set for; for administrators.
+    async fn subjects(&self, caller: &Caller) -> Answer<Vec<SubjectView>>;
     /// Sets, changes or removes a limit; for administrators.
     async fn set_budget(&self, caller: &Caller, change: BudgetChange) -> Answer<()>;
 }

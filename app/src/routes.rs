@@ -24,6 +24,8 @@ pub const ADMIN_RUNTIMES: &str = "/admin/runtimes";
 pub const ADMIN_PROFILES: &str = "/admin/profiles";
 /// Providers and the catalog.
 pub const ADMIN_MODELS: &str = "/admin/models";
+/// Every limit.
+pub const ADMIN_BUDGETS: &str = "/admin/budgets";
 /// Everyone's usage.
 pub const ADMIN_USAGE: &str = "/admin/usage";
 /// The audit log.

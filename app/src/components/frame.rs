@@ -140,6 +140,7 @@ fn administration(path: Path) -> AnyView {
         {place(routes::ADMIN_RUNTIMES, "runtime", "All runtimes", path)}
         {place(routes::ADMIN_PROFILES, "layers", "Profiles", path)}
         {place(routes::ADMIN_MODELS, "box", "Models & providers", path)}
+        {place(routes::ADMIN_BUDGETS, "fill", "Budgets", path)}
         {place(routes::ADMIN_USAGE, "money", "Everyone's usage", path)}
         {place(routes::ADMIN_AUDIT, "page", "Audit", path)}
     }

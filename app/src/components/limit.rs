@@ -2,7 +2,7 @@
 
 use super::{frame::Me, time};
 use crate::words;
-use contract::{BudgetView, Role, Unit};
+use contract::{BudgetView, Role, Subject, Unit};
 use leptos::prelude::*;
 
 /// A card a limit; one sentence where there is none.
@@ -24,11 +24,28 @@ pub fn card(limit: &BudgetView) -> AnyView {
     let resets = limit.resets_at.map(|at| view! { <span class="tiny faint">"resets "{time::time(at)}</span> });
     view! {
         <section class="card">
-            <header><h2>{words::window(limit.window)}</h2><span class="grow"></span>{resets}</header>
+            <header><h2>{title(limit)}</h2><span class="grow"></span>{resets}</header>
             <div class="body stack close">{inside(limit)}</div>
         </section>
     }
     .into_any()
+}
+
+/// Which limit it is: `This month`, `Today, group Research`, `Calls at once`.
+pub fn title(limit: &BudgetView) -> String {
+    let window = match limit.unit {
+        Unit::Concurrency => "Calls at once",
+        Unit::Money | Unit::Tokens | Unit::Requests => words::window(limit.window),
+    };
+    match limit.subject {
+        Subject::Everyone | Subject::Person(_) => window.to_owned(),
+        of => format!("{window}, {}", lower_first(&words::subject(of, &limit.name))),
+    }
+}
+
+fn lower_first(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
 }
 
 /// A limit without its card.
@@ -36,10 +53,12 @@ pub fn inside(limit: &BudgetView) -> AnyView {
     let figure = |amount: i64| match limit.unit {
         Unit::Money => words::amount(Unit::Money, amount),
         Unit::Tokens => words::tokens(amount),
+        Unit::Requests | Unit::Concurrency => words::count(amount),
     };
     let unit = match limit.unit {
         Unit::Money => "",
         Unit::Tokens => " tokens",
+        Unit::Requests | Unit::Concurrency => " calls",
     };
     let gone = limit.settled + limit.reserved;
     let told = (gone >= limit.amount).then(|| view! { <p class="small wrong">"It is used up. "{what_to_do()}</p> });

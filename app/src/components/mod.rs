@@ -10,6 +10,7 @@ pub mod frame;
 pub mod icon;
 pub mod keys;
 pub mod limit;
+pub mod limit_form;
 pub mod notice;
 pub mod profile;
 pub mod rest;

@@ -5,7 +5,7 @@ use crate::api::Answered;
 use crate::{parse, request};
 #[cfg(feature = "ssr")]
 use contract::{BudgetChange, Whose};
-use contract::{BudgetView, PersonId, Unit, UsageReport, Window};
+use contract::{BudgetView, PersonId, SubjectView, Unit, UsageReport, Window};
 use leptos::prelude::*;
 
 /// The caller's own usage over the last days.
@@ -38,9 +38,24 @@ pub async fn limits_of(person_id: PersonId) -> Answered<Vec<BudgetView>> {
     Ok(request::ports()?.usage.budgets(&request::caller()?, Some(person_id)).await?)
 }
 
-/// Sets, changes or (with no amount) removes a limit. Without a person it is everyone's.
+/// Every limit.
+#[server(prefix = "/api/ui", endpoint = "all-limits")]
+pub async fn all_limits() -> Answered<Vec<BudgetView>> {
+    Ok(request::ports()?.usage.all_budgets(&request::caller()?).await?)
+}
+
+/// What a limit may be set for.
+#[server(prefix = "/api/ui", endpoint = "limit-subjects")]
+pub async fn limit_subjects() -> Answered<Vec<SubjectView>> {
+    Ok(request::ports()?.usage.subjects(&request::caller()?).await?)
+}
+
+/// Sets, changes or (with no amount) removes a limit. `subject` is `everyone`, or a kind and an id: `person:…`.
 #[server(prefix = "/api/ui", endpoint = "set-limit")]
-pub async fn set_limit(person_id: Option<PersonId>, window: Window, unit: Unit, amount: Option<String>) -> Answered<()> {
-    let amount = parse::amount(unit, amount.as_deref().unwrap_or_default())?;
-    Ok(request::ports()?.usage.set_budget(&request::caller()?, BudgetChange { person_id, window, unit, amount }).await?)
+pub async fn set_limit(subject: String, window: Window, unit: Unit, amount: Option<String>) -> Answered<()> {
+    let subject = parse::subject(&subject)?;
+    let limit = parse::limit(amount.as_deref().unwrap_or_default(), unit, window)?;
+    let window = limit.map_or(window, |limit| limit.window);
+    let change = BudgetChange { subject, window, unit, amount: limit.map(|limit| limit.amount) };
+    Ok(request::ports()?.usage.set_budget(&request::caller()?, change).await?)
 }

@@ -385,21 +385,50 @@ impl Usage for Fake {
         Ok(report)
     }
     async fn budgets(&self, caller: &Caller, _: Option<PersonId>) -> Answer<Vec<BudgetView>> {
-        let view = |number, personal, window, unit, amount, settled, reserved| BudgetView {
+        let view = |number, subject, name: &str, window, unit, amount, settled, reserved| BudgetView {
             budget_id: BudgetId(id(number)),
-            personal,
+            subject,
+            name: name.to_owned(),
             window,
             unit,
             amount,
+            extra: 0,
             settled,
             reserved,
             resets_at: Some(ago(-13_000)),
         };
         let settled = if caller.name == "New Person" { 0 } else { 11_840_000 };
+        let ada = Subject::Person(caller.person_id);
         Ok(vec![
-            view(600, true, Window::Month, Unit::Money, self.state().limit, settled, settled / 15),
-            view(601, false, Window::Day, Unit::Tokens, 500_000, settled / 26, 0),
+            view(600, ada, &caller.name, Window::Month, Unit::Money, self.state().limit, settled, settled / 15),
+            view(601, Subject::Everyone, "", Window::Day, Unit::Tokens, 500_000, settled / 26, 0),
         ])
+    }
+    async fn all_budgets(&self, caller: &Caller) -> Answer<Vec<BudgetView>> {
+        only_administrators(caller)?;
+        let mut limits = self.budgets(caller, None).await?;
+        let group = Subject::Group(GroupId(id(610)));
+        let model = Subject::Model(ModelId(id(300)));
+        let first = limits.first().cloned();
+        limits.extend(first.clone().map(|limit| BudgetView { budget_id: BudgetId(id(602)), subject: group, name: "Research".to_owned(), ..limit }));
+        limits.extend(first.map(|limit| BudgetView {
+            budget_id: BudgetId(id(603)),
+            subject: model,
+            name: "claude-opus".to_owned(),
+            window: Window::Total,
+            unit: Unit::Concurrency,
+            amount: 8,
+            settled: 0,
+            reserved: 7,
+            resets_at: None,
+            ..limit
+        }));
+        Ok(limits)
+    }
+    async fn subjects(&self, caller: &Caller) -> Answer<Vec<SubjectView>> {
+        only_administrators(caller)?;
+        let one = |subject, name: &str| SubjectView { subject, name: name.to_owned() };
+        Ok(vec![one(Subject::Group(GroupId(id(610))), "Research"), one(Subject::Model(ModelId(id(300))), "claude-opus")])
     }
     async fn set_budget(&self, caller: &Caller, change: BudgetChange) -> Answer<()> {
         only_administrators(caller)?;

@@ -272,6 +272,7 @@ pub fn key(number: u128, name: &str, hint: &str, used: Option<i64>) -> KeyView {
         expires_at: None,
         revoked_at: None,
         expired: false,
+        limits: vec![],
         former: Vec::new(),
     }
 }

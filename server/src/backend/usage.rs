@@ -4,7 +4,7 @@ use super::Backend;
 use crate::model::usage;
 use app::ports::Usage;
 use async_trait::async_trait;
-use contract::{Answer, BudgetChange, BudgetView, Caller, PersonId, UsageReport, Whose};
+use contract::{Answer, BudgetChange, BudgetView, Caller, PersonId, SubjectView, UsageReport, Whose};
 
 #[async_trait]
 impl Usage for Backend {
@@ -14,6 +14,14 @@ impl Usage for Backend {
 
     async fn budgets(&self, caller: &Caller, person: Option<PersonId>) -> Answer<Vec<BudgetView>> {
         Ok(usage::budgets(&self.models, caller, person).await?)
+    }
+
+    async fn all_budgets(&self, caller: &Caller) -> Answer<Vec<BudgetView>> {
+        Ok(usage::all_budgets(&self.models, caller).await?)
+    }
+
+    async fn subjects(&self, caller: &Caller) -> Answer<Vec<SubjectView>> {
+        Ok(usage::subjects(&self.models, caller).await?)
     }
 
     async fn set_budget(&self, caller: &Caller, change: BudgetChange) -> Answer<()> {

@@ -7,6 +7,7 @@ pub mod container;
 pub mod given;
 pub mod invitation;
 pub mod lead;
+pub mod limit;
 pub mod listen;
 pub mod local_time;
 pub mod model;

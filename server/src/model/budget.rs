@@ -111,6 +111,8 @@ pub enum Answer {
         output_tokens: i64,
         /// Whether that must be enforced upstream.
         limited: bool,
+        /// What the answer is to tell of a limit.
+        warning: Option<data::budget::Spent>,
     },
     /// A limit is spent.
     Refused(data::budget::Spent),
@@ -122,11 +124,12 @@ pub async fn reserve(service: &Arc<Service>, wanted: Wanted) -> Result<Answer> {
     let mut tries = 0;
     let spent = loop {
         match data::budget::reserve(&mut connection, &wanted, false).await? {
-            Reserved::Granted { output_tokens, limited } => {
+            Reserved::Granted { output_tokens, limited, warning } => {
                 let cut = CancellationToken::new();
                 let entry = InProgress { person_id: wanted.person_id, key_id: wanted.key_id, secret_id: None, cut: cut.clone() };
                 open(&service.books.held).insert(wanted.id, entry);
-                return Ok(Answer::Held { hold: Hold { service: service.clone(), wanted, cut, settled: false }, output_tokens, limited });
+                let hold = Hold { service: service.clone(), wanted, cut, settled: false };
+                return Ok(Answer::Held { hold, output_tokens, limited, warning });
             }
             Reserved::Refused(spent) => {
                 // Calls that are about to end hold more than they will use: a moment may be enough.

@@ -31,6 +31,7 @@ fn wanted(world: &World, person: &Caller, key_id: KeyId, input_tokens: i64) -> W
         input_price: 3_000_000,
         cached_input_price: 300_000,
         output_price: 15_000_000,
+        tells: false,
     }
 }
 
@@ -48,7 +49,8 @@ fn used(input_tokens: i64, output_tokens: i64) -> Used {
 
 /// What is counted for a person, by window and unit.
 async fn counted(world: &World, person: &Caller) -> Vec<(String, String, i64, i64)> {
-    sqlx::query_as("select time_window, unit, settled, reserved from budget_usage where person_id = $1 order by 1, 2")
+    sqlx::query_as("select time_window, budget.unit, settled, reserved from budget_tally join budget using (budget_id)
+                    where budget_tally.person_id = $1 order by 1, 2")
         .bind(person.person_id.0)
         .fetch_all(&world.pool)
         .await

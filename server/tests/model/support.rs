@@ -8,7 +8,7 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::{get, post},
 };
-use contract::{BudgetChange, BudgetView, Caller, KeyEnd, KeyId, KeyWish, PersonId, Role, RuntimeId, SessionId, Unit, Window};
+use contract::{BudgetChange, BudgetView, Caller, KeyEnd, KeyId, KeyWish, PersonId, Role, RuntimeId, SessionId, Subject, Unit, Window};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use server::{
@@ -206,7 +206,7 @@ impl World {
     /// Sets a limit for a person, as an administrator does.
     pub async fn limit(&self, person: &Caller, window: Window, unit: Unit, amount: Option<i64>) {
         let admin = Caller { role: Role::Administrator, ..person.clone() };
-        let change = BudgetChange { person_id: Some(person.person_id), window, unit, amount };
+        let change = BudgetChange { subject: Subject::Person(person.person_id), window, unit, amount };
         usage::set_budget(&self.service, &admin, change).await.unwrap();
     }
 
@@ -255,7 +255,7 @@ impl World {
 
 /// A key for all models.
 pub fn wish(name: &str, ends: KeyEnd) -> KeyWish {
-    KeyWish { name: name.to_owned(), models: None, ends }
+    KeyWish { name: name.to_owned(), models: None, ends, limits: Vec::new() }
 }
 
 /// A call that steers the upstream: `does` is its behaviour, `output` how many tokens it answers.

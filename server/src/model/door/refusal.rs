@@ -13,7 +13,7 @@ use axum::{
     http::{HeaderName, HeaderValue, StatusCode},
     response::{IntoResponse as _, Response},
 };
-use contract::{Micros, Unit, Window};
+use contract::{Micros, Subject, Unit, Window};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -66,23 +66,26 @@ impl Refusal {
         };
         Ok(match self {
             Self::Budget(spent) => {
-                let amount = match spent.unit {
-                    Unit::Money => Micros(spent.amount).to_string(),
-                    Unit::Tokens => format!("{} tokens", grouped(spent.amount)),
-                };
-                let (window, again) = match spent.window {
-                    Window::Day => (" a day", "It begins anew"),
-                    Window::Month => (" a month", "It begins anew"),
-                    Window::Total => (" in total", ""),
-                };
-                let returns = match spent.until {
-                    Some(until) => {
-                        let at = data::budget::told(&mut connection, until, &spent.time_zone).await?;
-                        format!("{again} on {at}. To go on before that, ask {whom} to raise it.")
+                let limit = limit_words(spent);
+                let ask = format!("To go on before that, ask {whom} to raise it, or ask for more on the page Usage.");
+                match (spent.unit, spent.until) {
+                    (Unit::Concurrency, _) => {
+                        format!("{limit} is reached. It goes on as soon as one of them has ended. If that is too few, ask {whom} to raise it.")
                     }
-                    None => format!("It does not return by itself: ask {whom} to raise it."),
-                };
-                format!("Your limit of {amount}{window} is used up, or what is left is too little for this message. {returns}")
+                    (_, Some(until)) if (until - service.clock.now()) <= time::Duration::HOUR => {
+                        let seconds = (until - service.clock.now()).whole_seconds().max(1);
+                        let wait = if seconds < 120 { format!("{seconds} seconds") } else { format!("{} minutes", (seconds + 59) / 60) };
+                        format!("{limit} is used up, or what is left is too little for this message. It begins anew in {wait}. {ask}")
+                    }
+                    (_, Some(until)) => {
+                        let at = data::budget::told(&mut connection, until, &spent.time_zone).await?;
+                        format!("{limit} is used up, or what is left is too little for this message. It begins anew on {at}. {ask}")
+                    }
+                    (_, None) => format!(
+                        "{limit} is used up, or what is left is too little for this message. It does not return by itself: ask {whom} to raise \
+                         it, or ask for more on the page Usage."
+                    ),
+                }
             }
             Self::UnknownModel(name) => {
                 format!("The model `{}` is not offered here any more. Choose another model, or ask {whom} to publish it.", plain(name))
@@ -123,9 +126,17 @@ impl Refusal {
     fn fault(&self, text: String, now: OffsetDateTime) -> Fault {
         match self {
             Self::Budget(spent) => {
-                let fault = Fault::new(StatusCode::TOO_MANY_REQUESTS, "insufficient_quota", "insufficient_quota", text).lasts();
-                match spent.until {
-                    Some(until) => fault.retry_after(u64::try_from((until - now).whole_seconds()).unwrap_or(0).max(1)),
+                let seconds = spent.until.map(|until| u64::try_from((until - now).whole_seconds()).unwrap_or(0).max(1));
+                // What returns within a minute is a rate, and clients wait for it by themselves.
+                let (code, seconds) = match (spent.unit, spent.window) {
+                    (Unit::Concurrency, _) => ("rate_limit_exceeded", Some(1)),
+                    (_, Window::Minute) => ("rate_limit_exceeded", seconds),
+                    (_, Window::Hour | Window::Day | Window::Week | Window::Month | Window::Total) => ("insufficient_quota", seconds),
+                };
+                let fault = Fault::new(StatusCode::TOO_MANY_REQUESTS, code, code, text);
+                let fault = if code == "insufficient_quota" { fault.lasts() } else { fault };
+                match seconds {
+                    Some(seconds) => fault.retry_after(seconds),
                     None => fault,
                 }
             }
@@ -144,6 +155,33 @@ impl Refusal {
 
 fn plain(name: &str) -> String {
     name.chars().filter(|letter| !letter.is_control() && *letter != '`').take(80).collect()
+}
+
+/// Whose limit of what: `Your limit of $20.00 a day`, `The limit of 60 calls a minute for the group Research`.
+pub fn limit_words(spent: &Spent) -> String {
+    let amount = match spent.unit {
+        Unit::Money => Micros(spent.amount).to_string(),
+        Unit::Tokens => format!("{} tokens", grouped(spent.amount)),
+        Unit::Requests => format!("{} call{}", grouped(spent.amount), if spent.amount == 1 { "" } else { "s" }),
+        Unit::Concurrency => format!("{} call{} at once", grouped(spent.amount), if spent.amount == 1 { "" } else { "s" }),
+    };
+    let window = match (spent.unit, spent.window) {
+        (Unit::Concurrency, _) => "",
+        (_, Window::Minute) => " a minute",
+        (_, Window::Hour) => " an hour",
+        (_, Window::Day) => " a day",
+        (_, Window::Week) => " a week",
+        (_, Window::Month) => " a month",
+        (_, Window::Total) => " in total",
+    };
+    let name = plain(&spent.name);
+    match spent.subject {
+        Subject::Everyone | Subject::Person(_) => format!("Your limit of {amount}{window}"),
+        Subject::Group(_) => format!("The limit of {amount}{window} that all members of the group {name} share"),
+        Subject::Runtime(_) => format!("The limit of {amount}{window} of the runtime {name}"),
+        Subject::Key(_) => format!("The limit of {amount}{window} of the key {name}"),
+        Subject::Model(_) => format!("The limit of {amount}{window} that all who use the model {name} share"),
+    }
 }
 
 fn grouped(number: i64) -> String {
