@@ -43,6 +43,7 @@ export default defineConfig({
     { name: 'journey', testMatch: 'journey.spec.ts', dependencies: ['first'] },
     { name: 'access', testMatch: 'access.spec.ts', dependencies: ['first'] },
     { name: 'money', testMatch: 'money.spec.ts', dependencies: ['first'] },
+    { name: 'budgets', testMatch: 'budgets.spec.ts', dependencies: ['first'] },
     { name: 'profiles', testMatch: 'profiles.spec.ts', dependencies: ['first'] },
     { name: 'noscript', testMatch: 'noscript.spec.ts', dependencies: ['first'], use: { javaScriptEnabled: false } },
     { name: 'runtimes', testMatch: 'runtimes.spec.ts', dependencies: ['first'] },

@@ -1,8 +1,11 @@
 //! What people type into forms, as values.
 
-use crate::server_fns::{profiles::ProfileForm, providers::ModelForm};
+use crate::{
+    components::limit_form::unit_word,
+    server_fns::{profiles::ProfileForm, providers::ModelForm},
+};
 use contract::{
-    Code, KeyEnd, Limit, Micros, ModelChange, ModelId, OwnQuota, Price, Problem, ProfileChange, Subject, Unit, Window, moment,
+    Code, KeyEnd, Limit, Micros, ModelChange, ModelId, NewRequest, OwnQuota, Price, Problem, ProfileChange, Subject, Unit, Window, moment,
 };
 
 type Parsed<T> = Result<T, Problem>;
@@ -49,6 +52,18 @@ pub fn subject(text: &str) -> Parsed<Subject> {
 pub fn limit(amount_text: &str, unit: Unit, window: Window) -> Parsed<Option<Limit>> {
     let window = if unit == Unit::Concurrency { Window::Total } else { window };
     Ok(amount(unit, amount_text)?.map(|amount| Limit { window, unit, amount }))
+}
+
+/// A request for more: the limit as `<id>:<unit>`, and the amount in that unit.
+pub fn more(limit: &str, text: &str, reason: String) -> Parsed<NewRequest> {
+    let found = limit.split_once(':').and_then(|(id, unit)| Some((id.parse().ok()?, unit_named(unit)?)));
+    let (budget_id, unit) = found.ok_or_else(|| wrong("limit", "Choose a limit."))?;
+    let amount = amount(unit, text)?.ok_or_else(|| wrong("amount", "Write how much it should be."))?;
+    Ok(NewRequest { budget_id, amount, reason })
+}
+
+fn unit_named(word: &str) -> Option<Unit> {
+    [Unit::Money, Unit::Tokens, Unit::Requests, Unit::Concurrency].into_iter().find(|unit| unit_word(*unit) == word)
 }
 
 /// What is typed, or none where nothing is.

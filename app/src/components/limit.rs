@@ -1,9 +1,26 @@
 //! Limits: how much of one is gone, in two parts, and when it comes back.
 
-use super::{frame::Me, time};
-use crate::words;
-use contract::{BudgetView, Role, Subject, Unit};
+use super::{frame::Me, notice, time};
+use crate::{routes, words};
+use contract::{BudgetView, Role, Subject, Unit, Window};
 use leptos::prelude::*;
+
+/// What to know of limits of which half or more is gone; of those that return within the hour, nothing.
+pub fn warnings(limits: &[BudgetView]) -> AnyView {
+    let near = limits.iter().filter(|limit| limit.unit != Unit::Concurrency && !matches!(limit.window, Window::Minute | Window::Hour));
+    let told = near.filter(|limit| limit.percent() >= 50).map(|limit| {
+        let said = format!("{} of {}", title(limit), words::limit(limit.unit, limit.amount, limit.window));
+        let resets = limit.resets_at.map(|at| view! { " It resets "{time::time(at)}"." });
+        let more = view! { " "<a href=routes::USAGE>"Ask for more"</a>"." };
+        let percent = limit.percent();
+        match percent {
+            100 => notice::warning(view! { <b>"Used up: "{said}"."</b>{resets}{more} }),
+            85.. => notice::warning(view! { <b>{percent}" % gone: "{said}"."</b>{resets}{more} }),
+            _ => notice::info(view! { {percent}" % gone: "{said}"."{resets} }),
+        }
+    });
+    view! { <div class="stack close" role="status">{told.collect_view()}</div> }.into_any()
+}
 
 /// A card a limit; one sentence where there is none.
 pub fn cards(limits: &[BudgetView]) -> AnyView {

@@ -77,7 +77,7 @@ const fn window_word(window: Window) -> &'static str {
 }
 
 /// A unit as the form sends it.
-const fn unit_word(unit: Unit) -> &'static str {
+pub const fn unit_word(unit: Unit) -> &'static str {
     match unit {
         Unit::Money => "money",
         Unit::Tokens => "tokens",

@@ -11,6 +11,7 @@ pub mod icon;
 pub mod keys;
 pub mod limit;
 pub mod limit_form;
+pub mod more;
 pub mod notice;
 pub mod profile;
 pub mod rest;

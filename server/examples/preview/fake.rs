@@ -184,6 +184,9 @@ impl Runtimes for Fake {
     async fn rotate_key(&self, caller: &Caller, runtime: RuntimeId, _: u16) -> Answer<()> {
         self.find(caller, runtime).map(drop)
     }
+    async fn resume_calls(&self, _: &Caller, _: RuntimeId) -> Answer<()> {
+        Ok(())
+    }
     async fn choose_sleep(&self, caller: &Caller, runtime: RuntimeId, minutes: Option<i32>) -> Answer<RuntimeView> {
         let mut view = self.find(caller, runtime)?;
         view.sleep_rule.chosen_minutes = minutes;
@@ -410,7 +413,12 @@ impl Usage for Fake {
         let group = Subject::Group(GroupId(id(610)));
         let model = Subject::Model(ModelId(id(300)));
         let first = limits.first().cloned();
-        limits.extend(first.clone().map(|limit| BudgetView { budget_id: BudgetId(id(602)), subject: group, name: "Research".to_owned(), ..limit }));
+        limits.extend(first.clone().map(|limit| BudgetView {
+            budget_id: BudgetId(id(602)),
+            subject: group,
+            name: "Research".to_owned(),
+            ..limit
+        }));
         limits.extend(first.map(|limit| BudgetView {
             budget_id: BudgetId(id(603)),
             subject: model,
@@ -436,6 +444,23 @@ impl Usage for Fake {
             self.state().limit = amount;
         }
         Ok(())
+    }
+    async fn ask_more(&self, _: &Caller, _: NewRequest) -> Answer<()> {
+        Ok(())
+    }
+    async fn own_requests(&self, caller: &Caller) -> Answer<Vec<RequestView>> {
+        if caller.name == "New Person" { Ok(vec![]) } else { Ok(sample::requests(caller)) }
+    }
+    async fn requests(&self, caller: &Caller) -> Answer<Vec<RequestView>> {
+        only_administrators(caller)?;
+        Ok(sample::requests(caller))
+    }
+    async fn waiting_requests(&self, caller: &Caller) -> Answer<i64> {
+        only_administrators(caller)?;
+        Ok(1)
+    }
+    async fn answer_request(&self, caller: &Caller, _: RequestId, _: MoreAnswer, _: &str) -> Answer<()> {
+        only_administrators(caller)
     }
 }
 

@@ -39,7 +39,7 @@ impl From<Row> for BudgetView {
 }
 
 /// The subject as it is stored.
-fn subject(kind: &str, id: Option<Uuid>) -> Subject {
+pub(super) fn subject(kind: &str, id: Option<Uuid>) -> Subject {
     let id = id.unwrap_or_default();
     match kind {
         "person" => Subject::Person(id.into()),

@@ -13,7 +13,10 @@ use crate::{
         model_key::{New, NewSecret},
     },
 };
-use contract::{BudgetChange, Caller, Code, FormerSecret, KeyEnd, KeyId, KeyView, KeyWish, ModelId, NewKey, PersonId, PersonStatus, Problem, RuntimeId, Subject};
+use contract::{
+    BudgetChange, Caller, Code, FormerSecret, KeyEnd, KeyId, KeyView, KeyWish, ModelId, NewKey, PersonId, PersonStatus, Problem, RuntimeId,
+    Subject,
+};
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 use time::{Duration, OffsetDateTime};

@@ -6,7 +6,8 @@ use crate::{
     data::{self, Connection, listen::Change, usage::Scope},
 };
 use contract::{
-    BudgetChange, BudgetView, Caller, Code, Micros, PersonId, Problem, Subject, SubjectView, Totals, Unit, UsageLine, UsageReport, Whose, Window,
+    BudgetChange, BudgetView, Caller, Code, Micros, PersonId, Problem, Subject, SubjectView, Totals, Unit, UsageLine, UsageReport, Whose,
+    Window,
 };
 use std::collections::BTreeMap;
 

@@ -154,7 +154,8 @@ async fn everyones_limit_holds_for_each_and_a_personal_one_stands_in_its_place(p
     let admin = world.person("root", Role::Administrator).await;
     let (ada, key, _) = world.with_key("ada").await;
     let (eve, other, _) = world.with_key("eve").await;
-    let everyone = |amount| contract::BudgetChange { subject: contract::Subject::Everyone, window: Window::Month, unit: Unit::Tokens, amount };
+    let everyone =
+        |amount| contract::BudgetChange { subject: contract::Subject::Everyone, window: Window::Month, unit: Unit::Tokens, amount };
     server::model::usage::set_budget(&world.service, &admin, everyone(Some(20))).await.unwrap();
     assert_eq!(world.chat(&key, &call("answers", 1)).await.status(), 429);
     world.limit(&ada, Window::Month, Unit::Tokens, Some(50_000)).await;

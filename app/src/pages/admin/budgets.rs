@@ -82,7 +82,8 @@ fn table(limits: &[BudgetView], present: Asked<Vec<BudgetView>>, set: Deed) -> A
             Subject::Runtime(runtime_id) => view! { <a href=routes::runtime(runtime_id)>{name.clone()}</a> }.into_any(),
             Subject::Everyone | Subject::Group(_) | Subject::Key(_) | Subject::Model(_) => name.clone().into_any(),
         };
-        let whom = (limit.subject == Subject::Everyone).then(|| view! { <br /><span class="tiny faint">"used: by whoever used most"</span> });
+        let whom =
+            (limit.subject == Subject::Everyone).then(|| view! { <br /><span class="tiny faint">"used: by whoever used most"</span> });
         let ask = Sure {
             opener: "Remove".into_any(),
             class: "btn quiet",
@@ -90,7 +91,8 @@ fn table(limits: &[BudgetView], present: Asked<Vec<BudgetView>>, set: Deed) -> A
             lost: "What it counted is forgotten; usage records stay.",
         };
         let fields = named(limit.subject, limit.window, limit.unit);
-        let remove = Press { fields, label: "Remove now", name: Some(format!("Remove now: {name}, {said}")), icon: None, class: "btn danger block" };
+        let remove =
+            Press { fields, label: "Remove now", name: Some(format!("Remove now: {name}, {said}")), icon: None, class: "btn danger block" };
         view! {
             <tr>
                 <td><b>{link}</b>{whom}</td>

@@ -8,5 +8,6 @@ pub mod overview;
 pub mod people;
 pub mod person;
 pub mod profiles;
+pub mod requests;
 pub mod runtimes;
 pub mod usage;

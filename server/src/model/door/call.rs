@@ -4,7 +4,8 @@ use super::{
     answer::Fault,
     failure::{self, SILENCE, limited_body},
     rates::Rate,
-    refusal::{Asker, Refusal},
+    readable,
+    refusal::{self, Asker, Refusal},
     stream::stream,
 };
 use crate::{
@@ -130,6 +131,10 @@ async fn send(way: Way) -> Result<Response, Fault> {
     // Where a limit applies, the length that was reserved is the length that is sent.
     let bound = if limited { way.call.bound(granted) } else { None };
     let body = way.call.to_upstream(bound);
+    let note = match &warning {
+        Some(warning) => refusal::note(&way.service, warning).await,
+        None => None,
+    };
     // What is left is read while the provider works, so that nobody waits for it.
     let rates = limited.then(|| {
         let (service, scope) = (way.service.clone(), way.scope());
@@ -160,9 +165,10 @@ async fn send(way: Way) -> Result<Response, Fault> {
         hold.settle(used).await;
         fault.into_response()
     } else if is_stream(&answer) {
-        stream(way, answer, hold, upstream)
+        let note = note.map(|note| readable::chat_event(&note, way.id, now));
+        stream(way, answer, hold, upstream, note)
     } else {
-        whole(way, answer, hold).await
+        whole(way, answer, hold, note).await
     };
     tell_overhead(&mut response, overhead);
     if let Some(rates) = rates
@@ -326,7 +332,7 @@ pub(super) fn dead_key() -> Fault {
 }
 
 /// An answer in one piece.
-async fn whole(way: Way, answer: reqwest::Response, hold: Hold) -> Response {
+async fn whole(way: Way, answer: reqwest::Response, hold: Hold, note: Option<String>) -> Response {
     let kind = answer.headers().get(header::CONTENT_TYPE).cloned();
     let body = match limited_body(answer, MOST_ANSWER).await {
         Ok(body) => body,
@@ -350,6 +356,10 @@ async fn whole(way: Way, answer: reqwest::Response, hold: Hold) -> Response {
     if is_cut {
         return dead_key().into_response();
     }
+    let body = match note {
+        Some(note) => readable::before_chat(&note, body),
+        None => body,
+    };
     let mut response = Body::from(body).into_response();
     response.headers_mut().insert(header::CONTENT_TYPE, kind.unwrap_or(HeaderValue::from_static("application/json")));
     response

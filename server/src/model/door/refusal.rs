@@ -52,6 +52,7 @@ impl Refusal {
     const fn mark(&self) -> &'static str {
         match self {
             Self::Budget(_) => "budget",
+            Self::KeptOut { by: KeptOut::Pause(_), .. } => "pause",
             Self::UnknownModel(_) | Self::KeptOut { .. } | Self::Unpriced(_) => "model",
         }
     }
@@ -70,7 +71,9 @@ impl Refusal {
                 let ask = format!("To go on before that, ask {whom} to raise it, or ask for more on the page Usage.");
                 match (spent.unit, spent.until) {
                     (Unit::Concurrency, _) => {
-                        format!("{limit} is reached. It goes on as soon as one of them has ended. If that is too few, ask {whom} to raise it.")
+                        format!(
+                            "{limit} is reached. It goes on as soon as one of them has ended. If that is too few, ask {whom} to raise it."
+                        )
                     }
                     (_, Some(until)) if (until - service.clock.now()) <= time::Duration::HOUR => {
                         let seconds = (until - service.clock.now()).whole_seconds().max(1);
@@ -100,6 +103,10 @@ impl Refusal {
                  & keys.",
                 plain(key),
                 plain(model)
+            ),
+            Self::KeptOut { by: KeptOut::Pause(reason), .. } => format!(
+                "The model calls of this runtime are paused: {reason}, which looks like a loop. Nothing is spent until somebody presses Resume on \
+                 this runtime's page: you, or {whom}."
             ),
             Self::Unpriced(name) => {
                 format!(
@@ -145,6 +152,7 @@ impl Refusal {
                 let code = match by {
                     KeptOut::Profile(_) => "model_not_in_profile",
                     KeptOut::Key(_) => "model_not_in_key",
+                    KeptOut::Pause(_) => "runtime_paused",
                 };
                 Fault::new(StatusCode::FORBIDDEN, "invalid_request_error", code, text).param(Some("model"))
             }
@@ -155,6 +163,20 @@ impl Refusal {
 
 fn plain(name: &str) -> String {
     name.chars().filter(|letter| !letter.is_control() && *letter != '`').take(80).collect()
+}
+
+/// That most of a limit is gone, as a sentence before a chat's answer. None where the database does not say when it returns.
+pub async fn note(service: &Service, spent: &Spent) -> Option<String> {
+    let returns = match spent.until {
+        Some(until) => {
+            let told = async { data::budget::told(&mut *service.pool.acquire().await?, until, &spent.time_zone).await };
+            format!("It begins anew on {}.", told.await.ok()?)
+        }
+        None => "It does not return by itself.".to_owned(),
+    };
+    let limit = limit_words(spent);
+    let limit = limit.strip_prefix("Your").map_or_else(|| limit.replacen("The", "the", 1), |rest| format!("your{rest}"));
+    Some(format!("*{} % of {limit} is used. {returns} You can ask for more on the page Usage.*\n\n", spent.percent))
 }
 
 /// Whose limit of what: `Your limit of $20.00 a day`, `The limit of 60 calls a minute for the group Research`.
