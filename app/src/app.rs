@@ -41,6 +41,8 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("/admin/runtimes") view=admin::runtimes::page ssr=SsrMode::Async />
                     <Route path=path!("/admin/profiles") view=admin::profiles::page ssr=SsrMode::Async />
                     <Route path=path!("/admin/models") view=admin::models::page ssr=SsrMode::Async />
+                    <Route path=path!("/admin/budgets") view=admin::budgets::page ssr=SsrMode::Async />
+                    <Route path=path!("/admin/requests") view=admin::requests::page ssr=SsrMode::Async />
                     <Route path=path!("/admin/usage") view=admin::usage::page ssr=SsrMode::Async />
                     <Route path=path!("/admin/audit") view=admin::audit::page ssr=SsrMode::Async />
                 </ParentRoute>

@@ -1,7 +1,12 @@
 //! What people type into forms, as values.
 
-use crate::server_fns::{profiles::ProfileForm, providers::ModelForm};
-use contract::{Code, KeyEnd, Micros, ModelChange, ModelId, OwnQuota, Price, Problem, ProfileChange, Unit, moment};
+use crate::{
+    components::limit_form::unit_word,
+    server_fns::{profiles::ProfileForm, providers::ModelForm},
+};
+use contract::{
+    Code, KeyEnd, Limit, Micros, ModelChange, ModelId, NewRequest, OwnQuota, Price, Problem, ProfileChange, Subject, Unit, Window, moment,
+};
 
 type Parsed<T> = Result<T, Problem>;
 
@@ -33,8 +38,32 @@ pub fn amount(unit: Unit, text: &str) -> Parsed<Option<i64>> {
     let amount = match unit {
         Unit::Money => Micros::parse(text).map(|micros| micros.0).ok_or("Write an amount of dollars, as 20 or 12.50."),
         Unit::Tokens => count(text).ok_or("Write a whole number of tokens, as 500000 or 2 M."),
+        Unit::Requests | Unit::Concurrency => count(text).ok_or("Write a whole number of calls, as 60."),
     };
     amount.map(Some).map_err(|message| wrong("amount", message))
+}
+
+/// What a limit is for, as a form sends it.
+pub fn subject(text: &str) -> Parsed<Subject> {
+    text.parse().map_err(|_| wrong("subject", "Choose what the limit is for."))
+}
+
+/// A limit's amount and what must be said with it; none where nothing is typed. Calls at once have no window.
+pub fn limit(amount_text: &str, unit: Unit, window: Window) -> Parsed<Option<Limit>> {
+    let window = if unit == Unit::Concurrency { Window::Total } else { window };
+    Ok(amount(unit, amount_text)?.map(|amount| Limit { window, unit, amount }))
+}
+
+/// A request for more: the limit as `<id>:<unit>`, and the amount in that unit.
+pub fn more(limit: &str, text: &str, reason: String) -> Parsed<NewRequest> {
+    let found = limit.split_once(':').and_then(|(id, unit)| Some((id.parse().ok()?, unit_named(unit)?)));
+    let (budget_id, unit) = found.ok_or_else(|| wrong("limit", "Choose a limit."))?;
+    let amount = amount(unit, text)?.ok_or_else(|| wrong("amount", "Write how much it should be."))?;
+    Ok(NewRequest { budget_id, amount, reason })
+}
+
+fn unit_named(word: &str) -> Option<Unit> {
+    [Unit::Money, Unit::Tokens, Unit::Requests, Unit::Concurrency].into_iter().find(|unit| unit_word(*unit) == word)
 }
 
 /// What is typed, or none where nothing is.

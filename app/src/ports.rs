@@ -57,6 +57,8 @@ pub trait Runtimes: Send + Sync {
     async fn hurry(&self, caller: &Caller, runtime: RuntimeId) -> Answer<RuntimeView>;
     /// Chooses after how many minutes without use it goes to sleep: 0 is never, none is what is usual here.
     async fn choose_sleep(&self, caller: &Caller, runtime: RuntimeId, minutes: Option<i32>) -> Answer<RuntimeView>;
+    /// Lets a runtime call models again that was paused since it spent too fast.
+    async fn resume_calls(&self, caller: &Caller, runtime: RuntimeId) -> Answer<()>;
     /// Gives it a new key while it runs; the old one works on for so many minutes. An administrator may do that for anyone's.
     async fn rotate_key(&self, caller: &Caller, runtime: RuntimeId, minutes: u16) -> Answer<()>;
     /// What it uses now; none unless it runs.
@@ -118,8 +120,22 @@ pub trait Usage: Send + Sync {
     async fn report(&self, caller: &Caller, whose: Whose, days: u16) -> Answer<UsageReport>;
     /// The limits that apply to a person; `None` asks for the caller's own, another's is for administrators.
     async fn budgets(&self, caller: &Caller, person: Option<PersonId>) -> Answer<Vec<BudgetView>>;
+    /// Every limit; for administrators.
+    async fn all_budgets(&self, caller: &Caller) -> Answer<Vec<BudgetView>>;
+    /// What a limit may be set for; for administrators.
+    async fn subjects(&self, caller: &Caller) -> Answer<Vec<SubjectView>>;
     /// Sets, changes or removes a limit; for administrators.
     async fn set_budget(&self, caller: &Caller, change: BudgetChange) -> Answer<()>;
+    /// Asks for more of a limit that applies to the caller.
+    async fn ask_more(&self, caller: &Caller, wish: NewRequest) -> Answer<()>;
+    /// The caller's own requests, the newest ten.
+    async fn own_requests(&self, caller: &Caller) -> Answer<Vec<RequestView>>;
+    /// Everyone's requests, those without an answer first; for administrators.
+    async fn requests(&self, caller: &Caller) -> Answer<Vec<RequestView>>;
+    /// How many requests wait for an answer; for administrators.
+    async fn waiting_requests(&self, caller: &Caller) -> Answer<i64>;
+    /// Answers a request, with a word to the person; for administrators.
+    async fn answer_request(&self, caller: &Caller, request: RequestId, answer: MoreAnswer, word: &str) -> Answer<()>;
 }
 
 /// What only an administrator may do; anyone else gets `AccessDenied`.

@@ -24,6 +24,10 @@ pub const ADMIN_RUNTIMES: &str = "/admin/runtimes";
 pub const ADMIN_PROFILES: &str = "/admin/profiles";
 /// Providers and the catalog.
 pub const ADMIN_MODELS: &str = "/admin/models";
+/// Every limit.
+pub const ADMIN_BUDGETS: &str = "/admin/budgets";
+/// Requests for more of a limit.
+pub const ADMIN_REQUESTS: &str = "/admin/requests";
 /// Everyone's usage.
 pub const ADMIN_USAGE: &str = "/admin/usage";
 /// The audit log.

@@ -1,6 +1,6 @@
 //! Numbers, sizes and times as people read them: never more digits than mean something.
 
-use contract::{Unit, Window};
+use contract::{Subject, Unit, Window};
 use time::{Date, Month, OffsetDateTime, UtcOffset, Weekday};
 
 /// `1.1 GiB`, `640 MiB`.
@@ -115,13 +115,18 @@ pub fn amount(unit: Unit, amount: i64) -> String {
     match unit {
         Unit::Money => contract::Micros(amount).to_string(),
         Unit::Tokens => format!("{} tokens", tokens(amount)),
+        Unit::Requests => plural(amount, "call"),
+        Unit::Concurrency => format!("{} at once", plural(amount, "call")),
     }
 }
 
 /// The name of a window as a title.
 pub const fn window(window: Window) -> &'static str {
     match window {
+        Window::Minute => "This minute",
+        Window::Hour => "This hour",
         Window::Day => "Today",
+        Window::Week => "This week",
         Window::Month => "This month",
         Window::Total => "In all",
     }
@@ -130,9 +135,32 @@ pub const fn window(window: Window) -> &'static str {
 /// The window as in `$20 a month`.
 pub const fn per(window: Window) -> &'static str {
     match window {
+        Window::Minute => "a minute",
+        Window::Hour => "an hour",
         Window::Day => "a day",
+        Window::Week => "a week",
         Window::Month => "a month",
         Window::Total => "in all",
+    }
+}
+
+/// A limit in words: `$20.00 a month`, `60 calls a minute`, `4 calls at once`.
+pub fn limit(unit: Unit, limit: i64, window: Window) -> String {
+    match unit {
+        Unit::Concurrency => amount(unit, limit),
+        Unit::Money | Unit::Tokens | Unit::Requests => format!("{} {}", amount(unit, limit), per(window)),
+    }
+}
+
+/// What a limit is for: `Each person`, `Group Research`.
+pub fn subject(subject: Subject, name: &str) -> String {
+    match subject {
+        Subject::Everyone => "Each person".to_owned(),
+        Subject::Person(_) => name.to_owned(),
+        Subject::Group(_) => format!("Group {name}"),
+        Subject::Runtime(_) => format!("Runtime {name}"),
+        Subject::Key(_) => format!("Key {name}"),
+        Subject::Model(_) => format!("Model {name}"),
     }
 }
 

@@ -56,6 +56,8 @@ ids! {
     KeyId;
     /// A limit on money or tokens within a window.
     BudgetId;
+    /// A person's wish for more of a limit.
+    RequestId;
     /// One metered model call.
     UsageRecordId;
     /// One line of the audit log.

@@ -1,6 +1,9 @@
 //! Keys for the model API.
 
-use crate::ids::{KeyId, ModelId, RuntimeId};
+use crate::{
+    ids::{KeyId, ModelId, RuntimeId},
+    usage::Limit,
+};
 use serde::{Deserialize, Serialize};
 use time::{Date, OffsetDateTime};
 
@@ -33,6 +36,8 @@ pub struct KeyView {
     pub expired: bool,
     /// The secrets that were replaced and still work, the one that ends last first.
     pub former: Vec<FormerSecret>,
+    /// Its own limits, which hold beside all others.
+    pub limits: Vec<Limit>,
 }
 
 impl KeyView {
@@ -85,4 +90,6 @@ pub struct KeyWish {
     pub models: Option<Vec<ModelId>>,
     /// When it ends.
     pub ends: KeyEnd,
+    /// Limits of its own.
+    pub limits: Vec<Limit>,
 }

@@ -283,6 +283,8 @@ pub struct RuntimeView {
     pub restarts: i64,
     /// Why the last try failed that did.
     pub last_error: Option<LastError>,
+    /// Why its model calls are paused, where they are: it spent too fast.
+    pub calls_paused: Option<LastError>,
     /// Its profile.
     pub profile_id: ProfileId,
     /// Its profile's name.

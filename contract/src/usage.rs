@@ -1,10 +1,11 @@
 //! What was used, and what may be.
 
 use crate::{
-    ids::{BudgetId, PersonId},
+    ids::{BudgetId, GroupId, KeyId, ModelId, PersonId, RuntimeId},
     money::Micros,
 };
 use serde::{Deserialize, Serialize};
+use std::{fmt, str::FromStr};
 use time::{Date, OffsetDateTime};
 
 /// Whose usage is asked for.
@@ -76,16 +77,23 @@ pub struct UsageReport {
     pub by_person: Vec<UsageLine>,
 }
 
-/// The time within which a limit counts, in the person's time zone: a changed one counts from the end of the present window.
+/// The time within which a limit counts, in the time zone of the person whose it is (UTC where several share it): a changed one counts from the end of
+/// the present window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
 #[serde(rename_all = "snake_case")]
 pub enum Window {
+    /// A minute of the clock.
+    Minute,
+    /// An hour of the clock.
+    Hour,
     /// From midnight.
     Day,
+    /// From Monday.
+    Week,
     /// From the first of the month.
     Month,
-    /// From the beginning, for good.
+    /// From the beginning, for good. The only one of [`Unit::Concurrency`], which counts what is now.
     Total,
 }
 
@@ -98,6 +106,69 @@ pub enum Unit {
     Money,
     /// Tokens, sent and answered together.
     Tokens,
+    /// Calls that were let through.
+    Requests,
+    /// Calls at once.
+    Concurrency,
+}
+
+/// What a limit is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Subject {
+    /// Each person for themselves, unless a limit of the same window and unit is set for them.
+    Everyone,
+    /// A person: all their runtimes and keys together.
+    Person(PersonId),
+    /// All members of a group together.
+    Group(GroupId),
+    /// A runtime.
+    Runtime(RuntimeId),
+    /// A person's own key.
+    Key(KeyId),
+    /// All calls of a model together, whoever makes them.
+    Model(ModelId),
+}
+
+impl fmt::Display for Subject {
+    /// As a form sends it: `everyone`, `person:<id>`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Everyone => f.write_str("everyone"),
+            Self::Person(id) => write!(f, "person:{id}"),
+            Self::Group(id) => write!(f, "group:{id}"),
+            Self::Runtime(id) => write!(f, "runtime:{id}"),
+            Self::Key(id) => write!(f, "key:{id}"),
+            Self::Model(id) => write!(f, "model:{id}"),
+        }
+    }
+}
+
+impl FromStr for Subject {
+    type Err = uuid::Error;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (kind, id) = text.split_once(':').unwrap_or((text, ""));
+        Ok(match kind {
+            "everyone" => Self::Everyone,
+            "person" => Self::Person(id.parse()?),
+            "group" => Self::Group(id.parse()?),
+            "runtime" => Self::Runtime(id.parse()?),
+            "key" => Self::Key(id.parse()?),
+            "model" => Self::Model(id.parse()?),
+            // No kind of ours, and no id: the error of an empty one.
+            _ => Self::Person("".parse()?),
+        })
+    }
+}
+
+/// What a limit may be for, with its name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SubjectView {
+    /// Which.
+    pub subject: Subject,
+    /// Its name, with its owner's where it has one; empty for everyone.
+    pub name: String,
 }
 
 /// A limit and how much of it is gone. `settled + reserved ≤ amount` holds always.
@@ -105,15 +176,19 @@ pub enum Unit {
 pub struct BudgetView {
     /// Which.
     pub budget_id: BudgetId,
-    /// Whether it was set for this person; otherwise it is everyone's default.
-    pub personal: bool,
+    /// What it is for.
+    pub subject: Subject,
+    /// That one's name; empty for everyone.
+    pub name: String,
     /// The window.
     pub window: Window,
     /// What it counts.
     pub unit: Unit,
-    /// How much there is, in `unit`s.
+    /// How much there is, in `unit`s, with what was granted once.
     pub amount: i64,
-    /// Used and counted.
+    /// How much of that was granted for the present window only.
+    pub extra: i64,
+    /// Used and counted. In the list of all limits, everyone's tells of the person who used most.
     pub settled: i64,
     /// Held by calls in progress.
     pub reserved: i64,
@@ -122,15 +197,34 @@ pub struct BudgetView {
     pub resets_at: Option<OffsetDateTime>,
 }
 
+impl BudgetView {
+    /// How much of it is gone, in percent, at most 100.
+    #[must_use]
+    pub fn percent(&self) -> i64 {
+        if self.amount <= 0 { 100 } else { ((self.settled + self.reserved).saturating_mul(100) / self.amount).clamp(0, 100) }
+    }
+}
+
 /// A limit to set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BudgetChange {
-    /// For whom; none sets everyone's default.
-    pub person_id: Option<PersonId>,
+    /// For what.
+    pub subject: Subject,
     /// The window.
     pub window: Window,
     /// What it counts.
     pub unit: Unit,
     /// How much, in `unit`s; none removes the limit.
     pub amount: Option<i64>,
+}
+
+/// How much of what, in which window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limit {
+    /// The window.
+    pub window: Window,
+    /// What it counts.
+    pub unit: Unit,
+    /// How much, in `unit`s.
+    pub amount: i64,
 }

@@ -5,8 +5,8 @@ import { type Person, settled } from './people';
 /** A limit, as the form asks for it. */
 export interface Limit {
   amount: string;
-  of: 'US dollars' | 'Tokens, sent and answered together';
-  within: 'A day' | 'A month' | 'All time';
+  of: 'US dollars' | 'Tokens, sent and answered together' | 'Calls' | 'Calls at once, whenever';
+  within: 'A minute' | 'An hour' | 'A day' | 'A week' | 'A month' | 'All time';
 }
 
 /** Opens a person's page as an administrator. */

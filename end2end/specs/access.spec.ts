@@ -19,6 +19,8 @@ const CLOSED = [
   '/admin/runtimes',
   '/admin/profiles',
   '/admin/models',
+  '/admin/budgets',
+  '/admin/requests',
   '/admin/usage',
   '/admin/audit',
 ];

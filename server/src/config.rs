@@ -255,6 +255,12 @@ pub struct Models {
     /// Hosts that are reached without the proxy. This machine always is.
     #[arg(long, env = "NO_PROXY")]
     pub no_proxy: Option<String>,
+    /// A runtime that uses so much of its tightest limit of a day within 5 minutes, in percent, is paused for model calls; 0 is never.
+    #[arg(long, env = "CLAWLOOPS_BREAKER_PERCENT", default_value_t = 25, value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub breaker_percent: u8,
+    /// A runtime that makes so many model calls within 5 minutes is paused for model calls; 0 is never.
+    #[arg(long, env = "CLAWLOOPS_BREAKER_CALLS", default_value_t = 300, value_parser = clap::value_parser!(i64).range(0..))]
+    pub breaker_calls: i64,
 }
 
 impl Models {

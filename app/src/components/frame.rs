@@ -16,6 +16,7 @@ use crate::{
     server_fns::{
         accounts::{self, SignOut},
         runtimes,
+        usage::WaitingRequests,
     },
 };
 use contract::{Caller, Problem, RuntimeView};
@@ -85,6 +86,12 @@ fn signed_in(caller: Caller, path: Path) -> AnyView {
         }
     });
     let administers = caller.is_administrator();
+    let waiting = administers.then(|| {
+        ask(move || {
+            live.usage.track();
+            WaitingRequests {}
+        })
+    });
     let role = if administers { "Administrator" } else { "Person" };
     let me = Me(RwSignal::new(caller));
     provide_context(me);
@@ -100,7 +107,7 @@ fn signed_in(caller: Caller, path: Path) -> AnyView {
             <button class="btn quiet icon" r#type="button" popovertarget="menu" aria-label="Menu">{sized("menu", 18)}</button>
             <nav id="menu" popover="auto" aria-label="More">
                 {place(routes::SECURITY, "shield", "Security", path)}
-                {administers.then(|| administration(path))}
+                {waiting.map(|waiting| administration(path, waiting))}
                 <div class="who">{move || face(&me.name())}<span class="small grow"><b>{move || me.name()}</b></span>{leave("btn quiet icon")}</div>
             </nav>
         </header>
@@ -111,7 +118,7 @@ fn signed_in(caller: Caller, path: Path) -> AnyView {
                 {counted(runtimes, path)}
                 {place(routes::MODELS, "key", "Models & keys", path)}
                 {place(routes::USAGE, "usage", "Usage", path)}
-                {administers.then(|| administration(path))}
+                {waiting.map(|waiting| administration(path, waiting))}
                 <div class="end"></div>
                 {place(routes::SECURITY, "shield", "Security", path)}
                 <div class="who">
@@ -132,7 +139,17 @@ fn signed_in(caller: Caller, path: Path) -> AnyView {
     .into_any()
 }
 
-fn administration(path: Path) -> AnyView {
+fn administration(path: Path, waiting: Asked<i64>) -> AnyView {
+    let count = answer_or(
+        waiting,
+        no_skeleton,
+        |waiting: i64| {
+            (waiting > 0)
+                .then(|| view! { <span class="count hot">{waiting}<span class="visually-hidden">" waiting for an answer"</span></span> })
+                .into_any()
+        },
+        |_| ().into_any(),
+    );
     view! {
         <div class="group">"Administration"</div>
         {place(routes::ADMIN, "grid", "Overview", path)}
@@ -140,6 +157,8 @@ fn administration(path: Path) -> AnyView {
         {place(routes::ADMIN_RUNTIMES, "runtime", "All runtimes", path)}
         {place(routes::ADMIN_PROFILES, "layers", "Profiles", path)}
         {place(routes::ADMIN_MODELS, "box", "Models & providers", path)}
+        {place(routes::ADMIN_BUDGETS, "fill", "Budgets", path)}
+        {place_with(routes::ADMIN_REQUESTS, "more", "Requests for more", path, count)}
         {place(routes::ADMIN_USAGE, "money", "Everyone's usage", path)}
         {place(routes::ADMIN_AUDIT, "page", "Audit", path)}
     }

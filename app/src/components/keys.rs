@@ -4,6 +4,7 @@ use super::{
     answer::{answer, no_skeleton},
     code::secret,
     form::{Field, Form, Press, Sure, cancel, dialog, dialog_of, form_problem, opener, submit, sure, wrong},
+    limit_form::limit_fields,
     notice,
     state::labelled,
     time,
@@ -13,6 +14,7 @@ use crate::{
     deed::Deed,
     routes,
     server_fns::models::{MakeKey, RevokeKey, RotateKey},
+    words,
 };
 use contract::{KeyView, ModelView, NewKey};
 use leptos::prelude::*;
@@ -68,7 +70,7 @@ pub fn new_key(make: KeyDeeds, offered: Asked<Vec<ModelView>>) -> AnyView {
     let body = view! {
         <Form deed=make>
             <div class="body stack">
-                {form_problem(wrong, &["name", "day"])}
+                {form_problem(wrong, &["name", "day", "amount", "rate"])}
                 <Field label="Name" name="name" id="new-key-name".to_owned() placeholder="laptop" hint="Where you will use it, so that you know which one to revoke." wrong=wrong />
                 <fieldset class="stack close chosen">
                     <legend class="label">"Models"</legend>
@@ -90,6 +92,12 @@ pub fn new_key(make: KeyDeeds, offered: Asked<Vec<ModelView>>) -> AnyView {
                     </div>
                     <div class="day"><Field label="Last day" name="day" id="new-key-day".to_owned() kind="date" optional=true hint="It works until the end of this day in your time zone." wrong=wrong /></div>
                 </div>
+                <details class="stack close">
+                    <summary>"Limits of its own"</summary>
+                    <p class="hint">"They hold beside those that your administrator set, and never give more."</p>
+                    {limit_fields("new-key", String::new(), true, wrong)}
+                    <Field label="Calls a minute" name="rate" id="new-key-rate".to_owned() optional=true placeholder="60" wrong=wrong />
+                </details>
                 <div class="row end">{cancel("new-key")}{submit("Make the key", "btn primary", make.pending())}</div>
             </div>
         </Form>
@@ -106,7 +114,7 @@ pub fn table(keys: &[KeyView], deeds: KeyDeeds) -> AnyView {
         let mark = key.runtime_id.map(|_| view! { <span class="faint">" · runtime"</span> });
         view! {
             <tr class:gone=!key.is_open()>
-                <td><b>{key.name.clone()}{mark}</b><br /><span class="mono faint">{key.hint.clone()}</span>{former(key)}</td>
+                <td><b>{key.name.clone()}{mark}</b><br /><span class="mono faint">{key.hint.clone()}</span>{limits(key)}{former(key)}</td>
                 <td>{models(key)}</td>
                 <td class="muted">{time::time_or(key.last_used_at, "Not yet")}</td>
                 <td class="muted">{ends(key)}</td>
@@ -134,6 +142,12 @@ fn former(key: &KeyView) -> AnyView {
         }
     });
     lines.collect_view().into_any()
+}
+
+/// Its own limits.
+fn limits(key: &KeyView) -> AnyView {
+    let all: Vec<String> = key.limits.iter().map(|limit| words::limit(limit.unit, limit.amount, limit.window)).collect();
+    (!all.is_empty()).then(|| view! { <div class="tiny muted">"At most "{all.join(", ")}</div> }).into_any()
 }
 
 fn models(key: &KeyView) -> AnyView {

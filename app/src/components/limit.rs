@@ -1,9 +1,26 @@
 //! Limits: how much of one is gone, in two parts, and when it comes back.
 
-use super::{frame::Me, time};
-use crate::words;
-use contract::{BudgetView, Role, Unit};
+use super::{frame::Me, notice, time};
+use crate::{routes, words};
+use contract::{BudgetView, Role, Subject, Unit, Window};
 use leptos::prelude::*;
+
+/// What to know of limits of which half or more is gone; of those that return within the hour, nothing.
+pub fn warnings(limits: &[BudgetView]) -> AnyView {
+    let near = limits.iter().filter(|limit| limit.unit != Unit::Concurrency && !matches!(limit.window, Window::Minute | Window::Hour));
+    let told = near.filter(|limit| limit.percent() >= 50).map(|limit| {
+        let said = format!("{} of {}", title(limit), words::limit(limit.unit, limit.amount, limit.window));
+        let resets = limit.resets_at.map(|at| view! { " It resets "{time::time(at)}"." });
+        let more = view! { " "<a href=routes::USAGE>"Ask for more"</a>"." };
+        let percent = limit.percent();
+        match percent {
+            100 => notice::warning(view! { <b>"Used up: "{said}"."</b>{resets}{more} }),
+            85.. => notice::warning(view! { <b>{percent}" % gone: "{said}"."</b>{resets}{more} }),
+            _ => notice::info(view! { {percent}" % gone: "{said}"."{resets} }),
+        }
+    });
+    view! { <div class="stack close" role="status">{told.collect_view()}</div> }.into_any()
+}
 
 /// A card a limit; one sentence where there is none.
 pub fn cards(limits: &[BudgetView]) -> AnyView {
@@ -24,11 +41,28 @@ pub fn card(limit: &BudgetView) -> AnyView {
     let resets = limit.resets_at.map(|at| view! { <span class="tiny faint">"resets "{time::time(at)}</span> });
     view! {
         <section class="card">
-            <header><h2>{words::window(limit.window)}</h2><span class="grow"></span>{resets}</header>
+            <header><h2>{title(limit)}</h2><span class="grow"></span>{resets}</header>
             <div class="body stack close">{inside(limit)}</div>
         </section>
     }
     .into_any()
+}
+
+/// Which limit it is: `This month`, `Today, group Research`, `Calls at once`.
+pub fn title(limit: &BudgetView) -> String {
+    let window = match limit.unit {
+        Unit::Concurrency => "Calls at once",
+        Unit::Money | Unit::Tokens | Unit::Requests => words::window(limit.window),
+    };
+    match limit.subject {
+        Subject::Everyone | Subject::Person(_) => window.to_owned(),
+        of => format!("{window}, {}", lower_first(&words::subject(of, &limit.name))),
+    }
+}
+
+fn lower_first(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
 }
 
 /// A limit without its card.
@@ -36,10 +70,12 @@ pub fn inside(limit: &BudgetView) -> AnyView {
     let figure = |amount: i64| match limit.unit {
         Unit::Money => words::amount(Unit::Money, amount),
         Unit::Tokens => words::tokens(amount),
+        Unit::Requests | Unit::Concurrency => words::count(amount),
     };
     let unit = match limit.unit {
         Unit::Money => "",
         Unit::Tokens => " tokens",
+        Unit::Requests | Unit::Concurrency => " calls",
     };
     let gone = limit.settled + limit.reserved;
     let told = (gone >= limit.amount).then(|| view! { <p class="small wrong">"It is used up. "{what_to_do()}</p> });

@@ -10,6 +10,8 @@ pub mod frame;
 pub mod icon;
 pub mod keys;
 pub mod limit;
+pub mod limit_form;
+pub mod more;
 pub mod notice;
 pub mod profile;
 pub mod rest;

@@ -1,7 +1,7 @@
 //! Fragments as the server renders them.
 
 use super::{code, limit, notice, start_steps::StartLine, state};
-use contract::{BudgetId, BudgetView, Code, Phase, Problem, Progress, Unit, Window};
+use contract::{BudgetId, BudgetView, Code, Phase, Problem, Progress, Subject, Unit, Window};
 use leptos::prelude::*;
 use time::macros::datetime;
 
@@ -21,7 +21,9 @@ fn html(part: impl FnOnce() -> AnyView) -> String {
 fn limit_of(amount: i64, settled: i64, reserved: i64) -> BudgetView {
     BudgetView {
         budget_id: BudgetId(Default::default()),
-        personal: true,
+        subject: Subject::Everyone,
+        name: String::new(),
+        extra: 0,
         window: Window::Month,
         unit: Unit::Money,
         amount,

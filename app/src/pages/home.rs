@@ -57,6 +57,7 @@ pub fn page() -> AnyView {
         <div class="split">
             <div class="stack">
                 {form_problem(wrongs([wrong(create), verbs.wrong()]), &[])}
+                {aside(limits, no_skeleton, |limits| limit::warnings(&limits))}
                 {answer(runtimes, page_skeleton, move |runtimes| your_runtimes(&runtimes, verbs, create, profiles))}
                 {aside(usage, card_skeleton, |usage| chart::card(&usage, 640.0))}
             </div>

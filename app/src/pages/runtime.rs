@@ -20,8 +20,8 @@ use crate::{
     pages::{gone, runtimes::offered},
     routes,
     server_fns::runtimes::{
-        AskRuntimeStats, ChangeRuntimeProfile, ChooseSleep, CreateRuntime, DeleteRuntime, RotateRuntimeKey, Runtime, RuntimeLogs,
-        RuntimeTasks,
+        AskRuntimeStats, ChangeRuntimeProfile, ChooseSleep, CreateRuntime, DeleteRuntime, ResumeCalls, RotateRuntimeKey, Runtime,
+        RuntimeLogs, RuntimeTasks,
     },
     words,
 };
@@ -61,12 +61,13 @@ pub fn page() -> AnyView {
     let change = Deed::of::<ChangeRuntimeProfile>();
     let create = Deed::of::<CreateRuntime>();
     let rotate = Deed::of::<RotateRuntimeKey>();
+    let resume = Deed::of::<ResumeCalls>();
     close_when_done(change);
     close_when_done(rotate);
     let profiles = offered();
     let found = watched(id, verbs);
     Effect::new(move |before: Option<usize>| {
-        let done = change.done();
+        let done = change.done() + resume.done();
         if before.is_some_and(|before| before != done) {
             found.again();
         }
@@ -98,14 +99,14 @@ pub fn page() -> AnyView {
             browser::every(Duration::from_secs(4), move || stats.again());
         }
     });
-    let wrong = wrongs([verbs.wrong(), wrong(delete), wrong(change), wrong(choose), wrong(create), wrong(rotate)]);
+    let wrong = wrongs([verbs.wrong(), wrong(delete), wrong(change), wrong(choose), wrong(create), wrong(rotate), wrong(resume)]);
     view! {
         {form_problem(wrong, &["minutes"])}
         {answer(found, page_skeleton, move |runtime| {
             if runtime.phase == Phase::Deleted {
                 return gone::of(&runtime, create, profiles, tasks);
             }
-            whole(&runtime, verbs, Changes { delete, choose, change, rotate, profiles }, Log { find, lines: logs }, tasks, stats)
+            whole(&runtime, verbs, Changes { delete, choose, change, rotate, resume, profiles }, Log { find, lines: logs }, tasks, stats)
         })}
     }
     .into_any()
@@ -134,6 +135,7 @@ struct Changes {
     choose: Deed,
     change: Deed,
     rotate: Deed,
+    resume: Deed,
     profiles: Asked<Vec<ProfileView>>,
 }
 
@@ -145,7 +147,7 @@ fn whole(runtime: &RuntimeView, verbs: Verbs, changes: Changes, log: Log, tasks:
         {reload_without_script(moving)}
         <div class="split">
             <div class="stack">
-                {hero(runtime, verbs, changes.change, stats)}
+                {hero(runtime, verbs, changes, stats)}
                 {log_card(log, runtime)}
                 {task_card(tasks)}
             </div>
@@ -155,7 +157,7 @@ fn whole(runtime: &RuntimeView, verbs: Verbs, changes: Changes, log: Log, tasks:
     .into_any()
 }
 
-fn hero(runtime: &RuntimeView, verbs: Verbs, change: Deed, stats: Stats) -> AnyView {
+fn hero(runtime: &RuntimeView, verbs: Verbs, Changes { change, resume, .. }: Changes, stats: Stats) -> AnyView {
     let below = match (&runtime.progress, runtime.phase) {
         (_, Phase::Queued) | (None, Phase::Retrying) => held_up(runtime, "you"),
         (Some(progress), _) => view! {
@@ -182,6 +184,7 @@ fn hero(runtime: &RuntimeView, verbs: Verbs, change: Deed, stats: Stats) -> AnyV
                     <div class="row">{verbs.next(runtime)}</div>
                 </div>
                 {wish::by_others(runtime)}
+                {runtime.calls_paused.as_ref().map(|pause| paused(runtime, &pause.message, resume))}
                 {runtime.problem.as_ref().map(notice::problem)}
                 {runtime.more_memory.as_ref().map(|way| more_memory(runtime, way, change))}
                 {runtime.restart_brings.as_ref().map(|what| view! { <p class="muted small">"A restart brings "{what.clone()}"."</p> })}
@@ -190,6 +193,15 @@ fn hero(runtime: &RuntimeView, verbs: Verbs, change: Deed, stats: Stats) -> AnyV
         </section>
     }
     .into_any()
+}
+
+/// Why its model calls are paused, and the button that lets them go on.
+fn paused(runtime: &RuntimeView, reason: &str, resume: Deed) -> AnyView {
+    let fields = vec![("runtime_id", runtime.runtime_id.to_string())];
+    let name = Some(format!("Resume the model calls of {}", runtime.name));
+    let verb = press(resume, Press { fields, label: "Resume", name, icon: Some("play"), class: "btn primary" });
+    let told = format!("Its model calls are paused: {reason}, which looks like a loop. Nothing is spent meanwhile.");
+    notice::warning(view! { <div class="row"><span class="grow">{told}</span>{verb}</div> })
 }
 
 /// What helps a runtime that ran out of memory: one press, or whom to ask.

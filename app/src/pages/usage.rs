@@ -3,13 +3,15 @@
 use crate::{
     ask::ask,
     components::{
-        answer::{answer, page_skeleton},
+        answer::{answer, aside, no_skeleton, page_skeleton},
         chart,
+        form::{close_when_done, form_problem, opener, wrong},
         frame::{Me, top},
-        limit, notice,
+        limit, more, notice,
     },
+    deed::Deed,
     live::Live,
-    server_fns::usage::{MyLimits, MyUsage},
+    server_fns::usage::{AskMore, MyLimits, MyRequests, MyUsage},
     words,
 };
 use contract::{Micros, UsageLine, UsageReport};
@@ -31,12 +33,25 @@ pub fn page() -> AnyView {
         live.usage.track();
         MyLimits {}
     });
+    let more = Deed::of::<AskMore>();
+    close_when_done(more);
+    let choices = ask(|| MyLimits {});
+    let requests = ask(move || {
+        live.usage.track();
+        more.done();
+        MyRequests {}
+    });
+    let verbs = view! { {opener("ask-more", "btn", Some("plus"), "Ask for more")}{spans("/usage", days)} };
     view! {
-        {top("Usage", zone(), spans("/usage", days))}
+        {top("Usage", zone(), verbs)}
         <div class="stack">
+            {form_problem(wrong(more), &["amount", "reason"])}
+            {aside(limits, no_skeleton, |limits| limit::warnings(&limits))}
+            {aside(requests, no_skeleton, |requests| more::own(&requests))}
             {answer(asked, page_skeleton, |report| whole(&report))}
             {answer(limits, page_skeleton, |limits| view! { <div class="thirds wide-thirds">{limit::cards(&limits)}</div> }.into_any())}
         </div>
+        {more::ask_dialog(more, choices)}
     }
     .into_any()
 }

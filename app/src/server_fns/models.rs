@@ -5,7 +5,7 @@ use crate::api::Answered;
 use crate::{parse, request};
 #[cfg(feature = "ssr")]
 use contract::KeyWish;
-use contract::{KeyId, KeyView, ModelId, ModelView, NewKey};
+use contract::{KeyId, KeyView, ModelId, ModelView, NewKey, Unit, Window};
 use leptos::prelude::*;
 
 /// The models that the caller may use.
@@ -21,7 +21,8 @@ pub async fn keys() -> Answered<Vec<KeyView>> {
 }
 
 /// Makes a key. Its secret is in the answer and nowhere else. `models` is `all`, or `chosen` for those in `model_ids`; `ends` is a number of days, `never`,
-/// or `day` for the one in `day`.
+/// or `day` for the one in `day`. `amount` of `unit` within
+/// `window`, and `rate` calls a minute, are limits of the key's own, each where it is typed.
 #[server(prefix = "/api/ui", endpoint = "make-key")]
 pub async fn make_key(
     name: String,
@@ -29,8 +30,19 @@ pub async fn make_key(
     #[server(default)] model_ids: Vec<ModelId>,
     ends: String,
     #[server(default)] day: String,
+    #[server(default)] amount: String,
+    unit: Option<Unit>,
+    window: Option<Window>,
+    #[server(default)] rate: String,
 ) -> Answered<NewKey> {
-    let wish = KeyWish { name, models: (models == "chosen").then_some(model_ids), ends: parse::key_end(&ends, &day)? };
+    let spent = parse::limit(&amount, unit.unwrap_or(Unit::Money), window.unwrap_or(Window::Month))?;
+    let rate = parse::limit(&rate, Unit::Requests, Window::Minute).map_err(|problem| problem.field("rate"))?;
+    let wish = KeyWish {
+        name,
+        models: (models == "chosen").then_some(model_ids),
+        ends: parse::key_end(&ends, &day)?,
+        limits: spent.into_iter().chain(rate).collect(),
+    };
     let key = request::ports()?.models.make_key(&request::caller()?, wish).await?;
     request::keep_shown(&key.secret);
     Ok(key)

@@ -51,6 +51,12 @@ pub async fn restart_runtime(runtime_id: RuntimeId) -> Answered<()> {
     Ok(())
 }
 
+/// Lets a runtime call models again that was paused since it spent too fast.
+#[server(prefix = "/api/ui", endpoint = "resume-calls")]
+pub async fn resume_calls(runtime_id: RuntimeId) -> Answered<()> {
+    Ok(request::ports()?.runtimes.resume_calls(&request::caller()?, runtime_id).await?)
+}
+
 /// Waits no longer for what a runtime finishes before it ends.
 #[server(prefix = "/api/ui", endpoint = "hurry-runtime")]
 pub async fn hurry_runtime(runtime_id: RuntimeId) -> Answered<()> {

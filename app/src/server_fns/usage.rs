@@ -5,7 +5,7 @@ use crate::api::Answered;
 use crate::{parse, request};
 #[cfg(feature = "ssr")]
 use contract::{BudgetChange, Whose};
-use contract::{BudgetView, PersonId, Unit, UsageReport, Window};
+use contract::{BudgetView, MoreAnswer, PersonId, RequestId, RequestView, SubjectView, Unit, UsageReport, Window};
 use leptos::prelude::*;
 
 /// The caller's own usage over the last days.
@@ -38,9 +38,55 @@ pub async fn limits_of(person_id: PersonId) -> Answered<Vec<BudgetView>> {
     Ok(request::ports()?.usage.budgets(&request::caller()?, Some(person_id)).await?)
 }
 
-/// Sets, changes or (with no amount) removes a limit. Without a person it is everyone's.
+/// Every limit.
+#[server(prefix = "/api/ui", endpoint = "all-limits")]
+pub async fn all_limits() -> Answered<Vec<BudgetView>> {
+    Ok(request::ports()?.usage.all_budgets(&request::caller()?).await?)
+}
+
+/// What a limit may be set for.
+#[server(prefix = "/api/ui", endpoint = "limit-subjects")]
+pub async fn limit_subjects() -> Answered<Vec<SubjectView>> {
+    Ok(request::ports()?.usage.subjects(&request::caller()?).await?)
+}
+
+/// Sets, changes or (with no amount) removes a limit. `subject` is `everyone`, or a kind and an id: `person:…`.
 #[server(prefix = "/api/ui", endpoint = "set-limit")]
-pub async fn set_limit(person_id: Option<PersonId>, window: Window, unit: Unit, amount: Option<String>) -> Answered<()> {
-    let amount = parse::amount(unit, amount.as_deref().unwrap_or_default())?;
-    Ok(request::ports()?.usage.set_budget(&request::caller()?, BudgetChange { person_id, window, unit, amount }).await?)
+pub async fn set_limit(subject: String, window: Window, unit: Unit, amount: Option<String>) -> Answered<()> {
+    let subject = parse::subject(&subject)?;
+    let limit = parse::limit(amount.as_deref().unwrap_or_default(), unit, window)?;
+    let window = limit.map_or(window, |limit| limit.window);
+    let change = BudgetChange { subject, window, unit, amount: limit.map(|limit| limit.amount) };
+    Ok(request::ports()?.usage.set_budget(&request::caller()?, change).await?)
+}
+
+/// Asks for more of a limit. `limit` is its id and its unit, `<id>:money`.
+#[server(prefix = "/api/ui", endpoint = "ask-more")]
+pub async fn ask_more(limit: String, amount: String, reason: String) -> Answered<()> {
+    let wish = parse::more(&limit, &amount, reason)?;
+    Ok(request::ports()?.usage.ask_more(&request::caller()?, wish).await?)
+}
+
+/// The caller's own requests for more.
+#[server(prefix = "/api/ui", endpoint = "my-requests")]
+pub async fn my_requests() -> Answered<Vec<RequestView>> {
+    Ok(request::ports()?.usage.own_requests(&request::caller()?).await?)
+}
+
+/// Everyone's requests for more.
+#[server(prefix = "/api/ui", endpoint = "all-requests")]
+pub async fn all_requests() -> Answered<Vec<RequestView>> {
+    Ok(request::ports()?.usage.requests(&request::caller()?).await?)
+}
+
+/// How many requests wait for an answer.
+#[server(prefix = "/api/ui", endpoint = "waiting-requests")]
+pub async fn waiting_requests() -> Answered<i64> {
+    Ok(request::ports()?.usage.waiting_requests(&request::caller()?).await?)
+}
+
+/// Answers a request.
+#[server(prefix = "/api/ui", endpoint = "answer-request")]
+pub async fn answer_request(request_id: RequestId, answer: MoreAnswer, #[server(default)] word: String) -> Answered<()> {
+    Ok(request::ports()?.usage.answer_request(&request::caller()?, request_id, answer, &word).await?)
 }

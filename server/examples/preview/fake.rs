@@ -184,6 +184,9 @@ impl Runtimes for Fake {
     async fn rotate_key(&self, caller: &Caller, runtime: RuntimeId, _: u16) -> Answer<()> {
         self.find(caller, runtime).map(drop)
     }
+    async fn resume_calls(&self, _: &Caller, _: RuntimeId) -> Answer<()> {
+        Ok(())
+    }
     async fn choose_sleep(&self, caller: &Caller, runtime: RuntimeId, minutes: Option<i32>) -> Answer<RuntimeView> {
         let mut view = self.find(caller, runtime)?;
         view.sleep_rule.chosen_minutes = minutes;
@@ -385,21 +388,55 @@ impl Usage for Fake {
         Ok(report)
     }
     async fn budgets(&self, caller: &Caller, _: Option<PersonId>) -> Answer<Vec<BudgetView>> {
-        let view = |number, personal, window, unit, amount, settled, reserved| BudgetView {
+        let view = |number, subject, name: &str, window, unit, amount, settled, reserved| BudgetView {
             budget_id: BudgetId(id(number)),
-            personal,
+            subject,
+            name: name.to_owned(),
             window,
             unit,
             amount,
+            extra: 0,
             settled,
             reserved,
             resets_at: Some(ago(-13_000)),
         };
         let settled = if caller.name == "New Person" { 0 } else { 11_840_000 };
+        let ada = Subject::Person(caller.person_id);
         Ok(vec![
-            view(600, true, Window::Month, Unit::Money, self.state().limit, settled, settled / 15),
-            view(601, false, Window::Day, Unit::Tokens, 500_000, settled / 26, 0),
+            view(600, ada, &caller.name, Window::Month, Unit::Money, self.state().limit, settled, settled / 15),
+            view(601, Subject::Everyone, "", Window::Day, Unit::Tokens, 500_000, settled / 26, 0),
         ])
+    }
+    async fn all_budgets(&self, caller: &Caller) -> Answer<Vec<BudgetView>> {
+        only_administrators(caller)?;
+        let mut limits = self.budgets(caller, None).await?;
+        let group = Subject::Group(GroupId(id(610)));
+        let model = Subject::Model(ModelId(id(300)));
+        let first = limits.first().cloned();
+        limits.extend(first.clone().map(|limit| BudgetView {
+            budget_id: BudgetId(id(602)),
+            subject: group,
+            name: "Research".to_owned(),
+            ..limit
+        }));
+        limits.extend(first.map(|limit| BudgetView {
+            budget_id: BudgetId(id(603)),
+            subject: model,
+            name: "claude-opus".to_owned(),
+            window: Window::Total,
+            unit: Unit::Concurrency,
+            amount: 8,
+            settled: 0,
+            reserved: 7,
+            resets_at: None,
+            ..limit
+        }));
+        Ok(limits)
+    }
+    async fn subjects(&self, caller: &Caller) -> Answer<Vec<SubjectView>> {
+        only_administrators(caller)?;
+        let one = |subject, name: &str| SubjectView { subject, name: name.to_owned() };
+        Ok(vec![one(Subject::Group(GroupId(id(610))), "Research"), one(Subject::Model(ModelId(id(300))), "claude-opus")])
     }
     async fn set_budget(&self, caller: &Caller, change: BudgetChange) -> Answer<()> {
         only_administrators(caller)?;
@@ -407,6 +444,23 @@ impl Usage for Fake {
             self.state().limit = amount;
         }
         Ok(())
+    }
+    async fn ask_more(&self, _: &Caller, _: NewRequest) -> Answer<()> {
+        Ok(())
+    }
+    async fn own_requests(&self, caller: &Caller) -> Answer<Vec<RequestView>> {
+        if caller.name == "New Person" { Ok(vec![]) } else { Ok(sample::requests(caller)) }
+    }
+    async fn requests(&self, caller: &Caller) -> Answer<Vec<RequestView>> {
+        only_administrators(caller)?;
+        Ok(sample::requests(caller))
+    }
+    async fn waiting_requests(&self, caller: &Caller) -> Answer<i64> {
+        only_administrators(caller)?;
+        Ok(1)
+    }
+    async fn answer_request(&self, caller: &Caller, _: RequestId, _: MoreAnswer, _: &str) -> Answer<()> {
+        only_administrators(caller)
     }
 }
 

@@ -103,6 +103,7 @@ pub fn runtime(number: u128, owner: u128, name: &str, phase: Phase) -> RuntimeVi
         restarts: if name == "research" { 3 } else { 0 },
         last_error: (name == "research")
             .then(|| LastError { message: "OpenClaw ended by itself with exit code 1.".to_owned(), at: ago(900) }),
+        calls_paused: (name == "tickets").then(|| LastError { message: "it made 300 model calls within 5 minutes".to_owned(), at: ago(3) }),
         profile_id: ProfileId(id(800)),
         profile: "Standard".to_owned(),
         memory_bytes: 2 * GIB,
@@ -272,6 +273,7 @@ pub fn key(number: u128, name: &str, hint: &str, used: Option<i64>) -> KeyView {
         expires_at: None,
         revoked_at: None,
         expired: false,
+        limits: vec![],
         former: Vec::new(),
     }
 }
@@ -402,4 +404,33 @@ pub fn overview() -> Overview {
         ],
         has_provider: true,
     }
+}
+
+pub fn requests(caller: &Caller) -> Vec<RequestView> {
+    let open = RequestView {
+        request_id: RequestId(id(620)),
+        person_id: caller.person_id,
+        person: caller.name.clone(),
+        subject: Subject::Everyone,
+        name: String::new(),
+        window: Window::Month,
+        unit: Unit::Money,
+        present: 20_000_000,
+        amount: 40_000_000,
+        reason: "The migration of the ticket archive takes longer than planned.".to_owned(),
+        asked_at: ago(30),
+        answer: None,
+        word: String::new(),
+        answered_by: None,
+        answered_at: None,
+    };
+    let answered = RequestView {
+        request_id: RequestId(id(621)),
+        answer: Some(MoreAnswer::Declined),
+        word: "Let us look at it together on Monday.".to_owned(),
+        answered_by: Some("Mira Okafor".to_owned()),
+        answered_at: Some(ago(2_000)),
+        ..open.clone()
+    };
+    vec![open, answered]
 }

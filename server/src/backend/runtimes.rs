@@ -77,6 +77,11 @@ impl Runtimes for Backend {
         Ok(self.view(caller, runtime).await?)
     }
 
+    async fn resume_calls(&self, caller: &Caller, runtime: RuntimeId) -> Answer<()> {
+        let row = self.orchestrator.find(caller, runtime).await?;
+        Ok(model::breaker::resume(&self.models, caller, row.runtime_id, row.person_id, &row.name).await?)
+    }
+
     async fn rotate_key(&self, caller: &Caller, runtime: RuntimeId, minutes: u16) -> Answer<()> {
         Ok(self.orchestrator.rotate_key(caller, runtime, time::Duration::minutes(minutes.into())).await?)
     }
@@ -238,6 +243,9 @@ impl Backend {
                     begins_at: row.retry_at.filter(|_| row.phase == Phase::Retrying),
                 }),
                 restarts: past.as_ref().map_or(0, |past| past.restarts),
+                calls_paused: past
+                    .as_ref()
+                    .and_then(|past| Some(LastError { message: past.calls_paused_for.clone()?, at: past.calls_paused_at? })),
                 last_error: past.and_then(|past| Some(LastError { message: past.last_error?, at: past.last_error_at? })),
                 runtime_id: row.runtime_id,
                 person_id: row.person_id,

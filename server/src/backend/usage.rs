@@ -1,10 +1,12 @@
 //! The app's `usage` port.
 
 use super::Backend;
-use crate::model::usage;
+use crate::model::{more, usage};
 use app::ports::Usage;
 use async_trait::async_trait;
-use contract::{Answer, BudgetChange, BudgetView, Caller, PersonId, UsageReport, Whose};
+use contract::{
+    Answer, BudgetChange, BudgetView, Caller, MoreAnswer, NewRequest, PersonId, RequestId, RequestView, SubjectView, UsageReport, Whose,
+};
 
 #[async_trait]
 impl Usage for Backend {
@@ -16,7 +18,35 @@ impl Usage for Backend {
         Ok(usage::budgets(&self.models, caller, person).await?)
     }
 
+    async fn all_budgets(&self, caller: &Caller) -> Answer<Vec<BudgetView>> {
+        Ok(usage::all_budgets(&self.models, caller).await?)
+    }
+
+    async fn subjects(&self, caller: &Caller) -> Answer<Vec<SubjectView>> {
+        Ok(usage::subjects(&self.models, caller).await?)
+    }
+
     async fn set_budget(&self, caller: &Caller, change: BudgetChange) -> Answer<()> {
         Ok(usage::set_budget(&self.models, caller, change).await?)
+    }
+
+    async fn ask_more(&self, caller: &Caller, wish: NewRequest) -> Answer<()> {
+        Ok(more::ask(&self.models, caller, wish).await?)
+    }
+
+    async fn own_requests(&self, caller: &Caller) -> Answer<Vec<RequestView>> {
+        Ok(more::own(&self.models, caller).await?)
+    }
+
+    async fn requests(&self, caller: &Caller) -> Answer<Vec<RequestView>> {
+        Ok(more::all(&self.models, caller).await?)
+    }
+
+    async fn waiting_requests(&self, caller: &Caller) -> Answer<i64> {
+        Ok(more::waiting(&self.models, caller).await?)
+    }
+
+    async fn answer_request(&self, caller: &Caller, request: RequestId, answer: MoreAnswer, word: &str) -> Answer<()> {
+        Ok(more::answer(&self.models, caller, request, answer, word).await?)
     }
 }

@@ -1,8 +1,8 @@
-//! SQL of `budget`, `budget_usage` and `reservation`.
+//! SQL of `reservation` and of what it counts in `budget_tally`.
 
-use super::Connection;
+use super::{Connection, limit};
 use crate::Result;
-use contract::{BudgetChange, BudgetId, BudgetView, KeyId, PersonId, RuntimeId, Unit, Window};
+use contract::{BudgetId, KeyId, PersonId, RuntimeId, Subject, Unit, Window};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -39,6 +39,8 @@ pub struct Wanted {
     pub cached_input_price: i64,
     /// The same for tokens answered.
     pub output_price: i64,
+    /// Whether its answer can tell that most of a limit is gone.
+    pub tells: bool,
 }
 
 /// What became of it.
@@ -48,22 +50,32 @@ pub enum Reserved {
     Granted {
         /// How long an answer may be.
         output_tokens: i64,
-        /// Whether any limit applies: then the length must be enforced upstream.
+        /// Whether a limit on money or tokens applies: then the length must be enforced upstream.
         limited: bool,
+        /// A limit that is nearly used up, to be told in the answer; once a window.
+        warning: Option<Spent>,
     },
     /// Nothing is held.
     Refused(Spent),
 }
 
-/// A limit that refused.
+/// A limit that refused, or that most is gone of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spent {
+    /// Which.
+    pub budget_id: BudgetId,
+    /// What it is for.
+    pub subject: Subject,
+    /// That one's name; empty for everyone.
+    pub name: String,
     /// Its window.
     pub window: Window,
     /// What it counts.
     pub unit: Unit,
     /// How much there is.
     pub amount: i64,
+    /// How much of it is gone, in percent: 100 of one that refused.
+    pub percent: i32,
     /// When it begins anew; never for `Total`.
     pub until: Option<OffsetDateTime>,
     /// The person's time zone, to tell the time in.
@@ -72,39 +84,52 @@ pub struct Spent {
 
 /// Holds the worst case of a call against every limit that applies, in one round trip. `forced` holds without judging.
 pub async fn reserve(connection: &mut Connection, wanted: &Wanted, forced: bool) -> Result<Reserved> {
-    let row = sqlx::query!(
-        r#"select granted, limited, refused_window as "refused_window: Window", refused_unit as "refused_unit: Unit",
-                  refused_amount, refused_until, time_zone
-           from reserve_model_call($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)"#,
-        wanted.id,
-        wanted.person_id.0,
-        wanted.runtime_id.map(|id| id.0),
-        wanted.key_id.0,
-        wanted.model,
-        wanted.route,
-        wanted.at,
-        wanted.lease_until,
-        wanted.input_tokens,
-        wanted.output_tokens,
-        wanted.least_output_tokens,
-        wanted.answers,
-        wanted.input_price,
-        wanted.cached_input_price,
-        wanted.output_price,
-        forced
-    )
-    .fetch_one(connection)
-    .await?;
-    Ok(match (row.granted, row.refused_window, row.refused_unit) {
-        (None, Some(window), Some(unit)) => Reserved::Refused(Spent {
-            window,
-            unit,
-            amount: row.refused_amount.unwrap_or_default(),
-            until: row.refused_until,
+    loop {
+        let row = sqlx::query!(
+            r#"select granted, limited as "limited!", told, told_percent as "percent!", told_amount, told_until, time_zone
+               from reserve_model_call($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)"#,
+            wanted.id,
+            wanted.person_id.0,
+            wanted.runtime_id.map(|id| id.0),
+            wanted.key_id.0,
+            wanted.model,
+            wanted.route,
+            wanted.at,
+            wanted.lease_until,
+            wanted.input_tokens,
+            wanted.output_tokens,
+            wanted.least_output_tokens,
+            wanted.answers,
+            wanted.input_price,
+            wanted.cached_input_price,
+            wanted.output_price,
+            forced,
+            wanted.tells
+        )
+        .fetch_one(&mut *connection)
+        .await?;
+        let limit = match row.told {
+            Some(id) => limit::find(connection, id.into()).await?.map(|limit| (id, limit)),
+            None => None,
+        };
+        let spent = limit.map(|(id, limit)| Spent {
+            budget_id: id.into(),
+            subject: limit.subject,
+            name: limit.name,
+            window: limit.window,
+            unit: limit.unit,
+            amount: row.told_amount.unwrap_or_default(),
+            percent: row.percent,
+            until: row.told_until,
             time_zone: row.time_zone.unwrap_or_default(),
-        }),
-        (granted, ..) => Reserved::Granted { output_tokens: granted.unwrap_or_default(), limited: row.limited.unwrap_or_default() },
-    })
+        });
+        match (row.granted, spent) {
+            (Some(output_tokens), warning) => return Ok(Reserved::Granted { output_tokens, limited: row.limited, warning }),
+            (None, Some(spent)) => return Ok(Reserved::Refused(spent)),
+            // The limit that refused was removed in this moment: judged anew without it.
+            (None, None) => {}
+        }
+    }
 }
 
 /// How a call ended.
@@ -162,7 +187,14 @@ pub async fn settle(connection: &mut Connection, id: Uuid, used: &Used) -> Resul
 
 /// Answers for these calls until `lease_until`.
 pub async fn renew(connection: &mut Connection, ids: &[Uuid], lease_until: OffsetDateTime) -> Result<()> {
-    sqlx::query!("update reservation set lease_until = $2 where reservation_id = any($1)", ids, lease_until).execute(connection).await?;
+    sqlx::query!(
+        "update reservation set lease_until = $2
+         where reservation_id in (select reservation_id from reservation where reservation_id = any($1) order by reservation_id for no key update)",
+        ids,
+        lease_until
+    )
+    .execute(connection)
+    .await?;
     Ok(())
 }
 
@@ -197,81 +229,6 @@ pub async fn orphans(connection: &mut Connection, now: OffsetDateTime) -> Result
         .collect())
 }
 
-/// The limits that apply to a person, with how much of each is gone.
-pub async fn applying(connection: &mut Connection, person_id: PersonId, now: OffsetDateTime) -> Result<Vec<BudgetView>> {
-    let rows = sqlx::query!(
-        r#"with present as (
-               select time_window, window_start, window_end
-               from person cross join (values ('day'), ('month'), ('total')) kind (time_window)
-               cross join lateral budget_window(person_id, time_window, $2) where person_id = $1
-           ), applying as (
-               select distinct on (time_window, unit) budget.*
-               from budget where person_id = $1 or person_id is null
-               order by time_window, unit, person_id nulls last
-           )
-           select budget_id as "budget_id!", applying.person_id, applying.time_window as "window!: Window", applying.unit as "unit!: Unit",
-                  amount as "amount!", nullif(present.window_end, 'infinity') as resets_at,
-                  coalesce(budget_usage.settled, used.settled) as "settled!", coalesce(budget_usage.reserved, used.reserved) as "reserved!"
-           from applying join present on present.time_window = applying.time_window
-           left join budget_usage on budget_usage.person_id = $1 and budget_usage.time_window = applying.time_window
-               and budget_usage.unit = applying.unit and budget_usage.window_start = present.window_start
-           -- A window that no call began yet.
-           left join lateral used_within($1, present.window_start, present.window_end) used
-               on budget_usage.person_id is null and used.unit = applying.unit
-           order by applying.unit, array_position(array['day', 'month', 'total'], applying.time_window)"#,
-        person_id.0,
-        now
-    )
-    .fetch_all(connection)
-    .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| BudgetView {
-            budget_id: BudgetId(row.budget_id),
-            personal: row.person_id.is_some(),
-            window: row.window,
-            unit: row.unit,
-            amount: row.amount,
-            settled: row.settled,
-            reserved: row.reserved,
-            resets_at: row.resets_at,
-        })
-        .collect())
-}
-
-/// Sets, changes or removes a limit.
-pub async fn put(connection: &mut Connection, id: BudgetId, change: &BudgetChange, now: OffsetDateTime) -> Result<()> {
-    let person_id = change.person_id.map(|id| id.0);
-    match change.amount {
-        Some(amount) => {
-            sqlx::query!(
-                "insert into budget (budget_id, person_id, time_window, unit, amount, created_at, updated_at)
-                 values ($1, $2, $3, $4, $5, $6, $6)
-                 on conflict on constraint budget_scope_key do update set amount = excluded.amount, updated_at = excluded.updated_at",
-                id.0,
-                person_id,
-                change.window as Window,
-                change.unit as Unit,
-                amount,
-                now
-            )
-            .execute(connection)
-            .await?;
-        }
-        None => {
-            sqlx::query!(
-                "delete from budget where person_id is not distinct from $1 and time_window = $2 and unit = $3",
-                person_id,
-                change.window as Window,
-                change.unit as Unit
-            )
-            .execute(connection)
-            .await?;
-        }
-    }
-    Ok(())
-}
-
 /// A point in time as a person reads it, in their own time zone: `Monday, 23 November 2026 at 00:00 (Europe/Berlin)`.
 pub async fn told(connection: &mut Connection, at: OffsetDateTime, time_zone: &str) -> Result<String> {
     Ok(sqlx::query_scalar!(
@@ -288,9 +245,4 @@ pub async fn whom_to_ask(connection: &mut Connection) -> Result<Vec<String>> {
     Ok(sqlx::query_scalar!("select email from person where role = 'administrator' and status = 'active' order by created_at limit 2")
         .fetch_all(connection)
         .await?)
-}
-
-/// A person's address, for the audit log. [`crate::Error::Missing`] when there is no such person.
-pub async fn address_of(connection: &mut Connection, person_id: PersonId) -> Result<String> {
-    Ok(sqlx::query_scalar!("select email from person where person_id = $1", person_id.0).fetch_one(connection).await?)
 }

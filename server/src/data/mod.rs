@@ -1,12 +1,14 @@
 //! The only SQL: one file a noun. Functions take a connection; the business rule above opens the transaction.
 
 pub mod audit;
+pub mod breaker;
 pub mod budget;
 pub mod cluster;
 pub mod container;
 pub mod given;
 pub mod invitation;
 pub mod lead;
+pub mod limit;
 pub mod listen;
 pub mod local_time;
 pub mod model;
@@ -18,6 +20,7 @@ pub mod profile;
 pub mod provider;
 pub mod queue;
 pub mod quota;
+pub mod request;
 pub mod runtime;
 pub mod session;
 pub mod setting;

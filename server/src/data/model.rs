@@ -50,6 +50,8 @@ pub enum KeptOut {
     Profile(String),
     /// The person's own key, by its name.
     Key(String),
+    /// The runtime is paused, since it spent too fast: how.
+    Pause(String),
 }
 
 /// A model as a call needs it.
@@ -82,6 +84,7 @@ pub async fn find_published(
                     where runtime_id = $2 and not all_models
                       and not exists (select from profile_model
                                        where profile_model.profile_id = profile.profile_id and profile_model.model_id = model.model_id)) as "profile?",
+                  (select calls_paused_for from runtime where runtime_id = $2) as "pause?",
                   (select model_key.name from model_key
                     where key_id = $3 and not all_models
                       and not exists (select from model_key_model
@@ -99,7 +102,7 @@ pub async fn find_published(
         context_tokens: row.context_tokens,
         output_tokens: row.output_tokens,
         price: price(row.input_price, row.cached_input_price, row.output_price),
-        kept_out: row.profile.map(KeptOut::Profile).or(row.key.map(KeptOut::Key)),
+        kept_out: row.pause.map(KeptOut::Pause).or(row.profile.map(KeptOut::Profile)).or(row.key.map(KeptOut::Key)),
     }))
 }
 

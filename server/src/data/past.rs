@@ -15,6 +15,10 @@ pub struct Past {
     pub last_error: Option<String>,
     /// When.
     pub last_error_at: Option<OffsetDateTime>,
+    /// Since when its model calls are paused.
+    pub calls_paused_at: Option<OffsetDateTime>,
+    /// Why.
+    pub calls_paused_for: Option<String>,
 }
 
 /// The pasts of these runtimes.
@@ -22,7 +26,8 @@ pub async fn of(connection: &mut Connection, runtime_ids: &[RuntimeId]) -> Resul
     let ids: Vec<uuid::Uuid> = runtime_ids.iter().map(|id| id.0).collect();
     let pasts = sqlx::query_as!(
         Past,
-        r#"select runtime_id as "runtime_id: RuntimeId", restarts, last_error, last_error_at from runtime where runtime_id = any($1)"#,
+        r#"select runtime_id as "runtime_id: RuntimeId", restarts, last_error, last_error_at, calls_paused_at, calls_paused_for
+           from runtime where runtime_id = any($1)"#,
         &ids
     );
     Ok(pasts.fetch_all(connection).await?)

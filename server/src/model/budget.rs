@@ -1,6 +1,6 @@
 //! Reserve, call, settle: what a call may cost is held before it is sent, and settled however it ends.
 
-use super::{Service, ledger::Ledger};
+use super::{Service, breaker, ledger::Ledger};
 use crate::{
     Result,
     data::{
@@ -9,7 +9,7 @@ use crate::{
         listen::Change,
     },
 };
-use contract::{KeyId, PersonId};
+use contract::{KeyId, PersonId, RuntimeId};
 use std::{
     collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -47,6 +47,8 @@ pub struct Books {
     held: Mutex<HashMap<Uuid, InProgress>>,
     /// People whose pages are to hear of new usage.
     news: Mutex<HashSet<PersonId>>,
+    /// Runtimes whose calls ended, for the breaker to look at.
+    spenders: Mutex<HashSet<RuntimeId>>,
     /// Tokens a byte, seen lately, by model.
     appetites: Mutex<HashMap<String, f64>>,
     /// Calls that end, to be settled together.
@@ -111,6 +113,8 @@ pub enum Answer {
         output_tokens: i64,
         /// Whether that must be enforced upstream.
         limited: bool,
+        /// What the answer is to tell of a limit.
+        warning: Option<data::budget::Spent>,
     },
     /// A limit is spent.
     Refused(data::budget::Spent),
@@ -122,11 +126,12 @@ pub async fn reserve(service: &Arc<Service>, wanted: Wanted) -> Result<Answer> {
     let mut tries = 0;
     let spent = loop {
         match data::budget::reserve(&mut connection, &wanted, false).await? {
-            Reserved::Granted { output_tokens, limited } => {
+            Reserved::Granted { output_tokens, limited, warning } => {
                 let cut = CancellationToken::new();
                 let entry = InProgress { person_id: wanted.person_id, key_id: wanted.key_id, secret_id: None, cut: cut.clone() };
                 open(&service.books.held).insert(wanted.id, entry);
-                return Ok(Answer::Held { hold: Hold { service: service.clone(), wanted, cut, settled: false }, output_tokens, limited });
+                let hold = Hold { service: service.clone(), wanted, cut, settled: false };
+                return Ok(Answer::Held { hold, output_tokens, limited, warning });
             }
             Reserved::Refused(spent) => {
                 // Calls that are about to end hold more than they will use: a moment may be enough.
@@ -172,6 +177,7 @@ impl Hold {
                 Ok(()) => {
                     self.settled = true;
                     open(&self.service.books.news).insert(self.wanted.person_id);
+                    open(&self.service.books.spenders).extend(self.wanted.runtime_id);
                     return;
                 }
                 Err(error) => {
@@ -198,7 +204,7 @@ impl Hold {
     }
 }
 
-/// Renews the leases of calls in progress, settles those whose server died, and tells pages of new usage. Ends after `stop`.
+/// Renews the leases of calls in progress, settles those whose server died, looks at what runtimes spend, and tells pages of new usage. Ends after `stop`.
 pub(super) async fn tend(service: Arc<Service>, stop: CancellationToken) {
     let mut renewal = interval(RENEW);
     renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -292,6 +298,10 @@ pub async fn cut_dead_keys(service: &Service) -> Result<()> {
 }
 
 async fn tell(service: &Service) -> Result<()> {
+    let spenders: Vec<RuntimeId> = open(&service.books.spenders).drain().collect();
+    for runtime_id in spenders {
+        breaker::judge(service, runtime_id).await?;
+    }
     let people: Vec<PersonId> = open(&service.books.news).drain().collect();
     if people.is_empty() {
         return Ok(());

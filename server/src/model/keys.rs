@@ -3,6 +3,7 @@
 use super::{
     Service, catalog,
     key_text::{Fresh, Kind, Sent},
+    usage,
 };
 use crate::{
     Error, Result, clock,
@@ -12,7 +13,10 @@ use crate::{
         model_key::{New, NewSecret},
     },
 };
-use contract::{Caller, Code, FormerSecret, KeyEnd, KeyId, KeyView, KeyWish, ModelId, NewKey, PersonId, PersonStatus, Problem, RuntimeId};
+use contract::{
+    BudgetChange, Caller, Code, FormerSecret, KeyEnd, KeyId, KeyView, KeyWish, ModelId, NewKey, PersonId, PersonStatus, Problem, RuntimeId,
+    Subject,
+};
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 use time::{Duration, OffsetDateTime};
@@ -97,6 +101,7 @@ pub async fn of(service: &Service, caller: &Caller) -> Result<Vec<KeyView>> {
 async fn views(connection: &mut Connection, rows: Vec<data::model_key::Row>, now: OffsetDateTime) -> Result<Vec<KeyView>> {
     let ids: Vec<Uuid> = rows.iter().map(|row| row.key_id.0).collect();
     let mut secrets = data::model_key::secrets(connection, &ids, now).await?;
+    let limits = data::limit::of_keys(connection, &ids).await?;
     let view = |row: data::model_key::Row| {
         let kind = if row.runtime_id.is_some() { Kind::Runtime } else { Kind::Person };
         let own: Vec<_> = secrets.extract_if(.., |secret| secret.key_id == row.key_id).collect();
@@ -116,6 +121,7 @@ async fn views(connection: &mut Connection, rows: Vec<data::model_key::Row>, now
             revoked_at: row.revoked_at,
             expired: row.expires_at.is_some_and(|end| end <= now),
             former: former.collect(),
+            limits: limits.iter().filter(|(key_id, _)| *key_id == row.key_id).map(|(_, limit)| *limit).collect(),
         }
     };
     Ok(rows.into_iter().map(view).collect())
@@ -126,6 +132,10 @@ pub async fn make(service: &Service, caller: &Caller, wish: KeyWish) -> Result<N
     let name = super::named(&wish.name, "name")?;
     let now = service.clock.now();
     let mut transaction = data::begin(&service.pool).await?;
+    if !wish.limits.is_empty() {
+        // Before any row is locked that a call looks at, too.
+        data::limit::lock(&mut transaction).await?;
+    }
     let expires_at = end_of(&mut transaction, caller, wish.ends, now).await?;
     if let Some(models) = &wish.models {
         are_offered(&mut transaction, models).await?;
@@ -148,6 +158,10 @@ pub async fn make(service: &Service, caller: &Caller, wish: KeyWish) -> Result<N
         expires_at,
     };
     data::model_key::add(&mut transaction, &key).await?;
+    for limit in wish.limits {
+        let change = BudgetChange { subject: Subject::Key(key.key_id), window: limit.window, unit: limit.unit, amount: Some(limit.amount) };
+        usage::put(service, &mut transaction, caller, change).await?;
+    }
     service.record(&mut transaction, caller, "key.made", Some(caller.person_id), &name, "").await?;
     finish(transaction, caller, key.key_id, fresh.whole, now).await
 }

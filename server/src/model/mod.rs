@@ -1,5 +1,6 @@
 //! MODEL: the credential proxy: keys, the catalog, reservations, streaming, metering, LiteLLM, the vault.
 
+pub mod breaker;
 pub mod budget;
 pub mod catalog;
 mod child;
@@ -10,6 +11,7 @@ mod ledger;
 pub mod litellm;
 mod local;
 mod meter;
+pub mod more;
 pub mod providers;
 mod request;
 mod shape;

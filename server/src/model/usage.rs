@@ -3,9 +3,12 @@
 use super::{Service, administrator};
 use crate::{
     Result, clock,
-    data::{self, listen::Change, usage::Scope},
+    data::{self, Connection, listen::Change, usage::Scope},
 };
-use contract::{BudgetChange, BudgetView, Caller, Code, Micros, PersonId, Problem, Totals, Unit, UsageLine, UsageReport, Whose, Window};
+use contract::{
+    BudgetChange, BudgetView, Caller, Code, Micros, PersonId, Problem, Subject, SubjectView, Totals, Unit, UsageLine, UsageReport, Whose,
+    Window,
+};
 use std::collections::BTreeMap;
 
 /// Usage over the last `days` days, today among them, in the caller's time zone.
@@ -57,45 +60,79 @@ pub async fn budgets(service: &Service, caller: &Caller, person: Option<PersonId
     if person_id != caller.person_id {
         administrator(caller)?;
     }
-    data::budget::applying(&mut *service.pool.acquire().await?, person_id, service.clock.now()).await
+    let (mut connection, now) = (data::begin(&service.pool).await?, service.clock.now());
+    let scope = data::limit::Scope::of(&mut connection, person_id).await?;
+    data::limit::open(&mut connection, &scope, now).await?;
+    let limits = data::limit::applying(&mut connection, &scope, now).await?;
+    connection.commit().await?;
+    Ok(limits)
+}
+
+/// Every limit; for administrators.
+pub async fn all_budgets(service: &Service, caller: &Caller) -> Result<Vec<BudgetView>> {
+    administrator(caller)?;
+    data::limit::all(&mut *service.pool.acquire().await?, service.clock.now()).await
+}
+
+/// What a limit may be set for; for administrators.
+pub async fn subjects(service: &Service, caller: &Caller) -> Result<Vec<SubjectView>> {
+    administrator(caller)?;
+    data::limit::subjects(&mut *service.pool.acquire().await?).await
 }
 
 /// Sets, changes or removes a limit. It holds from the next call on.
 pub async fn set_budget(service: &Service, caller: &Caller, change: BudgetChange) -> Result<()> {
     administrator(caller)?;
-    if change.amount.is_some_and(|amount| !(0..=1_000_000_000_000_000).contains(&amount)) {
-        return Err(Problem::new(Code::Invalid, "A limit is zero or more, and not astronomical.").field("amount").into());
-    }
     let mut transaction = data::begin(&service.pool).await?;
-    let subject = match change.person_id {
-        Some(person_id) => data::budget::address_of(&mut transaction, person_id)
-            .await
-            .map_err(|error| error.on_missing(|| Problem::new(Code::PersonNotFound, "There is no such person.")))?,
-        None => "everyone".to_owned(),
-    };
-    data::budget::put(&mut transaction, clock::new_id(), &change, service.clock.now()).await?;
-    let (action, detail) = match change.amount {
-        Some(amount) => ("limit.set", said(change.window, change.unit, Some(amount))),
-        None => ("limit.removed", said(change.window, change.unit, None)),
-    };
-    service.record(&mut transaction, caller, action, change.person_id, &subject, &detail).await?;
-    // Everyone's limit concerns everyone's page: whoever hears `Anything` reads anew.
-    let news = change.person_id.map_or(Change::Anything, |person_id| Change::Usage { person_id });
-    data::listen::notify(&mut transaction, news).await?;
+    put(service, &mut transaction, caller, change).await?;
     transaction.commit().await?;
     Ok(())
 }
 
-fn said(window: Window, unit: Unit, amount: Option<i64>) -> String {
-    let window = match window {
-        Window::Day => "a day",
-        Window::Month => "a month",
-        Window::Total => "in total",
+/// Sets, changes or removes a limit within a transaction, with its line in the audit log.
+pub(super) async fn put(service: &Service, connection: &mut Connection, caller: &Caller, change: BudgetChange) -> Result<()> {
+    is_sound(&change)?;
+    data::limit::lock(connection).await?;
+    let Some(name) = data::limit::name_of(connection, change.subject).await? else {
+        let code = if matches!(change.subject, Subject::Person(_)) { Code::PersonNotFound } else { Code::NotFound };
+        return Err(Problem::new(code, "What this limit is for does not exist.").field("subject").into());
+    };
+    let owner = data::limit::owner_of(connection, change.subject).await?;
+    data::limit::put(connection, clock::new_id(), &change, service.clock.now()).await?;
+    let action = if change.amount.is_some() { "limit.set" } else { "limit.removed" };
+    service.record(connection, caller, action, owner, &name, &said(change.window, change.unit, change.amount)).await?;
+    // One that several share concerns everyone's page: whoever hears `Anything` reads anew.
+    data::listen::notify(connection, owner.map_or(Change::Anything, |person_id| Change::Usage { person_id })).await
+}
+
+/// Whether there can be such a limit.
+pub(super) fn is_sound(change: &BudgetChange) -> Result<()> {
+    if change.amount.is_some_and(|amount| !(0..=1_000_000_000_000_000).contains(&amount)) {
+        return Err(Problem::new(Code::Invalid, "A limit is zero or more, and not astronomical.").field("amount").into());
+    }
+    if change.unit == Unit::Concurrency && change.window != Window::Total {
+        return Err(Problem::new(Code::Invalid, "Calls at once have no window: choose all time.").field("window").into());
+    }
+    Ok(())
+}
+
+/// A limit in words, for the audit log.
+pub(super) fn said(window: Window, unit: Unit, amount: Option<i64>) -> String {
+    let window = match (unit, window) {
+        (Unit::Concurrency, _) => "at once",
+        (_, Window::Minute) => "a minute",
+        (_, Window::Hour) => "an hour",
+        (_, Window::Day) => "a day",
+        (_, Window::Week) => "a week",
+        (_, Window::Month) => "a month",
+        (_, Window::Total) => "in total",
     };
     match (unit, amount) {
         (Unit::Money, Some(amount)) => format!("{} {window}", Micros(amount)),
         (Unit::Tokens, Some(amount)) => format!("{amount} tokens {window}"),
+        (Unit::Requests | Unit::Concurrency, Some(amount)) => format!("{amount} calls {window}"),
         (Unit::Money, None) => format!("money {window}"),
         (Unit::Tokens, None) => format!("tokens {window}"),
+        (Unit::Requests | Unit::Concurrency, None) => format!("calls {window}"),
     }
 }

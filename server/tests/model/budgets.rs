@@ -1,7 +1,7 @@
 //! Limits: `settled + reserved ≤ amount` at all times, and how a refusal is said.
 
 use crate::support::{World, call, streamed};
-use contract::{Role, Unit, Window};
+use contract::{Role, Subject, Unit, Window};
 use serde_json::{Value, json};
 use server::{
     clock::Clock as _,
@@ -118,7 +118,7 @@ async fn a_runtimes_chat_reads_why_and_it_costs_nothing(pool: Pool) {
     assert_eq!(
         text,
         "Your limit of $0.00005 a day is used up, or what is left is too little for this message. It begins anew on Monday, 23 November 2026 at \
-         00:00 (Europe/Berlin). To go on before that, ask your administrator, root@example.com to raise it."
+         00:00 (Europe/Berlin). To go on before that, ask your administrator, root@example.com to raise it, or ask for more on the page Usage."
     );
     assert_eq!(said["choices"][0]["finish_reason"], "stop");
 
@@ -154,13 +154,15 @@ async fn everyones_limit_holds_for_each_and_a_personal_one_stands_in_its_place(p
     let admin = world.person("root", Role::Administrator).await;
     let (ada, key, _) = world.with_key("ada").await;
     let (eve, other, _) = world.with_key("eve").await;
-    let everyone = |amount| contract::BudgetChange { person_id: None, window: Window::Month, unit: Unit::Tokens, amount };
+    let everyone =
+        |amount| contract::BudgetChange { subject: contract::Subject::Everyone, window: Window::Month, unit: Unit::Tokens, amount };
     server::model::usage::set_budget(&world.service, &admin, everyone(Some(20))).await.unwrap();
     assert_eq!(world.chat(&key, &call("answers", 1)).await.status(), 429);
     world.limit(&ada, Window::Month, Unit::Tokens, Some(50_000)).await;
     assert_eq!(world.chat(&key, &call("answers", 1)).await.status(), 200);
     assert_eq!(world.chat(&other, &call("answers", 1)).await.status(), 429);
-    assert!(world.budgets(&ada).await[0].personal && !world.budgets(&eve).await[0].personal);
+    assert_eq!(world.budgets(&ada).await[0].subject, Subject::Person(ada.person_id));
+    assert_eq!(world.budgets(&eve).await[0].subject, Subject::Everyone);
     // Another limit of the same person, in another window, applies as well.
     world.limit(&ada, Window::Day, Unit::Money, Some(0)).await;
     assert_eq!(world.chat(&key, &call("answers", 1)).await.status(), 429);
@@ -216,6 +218,7 @@ async fn a_call_whose_server_died_counts_as_what_it_held_and_is_corrected_when_i
         input_price: 3_000_000,
         cached_input_price: 300_000,
         output_price: 15_000_000,
+        tells: false,
     };
     world.limit(&ada, Window::Day, Unit::Tokens, Some(1000)).await;
     let mut connection = world.pool.acquire().await.unwrap();

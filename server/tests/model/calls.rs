@@ -130,7 +130,7 @@ async fn an_upstream_that_misbehaves_is_told_in_openais_shape_and_holds_nothing(
     assert_eq!(records.iter().map(|record| record.5.as_str()).collect::<Vec<_>>(), ["done", "done", "done", "failed"]);
     assert!(records.iter().all(|record| record.6 && record.1 > 0), "{records:?}");
     assert_eq!((records[2].3, records[3].3), (6, 5), "a token a chunk");
-    let reserved: i64 = sqlx::query_scalar("select sum(reserved)::bigint from budget_usage where person_id = $1")
+    let reserved: i64 = sqlx::query_scalar("select count(*) from reservation where person_id = $1")
         .bind(ada.person_id.0)
         .fetch_one(&world.pool)
         .await

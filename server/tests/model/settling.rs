@@ -1,7 +1,7 @@
 //! Calls that end at the same time are settled together, and come out as if each had been settled alone.
 
 use super::support::World;
-use contract::{Caller, KeyId, Unit, Window};
+use contract::{BudgetChange, Caller, KeyId, Role, Subject, Unit, Window};
 use server::{
     clock::Clock as _,
     data::{
@@ -9,7 +9,10 @@ use server::{
         budget::{Outcome, Reserved, Used, Wanted},
         settlement,
     },
-    model::budget::{self, Answer, Hold},
+    model::{
+        budget::{self, Answer, Hold},
+        usage,
+    },
 };
 use std::time::Duration;
 use uuid::Uuid;
@@ -31,6 +34,7 @@ fn wanted(world: &World, person: &Caller, key_id: KeyId, input_tokens: i64) -> W
         input_price: 3_000_000,
         cached_input_price: 300_000,
         output_price: 15_000_000,
+        tells: false,
     }
 }
 
@@ -48,11 +52,14 @@ fn used(input_tokens: i64, output_tokens: i64) -> Used {
 
 /// What is counted for a person, by window and unit.
 async fn counted(world: &World, person: &Caller) -> Vec<(String, String, i64, i64)> {
-    sqlx::query_as("select time_window, unit, settled, reserved from budget_usage where person_id = $1 order by 1, 2")
-        .bind(person.person_id.0)
-        .fetch_all(&world.pool)
-        .await
-        .unwrap()
+    sqlx::query_as(
+        "select time_window, budget.unit, settled, reserved from budget_tally join budget using (budget_id)
+                    where budget_tally.person_id = $1 order by 1, 2",
+    )
+    .bind(person.person_id.0)
+    .fetch_all(&world.pool)
+    .await
+    .unwrap()
 }
 
 type Record = (i64, i64, i64, i64, i64, Option<i64>, String, bool);
@@ -68,9 +75,21 @@ async fn recorded(world: &World, person: &Caller) -> Vec<Record> {
     .unwrap()
 }
 
+/// Limits for everyone that hold nobody back, so that all is counted.
+async fn count_all(world: &World) {
+    let root = world.person("root", Role::Administrator).await;
+    for window in [Window::Day, Window::Month, Window::Total] {
+        for unit in [Unit::Money, Unit::Tokens] {
+            let change = BudgetChange { subject: Subject::Everyone, window, unit, amount: Some(1_000_000_000) };
+            usage::set_budget(&world.service, &root, change).await.unwrap();
+        }
+    }
+}
+
 #[sqlx::test(migrations = "../migrations")]
 async fn together_comes_out_as_alone(pool: Pool) {
     let world = World::new(pool).await;
+    count_all(&world).await;
     let (ada, _, ada_key) = world.with_key("ada").await;
     let (eve, _, eve_key) = world.with_key("eve").await;
     let (bob, _, bob_key) = world.with_key("bob").await;
@@ -138,6 +157,7 @@ async fn a_call_that_cannot_be_settled_keeps_no_other_from_it(pool: Pool) {
 #[sqlx::test(migrations = "../migrations")]
 async fn what_is_settled_for_many_at_once_adds_up(pool: Pool) {
     let world = World::new(pool).await;
+    count_all(&world).await;
     let mut calls = Vec::new();
     let mut people = Vec::new();
     for name in ["ada", "bob", "eve"] {

@@ -8,7 +8,7 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::{get, post},
 };
-use contract::{BudgetChange, BudgetView, Caller, KeyEnd, KeyId, KeyWish, PersonId, Role, RuntimeId, SessionId, Unit, Window};
+use contract::{BudgetChange, BudgetView, Caller, KeyEnd, KeyId, KeyWish, PersonId, Role, RuntimeId, SessionId, Subject, Unit, Window};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use server::{
@@ -54,6 +54,7 @@ pub struct World {
     pub internal: SocketAddr,
     pub upstream: Arc<Upstream>,
     pub http: reqwest::Client,
+    config: Arc<Config>,
     stop: CancellationToken,
     run: Mutex<Option<tokio::task::JoinHandle<()>>>,
 }
@@ -86,6 +87,7 @@ pub fn config(litellm_url: Option<String>) -> Config {
             ollama_url: parse("http://127.0.0.1:1"),
             https_proxy: None,
             no_proxy: None,
+            ..Config::for_tests().models
         },
     }
 }
@@ -116,14 +118,24 @@ impl World {
     /// A door with these settings.
     pub async fn before(pool: Pool, config: Config) -> Self {
         let clock = HandClock::at(datetime!(2026-11-22 12:00 UTC));
-        let service = Service::new(pool.clone(), clock.clone(), Arc::new(config), [7; 32], Changes::new()).unwrap();
+        let config = Arc::new(config);
+        let service = Service::new(pool.clone(), clock.clone(), config.clone(), [7; 32], Changes::new()).unwrap();
         let stop = CancellationToken::new();
         let run = Mutex::new(Some(tokio::spawn(service.clone().run(stop.clone()))));
         let public = serve(door::router(service.clone(), door::Side::Public)).await;
         let internal = serve(door::router(service.clone(), door::Side::Internal)).await;
-        let world = Self { service, pool, clock, public, internal, upstream: Arc::default(), http: reqwest::Client::new(), stop, run };
+        let world =
+            Self { service, pool, clock, public, internal, upstream: Arc::default(), http: reqwest::Client::new(), config, stop, run };
         world.model("priced", Some((3_000_000, 300_000, 15_000_000)), true).await;
         world
+    }
+
+    /// The public door of a second server on the same database.
+    pub async fn another(&self) -> (Arc<Service>, SocketAddr) {
+        let service = Service::new(self.pool.clone(), self.clock.clone(), self.config.clone(), [7; 32], Changes::new()).unwrap();
+        tokio::spawn(service.clone().run(self.stop.clone()));
+        let public = serve(door::router(service.clone(), door::Side::Public)).await;
+        (service, public)
     }
 
     /// Stops the service and waits for its children to be gone.
@@ -206,7 +218,7 @@ impl World {
     /// Sets a limit for a person, as an administrator does.
     pub async fn limit(&self, person: &Caller, window: Window, unit: Unit, amount: Option<i64>) {
         let admin = Caller { role: Role::Administrator, ..person.clone() };
-        let change = BudgetChange { person_id: Some(person.person_id), window, unit, amount };
+        let change = BudgetChange { subject: Subject::Person(person.person_id), window, unit, amount };
         usage::set_budget(&self.service, &admin, change).await.unwrap();
     }
 
@@ -255,7 +267,7 @@ impl World {
 
 /// A key for all models.
 pub fn wish(name: &str, ends: KeyEnd) -> KeyWish {
-    KeyWish { name: name.to_owned(), models: None, ends }
+    KeyWish { name: name.to_owned(), models: None, ends, limits: Vec::new() }
 }
 
 /// A call that steers the upstream: `does` is its behaviour, `output` how many tokens it answers.

@@ -53,6 +53,7 @@ impl Spender<'_> {
             input_price: 1_000_000,
             cached_input_price: 1_000_000,
             output_price: 1_000_000,
+            tells: false,
         }
     }
 

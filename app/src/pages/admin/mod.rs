@@ -1,11 +1,13 @@
 //! The pages for administrators. The server refuses anyone else.
 
 pub mod audit;
+pub mod budgets;
 mod model_form;
 pub mod models;
 pub mod overview;
 pub mod people;
 pub mod person;
 pub mod profiles;
+pub mod requests;
 pub mod runtimes;
 pub mod usage;

@@ -8,7 +8,9 @@ use crate::{
         form::{Field, Form, Press, Sure, cancel, close_when_done, dialog, form_problem, opener, press, submit, sure, wrong, wrongs},
         frame::top,
         icon::icon,
-        limit, notice, profile,
+        limit,
+        limit_form::{limit_fields, named},
+        notice, profile,
         runtime_card::Verbs,
         state::{person_state, state},
         time,
@@ -25,7 +27,7 @@ use crate::{
     },
     words,
 };
-use contract::{BudgetView, PersonId, PersonStatus, PersonView, QuotaView, Role, RuntimeView, Unit, Window};
+use contract::{BudgetView, PersonId, PersonStatus, PersonView, QuotaView, Role, RuntimeView, Subject};
 use leptos::prelude::*;
 use leptos_router::hooks::use_params_map;
 
@@ -167,18 +169,18 @@ fn limit_list(limits: &[BudgetView], person_id: PersonId, set: Deed) -> AnyView 
         return view! { <p class="small muted">"No limit is set: what this person uses is paid without end."</p> }.into_any();
     }
     let parts = limits.iter().map(|limit| {
-        let amount = words::amount(limit.unit, limit.amount);
-        let from = if limit.personal { "set for this person" } else { "everyone's" };
-        let fields = vec![
-            ("person_id", person_id.to_string()),
-            ("window", window_word(limit.window).to_owned()),
-            ("unit", unit_word(limit.unit).to_owned()),
-        ];
-        let name = Some(format!("Remove the limit of {amount} {}", words::per(limit.window)));
-        let remove = limit.personal.then(|| press(set, Press { fields, label: "Remove", name, icon: None, class: "btn quiet" }));
+        let personal = limit.subject == Subject::Person(person_id);
+        let from = match limit.subject {
+            Subject::Person(_) => "set for this person".to_owned(),
+            Subject::Everyone => "everyone's".to_owned(),
+            of => words::subject(of, &limit.name),
+        };
+        let fields = named(limit.subject, limit.window, limit.unit);
+        let name = Some(format!("Remove the limit of {}", words::limit(limit.unit, limit.amount, limit.window)));
+        let remove = personal.then(|| press(set, Press { fields, label: "Remove", name, icon: None, class: "btn quiet" }));
         view! {
             <div class="stack close limit">
-                <div class="row"><h3>{words::window(limit.window)}</h3><span class="tiny faint grow">{from}</span>{remove}</div>
+                <div class="row"><h3>{limit::title(limit)}</h3><span class="tiny faint grow">{from}</span>{remove}</div>
                 {limit::inside(limit)}
             </div>
         }
@@ -191,9 +193,9 @@ fn limit_dialog(person_id: PersonId, set: Deed) -> AnyView {
     let body = view! {
         <Form deed=set>
             <div class="body stack">
-                <input r#type="hidden" name="person_id" value=person_id.to_string() />
+                <input r#type="hidden" name="subject" value=Subject::Person(person_id).to_string() />
                 {form_problem(wrong, &["amount"])}
-                {limit_fields(wrong)}
+                {limit_fields("limit", String::new(), false, wrong)}
                 <div class="row end">{cancel("set-limit")}{submit("Set the limit", "btn primary", set.pending())}</div>
             </div>
         </Form>
@@ -223,46 +225,6 @@ fn quota_dialog(person_id: PersonId, view: &QuotaView, set: Deed) -> AnyView {
         </Form>
     };
     dialog("set-quota", "Set the quota", body.into_any())
-}
-
-/// The fields of a limit: how much of what, in which window.
-pub fn limit_fields(wrong: crate::components::form::Wrong) -> AnyView {
-    view! {
-        <Field label="Amount" name="amount" placeholder="20" hint="Dollars as 20 or 12.50; tokens as 500000 or 2 M. It replaces a limit of the same kind." wrong=wrong />
-        <div class="field">
-            <label r#for="limit-unit">"Of"</label>
-            <select class="input" id="limit-unit" name="unit">
-                <option value="money" selected=true>"US dollars"</option>
-                <option value="tokens">"Tokens, sent and answered together"</option>
-            </select>
-        </div>
-        <div class="field">
-            <label r#for="limit-window">"In"</label>
-            <select class="input" id="limit-window" name="window">
-                <option value="day">"A day"</option>
-                <option value="month" selected=true>"A month"</option>
-                <option value="total">"All time"</option>
-            </select>
-        </div>
-    }
-    .into_any()
-}
-
-/// A window as the form sends it.
-pub const fn window_word(window: Window) -> &'static str {
-    match window {
-        Window::Day => "day",
-        Window::Month => "month",
-        Window::Total => "total",
-    }
-}
-
-/// A unit as the form sends it.
-pub const fn unit_word(unit: Unit) -> &'static str {
-    match unit {
-        Unit::Money => "money",
-        Unit::Tokens => "tokens",
-    }
 }
 
 fn sign_in(person: &PersonView) -> AnyView {

@@ -91,7 +91,7 @@ fn table(runtimes: &[RuntimeView], stats: &[(RuntimeId, RuntimeStats)], refused:
             <tr>
                 <td>{pick(runtime, picked)}</td>
                 <td><b><a href=routes::runtime(id)>{runtime.name.clone()}</a></b><br /><a class="tiny faint plain" href=routes::person(runtime.person_id)>{runtime.owner.clone()}</a></td>
-                <td>{state(runtime)}{refusal}{held_up(runtime, "it")}{rest::brief(runtime)}{errors(runtime)}</td>
+                <td>{state(runtime)}{refusal}{held_up(runtime, "it")}{rest::brief(runtime)}{paused(runtime)}{errors(runtime)}</td>
                 <td>{runtime.profile.clone()}</td>
                 <td class="right num nowrap">{memory}<div class="tiny faint">"of "{words::bytes(runtime.memory_bytes)}</div></td>
                 <td class="right num">{cpu}</td>
@@ -135,6 +135,12 @@ fn pick(runtime: &RuntimeView, picked: Picked) -> AnyView {
         />
     }
     .into_any()
+}
+
+/// That its model calls are paused, where they are.
+fn paused(runtime: &RuntimeView) -> AnyView {
+    let told = runtime.calls_paused.as_ref().map(|pause| format!("Model calls paused: {}", pause.message));
+    told.map(|told| view! { <div class="tiny wrong">{told}</div> }).into_any()
 }
 
 /// What is wrong now; otherwise what was wrong last.

@@ -1,6 +1,5 @@
 //! Everyone's usage, and everyone's limit.
 
-use super::person::limit_fields;
 use crate::{
     ask::ask,
     components::{
@@ -8,6 +7,7 @@ use crate::{
         chart,
         form::{Form, cancel, close_when_done, dialog, form_problem, opener, submit, wrong},
         frame::top,
+        limit_form::limit_fields,
         notice,
     },
     deed::Deed,
@@ -62,7 +62,8 @@ fn limit_dialog(set: Deed) -> AnyView {
             <div class="body stack">
                 <p class="small muted">"What each person may use before they ask, unless a limit is set for them."</p>
                 {form_problem(wrong, &["amount"])}
-                {limit_fields(wrong)}
+                <input r#type="hidden" name="subject" value="everyone" />
+                {limit_fields("limit", String::new(), false, wrong)}
                 <div class="row end">{cancel("everyones-limit")}{submit("Set the limit", "btn primary", set.pending())}</div>
             </div>
         </Form>

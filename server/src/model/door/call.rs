@@ -4,13 +4,15 @@ use super::{
     answer::Fault,
     failure::{self, SILENCE, limited_body},
     rates::Rate,
-    refusal::{Asker, Refusal},
+    readable,
+    refusal::{self, Asker, Refusal},
     stream::stream,
 };
 use crate::{
     data::{
         self,
         budget::{Outcome, Used, Wanted},
+        limit::Scope,
     },
     model::{
         Service,
@@ -27,7 +29,7 @@ use axum::{
     http::{HeaderMap, HeaderName, HeaderValue, header},
     response::{IntoResponse as _, Response},
 };
-use contract::PersonId;
+use contract::BudgetView;
 use secrecy::ExposeSecret as _;
 use std::{
     sync::Arc,
@@ -110,14 +112,13 @@ async fn send(way: Way) -> Result<Response, Fault> {
         input_price: price.input.0,
         cached_input_price: price.cached_input.0,
         output_price: price.output.0,
+        tells: way.tells(),
     };
-    let (hold, granted, limited) = match budget::reserve(&way.service, wanted).await.map_err(Fault::from_error)? {
-        Answer::Held { hold, output_tokens, limited } => (hold, output_tokens, limited),
+    let (hold, granted, limited, warning) = match budget::reserve(&way.service, wanted).await.map_err(Fault::from_error)? {
+        Answer::Held { hold, output_tokens, limited, warning } => (hold, output_tokens, limited, warning),
         Answer::Refused(spent) => {
             let mut response = Refusal::Budget(spent).answer(&way.service, &asker).await;
-            if let Some(rate) = rate(&way.service, way.key.person_id).await {
-                rate.tell(response.headers_mut(), way.shape.dialect(), now);
-            }
+            Rate::tell(&limits(&way.service, way.scope()).await, response.headers_mut(), way.shape.dialect(), now);
             return Ok(response);
         }
     };
@@ -130,10 +131,14 @@ async fn send(way: Way) -> Result<Response, Fault> {
     // Where a limit applies, the length that was reserved is the length that is sent.
     let bound = if limited { way.call.bound(granted) } else { None };
     let body = way.call.to_upstream(bound);
+    let note = match &warning {
+        Some(warning) => refusal::note(&way.service, warning).await,
+        None => None,
+    };
     // What is left is read while the provider works, so that nobody waits for it.
     let rates = limited.then(|| {
-        let (service, person_id) = (way.service.clone(), way.key.person_id);
-        way.service.tracker.spawn(async move { rate(&service, person_id).await })
+        let (service, scope) = (way.service.clone(), way.scope());
+        way.service.tracker.spawn(async move { limits(&service, scope).await })
     });
     let overhead = way.overhead(waited);
     let sent = way.sent(&upstream, body);
@@ -160,15 +165,16 @@ async fn send(way: Way) -> Result<Response, Fault> {
         hold.settle(used).await;
         fault.into_response()
     } else if is_stream(&answer) {
-        stream(way, answer, hold, upstream)
+        let note = note.map(|note| readable::chat_event(&note, way.id, now));
+        stream(way, answer, hold, upstream, note)
     } else {
-        whole(way, answer, hold).await
+        whole(way, answer, hold, note).await
     };
     tell_overhead(&mut response, overhead);
     if let Some(rates) = rates
-        && let Ok(Ok(Some(rate))) = timeout(WAIT_FOR_RATES, rates).await
+        && let Ok(Ok(limits)) = timeout(WAIT_FOR_RATES, rates).await
     {
-        rate.tell(response.headers_mut(), dialect, now);
+        Rate::tell(&limits, response.headers_mut(), dialect, now);
     }
     Ok(response)
 }
@@ -191,11 +197,13 @@ async fn count_tokens(way: &Way, upstream: &Upstream, waited: Duration) -> Resul
     Ok(response)
 }
 
-/// What is left of the tightest limit on tokens. None where there is none, or the database does not say.
-async fn rate(service: &Service, person_id: PersonId) -> Option<Rate> {
-    let mut connection = service.pool.acquire().await.ok()?;
-    let limits = data::budget::applying(&mut connection, person_id, service.clock.now()).await.ok()?;
-    Rate::tightest(&limits)
+/// The limits that apply; none where the database does not say.
+async fn limits(service: &Service, scope: Scope) -> Vec<BudgetView> {
+    let found = async {
+        let mut connection = service.pool.acquire().await?;
+        data::limit::applying(&mut connection, &scope, service.clock.now()).await
+    };
+    found.await.unwrap_or_default()
 }
 
 fn tell_overhead(response: &mut Response, overhead: Duration) {
@@ -226,6 +234,21 @@ impl Way {
             .bearer_auth(upstream.key.expose_secret())
             .body(body)
             .send()
+    }
+
+    /// What the limits of this call are looked for by.
+    fn scope(&self) -> Scope {
+        Scope {
+            person_id: self.key.person_id,
+            runtimes: self.key.runtime_id.into_iter().collect(),
+            keys: vec![self.key.key_id],
+            model: Some(self.call.model.clone()),
+        }
+    }
+
+    /// Whether a sentence of ours may stand before the answer: in a runtime's chat, where the answer is text for a person.
+    fn tells(&self) -> bool {
+        self.key.runtime_id.is_some() && self.shape == Shape::Chat && self.call.is_prose()
     }
 
     /// Our own time until now, without that of LiteLLM's start.
@@ -309,7 +332,7 @@ pub(super) fn dead_key() -> Fault {
 }
 
 /// An answer in one piece.
-async fn whole(way: Way, answer: reqwest::Response, hold: Hold) -> Response {
+async fn whole(way: Way, answer: reqwest::Response, hold: Hold, note: Option<String>) -> Response {
     let kind = answer.headers().get(header::CONTENT_TYPE).cloned();
     let body = match limited_body(answer, MOST_ANSWER).await {
         Ok(body) => body,
@@ -333,6 +356,10 @@ async fn whole(way: Way, answer: reqwest::Response, hold: Hold) -> Response {
     if is_cut {
         return dead_key().into_response();
     }
+    let body = match note {
+        Some(note) => readable::before_chat(&note, body),
+        None => body,
+    };
     let mut response = Body::from(body).into_response();
     response.headers_mut().insert(header::CONTENT_TYPE, kind.unwrap_or(HeaderValue::from_static("application/json")));
     response

@@ -1,6 +1,6 @@
 //! How much is left, told in the headers of the API that was called.
 //!
-//! Only what is true: of the limits on tokens that apply, the one with the least left, as it stood when the headers of the answer were written. A limit in money has
+//! Only what is true: of the limits on tokens and on calls that apply, the one of each with the least left, as it stood when the headers of the answer were written. A limit in money has
 //! no header in either API, and what a provider says of its own limits concerns everyone's account and not the caller.
 
 use crate::model::shape::Dialect;
@@ -17,10 +17,9 @@ pub struct Rate {
 }
 
 impl Rate {
-    /// The tightest of these limits on tokens.
-    #[must_use]
-    pub fn tightest(limits: &[BudgetView]) -> Option<Self> {
-        let rates = limits.iter().filter(|limit| limit.unit == Unit::Tokens).map(|limit| Self {
+    /// The tightest of these limits on this unit.
+    fn tightest(limits: &[BudgetView], unit: Unit) -> Option<Self> {
+        let rates = limits.iter().filter(|limit| limit.unit == unit).map(|limit| Self {
             limit: limit.amount,
             remaining: (limit.amount - limit.settled - limit.reserved).max(0),
             resets_at: limit.resets_at,
@@ -28,25 +27,36 @@ impl Rate {
         rates.min_by_key(|rate| rate.remaining)
     }
 
-    /// Writes it into an answer's headers.
-    pub fn tell(self, headers: &mut HeaderMap, dialect: Dialect, now: OffsetDateTime) {
-        let (names, reset) = match dialect {
-            Dialect::OpenAi => (
-                ["x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"],
-                self.resets_at.map(|at| span((at - now).whole_seconds().max(0))),
-            ),
-            Dialect::Anthropic => (
-                ["anthropic-ratelimit-tokens-limit", "anthropic-ratelimit-tokens-remaining", "anthropic-ratelimit-tokens-reset"],
-                self.resets_at.and_then(|at| at.format(&Rfc3339).ok()),
-            ),
-        };
-        for (name, value) in names.into_iter().zip([Some(self.limit.to_string()), Some(self.remaining.to_string()), reset]) {
-            if let Some(value) = value.and_then(|value| HeaderValue::from_str(&value).ok()) {
-                headers.insert(HeaderName::from_static(name), value);
+    /// Writes what is left of the tightest limits into an answer's headers.
+    pub fn tell(limits: &[BudgetView], headers: &mut HeaderMap, dialect: Dialect, now: OffsetDateTime) {
+        for (unit, openai, anthropic) in UNITS {
+            let Some(rate) = Self::tightest(limits, unit) else { continue };
+            let (names, reset) = match dialect {
+                Dialect::OpenAi => (openai, rate.resets_at.map(|at| span((at - now).whole_seconds().max(0)))),
+                Dialect::Anthropic => (anthropic, rate.resets_at.and_then(|at| at.format(&Rfc3339).ok())),
+            };
+            for (name, value) in names.into_iter().zip([Some(rate.limit.to_string()), Some(rate.remaining.to_string()), reset]) {
+                if let Some(value) = value.and_then(|value| HeaderValue::from_str(&value).ok()) {
+                    headers.insert(HeaderName::from_static(name), value);
+                }
             }
         }
     }
 }
+
+/// The units that the APIs have headers for, with their names: how much there is, how much is left, when it begins anew.
+const UNITS: [(Unit, [&str; 3], [&str; 3]); 2] = [
+    (
+        Unit::Tokens,
+        ["x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"],
+        ["anthropic-ratelimit-tokens-limit", "anthropic-ratelimit-tokens-remaining", "anthropic-ratelimit-tokens-reset"],
+    ),
+    (
+        Unit::Requests,
+        ["x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"],
+        ["anthropic-ratelimit-requests-limit", "anthropic-ratelimit-requests-remaining", "anthropic-ratelimit-requests-reset"],
+    ),
+];
 
 /// Seconds as OpenAI writes them: `12h0m3s`.
 fn span(seconds: i64) -> String {

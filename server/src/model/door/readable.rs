@@ -3,7 +3,7 @@
 use crate::model::shape::Shape;
 use axum::{
     Json,
-    body::Body,
+    body::{Body, Bytes},
     http::{HeaderValue, header},
     response::{IntoResponse as _, Response},
 };
@@ -30,6 +30,28 @@ pub fn answer(text: &str, shape: Shape, stream: bool, id: Uuid, now: OffsetDateT
     let mut response = Body::from(events).into_response();
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
     Some(response)
+}
+
+/// The first event of a chat's stream, with this text before the model's own.
+pub fn chat_event(text: &str, id: Uuid, now: OffsetDateTime) -> Bytes {
+    plain(&json!({
+        "id": format!("chatcmpl-{}", id.simple()), "object": "chat.completion.chunk", "created": now.unix_timestamp(), "model": MODEL,
+        "choices": [{"index": 0, "delta": {"role": "assistant", "content": text}, "finish_reason": null}],
+    }))
+    .into()
+}
+
+/// A chat's whole answer with this text before the model's own; as it is where it is none.
+pub fn before_chat(text: &str, body: Bytes) -> Bytes {
+    let Ok(mut answer) = serde_json::from_slice::<Value>(&body) else { return body };
+    let Some(content) = answer.pointer_mut("/choices/0/message/content") else { return body };
+    match content {
+        Value::String(own) => own.insert_str(0, text),
+        // Tools are called without a word.
+        Value::Null => *content = Value::from(text.trim_end()),
+        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => return body,
+    }
+    answer.to_string().into()
 }
 
 struct Said<'a> {

@@ -13,7 +13,7 @@ use axum::{
     http::{HeaderName, HeaderValue, StatusCode},
     response::{IntoResponse as _, Response},
 };
-use contract::{Micros, Unit, Window};
+use contract::{Micros, Subject, Unit, Window};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -52,6 +52,7 @@ impl Refusal {
     const fn mark(&self) -> &'static str {
         match self {
             Self::Budget(_) => "budget",
+            Self::KeptOut { by: KeptOut::Pause(_), .. } => "pause",
             Self::UnknownModel(_) | Self::KeptOut { .. } | Self::Unpriced(_) => "model",
         }
     }
@@ -66,23 +67,28 @@ impl Refusal {
         };
         Ok(match self {
             Self::Budget(spent) => {
-                let amount = match spent.unit {
-                    Unit::Money => Micros(spent.amount).to_string(),
-                    Unit::Tokens => format!("{} tokens", grouped(spent.amount)),
-                };
-                let (window, again) = match spent.window {
-                    Window::Day => (" a day", "It begins anew"),
-                    Window::Month => (" a month", "It begins anew"),
-                    Window::Total => (" in total", ""),
-                };
-                let returns = match spent.until {
-                    Some(until) => {
-                        let at = data::budget::told(&mut connection, until, &spent.time_zone).await?;
-                        format!("{again} on {at}. To go on before that, ask {whom} to raise it.")
+                let limit = limit_words(spent);
+                let ask = format!("To go on before that, ask {whom} to raise it, or ask for more on the page Usage.");
+                match (spent.unit, spent.until) {
+                    (Unit::Concurrency, _) => {
+                        format!(
+                            "{limit} is reached. It goes on as soon as one of them has ended. If that is too few, ask {whom} to raise it."
+                        )
                     }
-                    None => format!("It does not return by itself: ask {whom} to raise it."),
-                };
-                format!("Your limit of {amount}{window} is used up, or what is left is too little for this message. {returns}")
+                    (_, Some(until)) if (until - service.clock.now()) <= time::Duration::HOUR => {
+                        let seconds = (until - service.clock.now()).whole_seconds().max(1);
+                        let wait = if seconds < 120 { format!("{seconds} seconds") } else { format!("{} minutes", (seconds + 59) / 60) };
+                        format!("{limit} is used up, or what is left is too little for this message. It begins anew in {wait}. {ask}")
+                    }
+                    (_, Some(until)) => {
+                        let at = data::budget::told(&mut connection, until, &spent.time_zone).await?;
+                        format!("{limit} is used up, or what is left is too little for this message. It begins anew on {at}. {ask}")
+                    }
+                    (_, None) => format!(
+                        "{limit} is used up, or what is left is too little for this message. It does not return by itself: ask {whom} to raise \
+                         it, or ask for more on the page Usage."
+                    ),
+                }
             }
             Self::UnknownModel(name) => {
                 format!("The model `{}` is not offered here any more. Choose another model, or ask {whom} to publish it.", plain(name))
@@ -97,6 +103,10 @@ impl Refusal {
                  & keys.",
                 plain(key),
                 plain(model)
+            ),
+            Self::KeptOut { by: KeptOut::Pause(reason), .. } => format!(
+                "The model calls of this runtime are paused: {reason}, which looks like a loop. Nothing is spent until somebody presses Resume on \
+                 this runtime's page: you, or {whom}."
             ),
             Self::Unpriced(name) => {
                 format!(
@@ -123,9 +133,17 @@ impl Refusal {
     fn fault(&self, text: String, now: OffsetDateTime) -> Fault {
         match self {
             Self::Budget(spent) => {
-                let fault = Fault::new(StatusCode::TOO_MANY_REQUESTS, "insufficient_quota", "insufficient_quota", text).lasts();
-                match spent.until {
-                    Some(until) => fault.retry_after(u64::try_from((until - now).whole_seconds()).unwrap_or(0).max(1)),
+                let seconds = spent.until.map(|until| u64::try_from((until - now).whole_seconds()).unwrap_or(0).max(1));
+                // What returns within a minute is a rate, and clients wait for it by themselves.
+                let (code, seconds) = match (spent.unit, spent.window) {
+                    (Unit::Concurrency, _) => ("rate_limit_exceeded", Some(1)),
+                    (_, Window::Minute) => ("rate_limit_exceeded", seconds),
+                    (_, Window::Hour | Window::Day | Window::Week | Window::Month | Window::Total) => ("insufficient_quota", seconds),
+                };
+                let fault = Fault::new(StatusCode::TOO_MANY_REQUESTS, code, code, text);
+                let fault = if code == "insufficient_quota" { fault.lasts() } else { fault };
+                match seconds {
+                    Some(seconds) => fault.retry_after(seconds),
                     None => fault,
                 }
             }
@@ -134,6 +152,7 @@ impl Refusal {
                 let code = match by {
                     KeptOut::Profile(_) => "model_not_in_profile",
                     KeptOut::Key(_) => "model_not_in_key",
+                    KeptOut::Pause(_) => "runtime_paused",
                 };
                 Fault::new(StatusCode::FORBIDDEN, "invalid_request_error", code, text).param(Some("model"))
             }
@@ -144,6 +163,47 @@ impl Refusal {
 
 fn plain(name: &str) -> String {
     name.chars().filter(|letter| !letter.is_control() && *letter != '`').take(80).collect()
+}
+
+/// That most of a limit is gone, as a sentence before a chat's answer. None where the database does not say when it returns.
+pub async fn note(service: &Service, spent: &Spent) -> Option<String> {
+    let returns = match spent.until {
+        Some(until) => {
+            let told = async { data::budget::told(&mut *service.pool.acquire().await?, until, &spent.time_zone).await };
+            format!("It begins anew on {}.", told.await.ok()?)
+        }
+        None => "It does not return by itself.".to_owned(),
+    };
+    let limit = limit_words(spent);
+    let limit = limit.strip_prefix("Your").map_or_else(|| limit.replacen("The", "the", 1), |rest| format!("your{rest}"));
+    Some(format!("*{} % of {limit} is used. {returns} You can ask for more on the page Usage.*\n\n", spent.percent))
+}
+
+/// Whose limit of what: `Your limit of $20.00 a day`, `The limit of 60 calls a minute for the group Research`.
+pub fn limit_words(spent: &Spent) -> String {
+    let amount = match spent.unit {
+        Unit::Money => Micros(spent.amount).to_string(),
+        Unit::Tokens => format!("{} tokens", grouped(spent.amount)),
+        Unit::Requests => format!("{} call{}", grouped(spent.amount), if spent.amount == 1 { "" } else { "s" }),
+        Unit::Concurrency => format!("{} call{} at once", grouped(spent.amount), if spent.amount == 1 { "" } else { "s" }),
+    };
+    let window = match (spent.unit, spent.window) {
+        (Unit::Concurrency, _) => "",
+        (_, Window::Minute) => " a minute",
+        (_, Window::Hour) => " an hour",
+        (_, Window::Day) => " a day",
+        (_, Window::Week) => " a week",
+        (_, Window::Month) => " a month",
+        (_, Window::Total) => " in total",
+    };
+    let name = plain(&spent.name);
+    match spent.subject {
+        Subject::Everyone | Subject::Person(_) => format!("Your limit of {amount}{window}"),
+        Subject::Group(_) => format!("The limit of {amount}{window} that all members of the group {name} share"),
+        Subject::Runtime(_) => format!("The limit of {amount}{window} of the runtime {name}"),
+        Subject::Key(_) => format!("The limit of {amount}{window} of the key {name}"),
+        Subject::Model(_) => format!("The limit of {amount}{window} that all who use the model {name} share"),
+    }
 }
 
 fn grouped(number: i64) -> String {

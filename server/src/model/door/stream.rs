@@ -27,11 +27,11 @@ const READ_ON: Duration = Duration::from_secs(60);
 const STALLED: Duration = Duration::from_secs(300);
 
 /// An answer that streams: passed on as it comes, on a task that reads on when the caller goes.
-pub fn stream(way: Way, answer: reqwest::Response, hold: Hold, upstream: Arc<Upstream>) -> Response {
+pub fn stream(way: Way, answer: reqwest::Response, hold: Hold, upstream: Arc<Upstream>, note: Option<Bytes>) -> Response {
     let (sender, receiver) = mpsc::channel::<Result<Bytes, std::convert::Infallible>>(32);
     let tracker = way.service.tracker.clone();
     tracker.spawn(async move {
-        pump(way, answer, hold, sender).await;
+        pump(way, answer, hold, sender, note).await;
         // Held to the end, so that a replaced LiteLLM is not ended under its last streams.
         drop(upstream);
     });
@@ -42,7 +42,13 @@ pub fn stream(way: Way, answer: reqwest::Response, hold: Hold, upstream: Arc<Ups
     response
 }
 
-async fn pump(way: Way, answer: reqwest::Response, hold: Hold, sender: mpsc::Sender<Result<Bytes, std::convert::Infallible>>) {
+async fn pump(
+    way: Way,
+    answer: reqwest::Response,
+    hold: Hold,
+    sender: mpsc::Sender<Result<Bytes, std::convert::Infallible>>,
+    mut note: Option<Bytes>,
+) {
     let mut stream = answer.bytes_stream();
     let mut meter = Meter::new(way.shape, way.call.wants_usage);
     let mut caller = Some(sender);
@@ -75,6 +81,10 @@ async fn pump(way: Way, answer: reqwest::Response, hold: Hold, sender: mpsc::Sen
             continue;
         }
         first.get_or_insert_with(|| way.came.elapsed());
+        // An event of its own, before the first of the model's: all others keep their bytes.
+        if let (Some(sender), Some(note)) = (&caller, note.take()) {
+            drop(timeout(STALLED, sender.send(Ok(note))).await);
+        }
         if let Some(sender) = &caller
             && !matches!(timeout(STALLED, sender.send(Ok(out))).await, Ok(Ok(())))
         {

@@ -115,6 +115,12 @@ impl Call {
         self.beside.tokens == 0 && !self.beside.elsewhere
     }
 
+    /// Whether one answer is asked for, in words and not in a form that a program reads.
+    #[must_use]
+    pub fn is_prose(&self) -> bool {
+        self.answers == 1 && !self.body.has("response_format")
+    }
+
     /// Tokens of one answer, at most, of a model that answers `longest`.
     #[must_use]
     pub fn output_tokens(&self, longest: i64) -> i64 {

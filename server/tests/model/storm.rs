@@ -1,0 +1,99 @@
+//! The storm: a thousand calls at once on a limit for a hundred, over two servers on one database. The upstream's own count is the judge.
+
+use super::support::{World, call, streamed};
+use contract::{BudgetChange, Role, Subject, Unit, Window};
+use server::model::usage;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use std::{sync::Arc, time::Duration};
+
+const CALLS: usize = 1000;
+const FIT: i64 = 100;
+
+#[sqlx::test(migrations = "../migrations")]
+async fn of_a_thousand_calls_at_once_a_hundred_pass_and_none_is_lost(_: PgPoolOptions, database: PgConnectOptions) {
+    // Calls wait for a connection as long as they must: a slow machine is no failure.
+    let pool = PgPoolOptions::new().max_connections(16).acquire_timeout(Duration::from_secs(600)).connect_with(database).await.unwrap();
+    let world = Arc::new(World::new(pool).await);
+    let (second, other_door) = world.another().await;
+    let root = world.person("root", Role::Administrator).await;
+    let mut keys = Vec::new();
+    let group = uuid::Uuid::now_v7();
+    sqlx::query("insert into person_group (group_id, name) values ($1, 'Storm')").bind(group).execute(&world.pool).await.unwrap();
+    for name in ["ada", "bob", "eve"] {
+        let (person, key, _) = world.with_key(name).await;
+        sqlx::query("insert into person_group_member values ($1, $2)")
+            .bind(group)
+            .bind(person.person_id.0)
+            .execute(&world.pool)
+            .await
+            .unwrap();
+        keys.push(key);
+    }
+    // One limit that all share, and others that hold nobody back but are counted too.
+    for (subject, window, unit, amount) in [
+        (Subject::Group(group.into()), Window::Total, Unit::Requests, FIT),
+        (Subject::Group(group.into()), Window::Month, Unit::Tokens, 100_000_000),
+        (Subject::Everyone, Window::Day, Unit::Money, 1_000_000_000_000),
+        (Subject::Everyone, Window::Total, Unit::Concurrency, 1_000_000),
+    ] {
+        let change = BudgetChange { subject, window, unit, amount: Some(amount) };
+        usage::set_budget(&world.service, &root, change).await.unwrap();
+    }
+    let mut calls = tokio::task::JoinSet::new();
+    for turn in 0..CALLS {
+        let (http, key) = (world.http.clone(), keys[turn % keys.len()].clone());
+        let door = if turn % 2 == 0 { world.public } else { other_door };
+        calls.spawn(async move {
+            let body = match turn % 3 {
+                0 => streamed("drips", 5),
+                1 => call("is slow", 5),
+                _ => call("answers", 5),
+            };
+            let asked = http.post(format!("http://{door}/v1/chat/completions")).bearer_auth(key).json(&body);
+            if turn % 5 == 0 {
+                // Hangs up, at some moment.
+                drop(asked.timeout(Duration::from_millis(20 + u64::try_from(turn).unwrap() % 400)).send().await);
+                return None;
+            }
+            let answer = asked.send().await.unwrap();
+            let status = answer.status().as_u16();
+            drop(answer.bytes().await);
+            Some(status)
+        });
+    }
+    let mut passed = 0;
+    while let Some(status) = calls.join_next().await {
+        let status = status.unwrap();
+        assert!(matches!(status, None | Some(200 | 429)), "{status:?}");
+        passed += i64::from(status == Some(200));
+    }
+    assert!(passed <= FIT);
+    for _ in 0..6000 {
+        let held: i64 = sqlx::query_scalar("select count(*) from reservation").fetch_one(&world.pool).await.unwrap();
+        if held == 0 && world.service.calls_in_progress() + second.calls_in_progress() == 0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(
+        world.upstream.seen.lock().unwrap().len(),
+        usize::try_from(FIT).unwrap(),
+        "the upstream saw as many as the limit lets through"
+    );
+    let (counted, tokens): (i64, i64) =
+        sqlx::query_as("select count(*), sum(input_tokens + output_tokens)::bigint from usage_record where outcome <> 'refused'")
+            .fetch_one(&world.pool)
+            .await
+            .unwrap();
+    assert_eq!((counted, tokens), (FIT, *world.upstream.tokens.lock().unwrap()), "none is lost, none is counted twice");
+    let tallies: Vec<(String, i64, i64)> =
+        sqlx::query_as("select unit, sum(settled)::bigint, sum(reserved)::bigint from budget_tally group by unit order by unit")
+            .fetch_all(&world.pool)
+            .await
+            .unwrap();
+    let of = |unit: &str| tallies.iter().find(|tally| tally.0 == unit).map(|tally| (tally.1, tally.2));
+    assert_eq!(of("requests"), Some((FIT, 0)));
+    assert_eq!(of("tokens"), Some((tokens, 0)));
+    assert_eq!(of("concurrency"), Some((0, 0)));
+    assert!(of("money").is_some_and(|(settled, reserved)| settled > 0 && reserved == 0));
+}
