@@ -230,6 +230,7 @@ pub fn models() -> Vec<ModelView> {
             output_tokens: 8_000,
             price,
             published,
+            groups: None,
             is_default: name == "claude-sonnet",
         })
         .collect()

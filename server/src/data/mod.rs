@@ -5,6 +5,7 @@ pub mod budget;
 pub mod cluster;
 pub mod container;
 pub mod given;
+pub mod group;
 pub mod invitation;
 pub mod lead;
 pub mod listen;

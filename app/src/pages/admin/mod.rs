@@ -1,6 +1,7 @@
 //! The pages for administrators. The server refuses anyone else.
 
 pub mod audit;
+pub mod groups;
 mod model_form;
 pub mod models;
 pub mod overview;
