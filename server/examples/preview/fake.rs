@@ -383,7 +383,16 @@ impl Usage for Fake {
         }
         let mut report = sample::usage(days, whose == Whose::Everyone);
         if caller.name == "New Person" {
-            report = UsageReport { totals: Totals::default(), by_day: vec![], by_model: vec![], by_person: vec![], ..report };
+            report = UsageReport {
+                totals: Totals::default(),
+                by_day: vec![],
+                by_model: vec![],
+                by_person: vec![],
+                by_group: vec![],
+                by_runtime: vec![],
+                by_key: vec![],
+                ..report
+            };
         }
         Ok(report)
     }
