@@ -38,6 +38,7 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("/admin") view=admin::overview::page ssr=SsrMode::Async />
                     <Route path=path!("/admin/people") view=admin::people::page ssr=SsrMode::Async />
                     <Route path=path!("/admin/people/:id") view=admin::person::page ssr=SsrMode::Async />
+                    <Route path=path!("/admin/groups") view=admin::groups::page ssr=SsrMode::Async />
                     <Route path=path!("/admin/runtimes") view=admin::runtimes::page ssr=SsrMode::Async />
                     <Route path=path!("/admin/profiles") view=admin::profiles::page ssr=SsrMode::Async />
                     <Route path=path!("/admin/models") view=admin::models::page ssr=SsrMode::Async />

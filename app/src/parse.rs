@@ -5,7 +5,7 @@ use crate::{
     server_fns::{profiles::ProfileForm, providers::ModelForm},
 };
 use contract::{
-    Code, KeyEnd, Limit, Micros, ModelChange, ModelId, NewRequest, OwnQuota, Price, Problem, ProfileChange, Subject, Unit, Window, moment,
+    Code, GroupId, KeyEnd, Limit, Micros, ModelChange, ModelId, NewRequest, OwnQuota, Price, Problem, ProfileChange, Subject, Unit, Window, moment,
 };
 
 type Parsed<T> = Result<T, Problem>;
@@ -95,6 +95,13 @@ pub fn model(form: &ModelForm) -> Parsed<ModelChange> {
         }
         _ => None,
     };
+    let groups = match form.groups.as_str() {
+        "chosen" => {
+            let ids: Result<Vec<GroupId>, _> = form.group.iter().map(|id| id.parse()).collect();
+            Some(ids.map_err(|_| wrong("model[groups]", "One of the groups is none of those that there are."))?)
+        }
+        _ => None,
+    };
     Ok(ModelChange {
         name: form.name.trim().to_owned(),
         upstream: form.upstream.trim().to_owned(),
@@ -103,6 +110,7 @@ pub fn model(form: &ModelForm) -> Parsed<ModelChange> {
         output_tokens: tokens("output_tokens", &form.output_tokens)?,
         price,
         published: form.published.is_some(),
+        groups,
         is_default: form.is_default.is_some(),
     })
 }

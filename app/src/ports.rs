@@ -165,6 +165,23 @@ pub trait Admin: Send + Sync {
     async fn audit(&self, caller: &Caller, before: Option<AuditEntryId>) -> Answer<Vec<AuditEntry>>;
 }
 
+/// Groups of persons; for administrators.
+#[async_trait]
+pub trait Groups: Send + Sync {
+    /// All groups with their members, by name.
+    async fn groups(&self, caller: &Caller) -> Answer<Vec<GroupView>>;
+    /// Makes a group without members.
+    async fn add_group(&self, caller: &Caller, name: &str) -> Answer<()>;
+    /// Gives a group another name.
+    async fn rename_group(&self, caller: &Caller, group: GroupId, name: &str) -> Answer<()>;
+    /// Removes a group; models published to it alone are offered to nobody then.
+    async fn remove_group(&self, caller: &Caller, group: GroupId) -> Answer<()>;
+    /// Puts the person with this address into a group.
+    async fn join_group(&self, caller: &Caller, group: GroupId, email: &str) -> Answer<()>;
+    /// Takes a person out of a group.
+    async fn leave_group(&self, caller: &Caller, group: GroupId, person: PersonId) -> Answer<()>;
+}
+
 /// Providers and the whole catalog; for administrators.
 #[async_trait]
 pub trait Providers: Send + Sync {
@@ -203,6 +220,8 @@ pub struct Ports {
     pub usage: Arc<dyn Usage>,
     /// Admin.
     pub admin: Arc<dyn Admin>,
+    /// Groups.
+    pub groups: Arc<dyn Groups>,
     /// Providers.
     pub providers: Arc<dyn Providers>,
 }

@@ -18,6 +18,8 @@ pub const SECURITY: &str = "/security";
 pub const ADMIN: &str = "/admin";
 /// People and invitations.
 pub const ADMIN_PEOPLE: &str = "/admin/people";
+/// Groups of persons.
+pub const ADMIN_GROUPS: &str = "/admin/groups";
 /// Everyone's runtimes.
 pub const ADMIN_RUNTIMES: &str = "/admin/runtimes";
 /// Profiles of runtimes.

@@ -4,6 +4,7 @@
 //! the page, in the API, in Rust and in SQL.
 
 pub mod admin;
+pub mod group;
 pub mod ids;
 pub mod key;
 pub mod model;
@@ -19,6 +20,7 @@ pub mod task;
 pub mod usage;
 
 pub use admin::*;
+pub use group::*;
 pub use ids::*;
 pub use key::*;
 pub use model::*;

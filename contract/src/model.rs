@@ -1,7 +1,7 @@
 //! The catalog and providers.
 
 use crate::{
-    ids::{ModelId, ProviderId},
+    ids::{GroupId, ModelId, ProviderId},
     money::Micros,
 };
 use serde::{Deserialize, Serialize};
@@ -46,6 +46,8 @@ pub struct ModelView {
     pub price: Option<Price>,
     /// Whether people are offered it.
     pub published: bool,
+    /// The groups that it is published to; none for everyone. Told to administrators.
+    pub groups: Option<Vec<GroupId>>,
     /// Whether new runtimes take it.
     pub is_default: bool,
 }
@@ -140,6 +142,8 @@ pub struct ModelChange {
     pub price: Option<Price>,
     /// Whether people are offered it.
     pub published: bool,
+    /// The groups that it is published to; none for everyone.
+    pub groups: Option<Vec<GroupId>>,
     /// Whether new runtimes take it.
     pub is_default: bool,
 }

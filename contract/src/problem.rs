@@ -46,6 +46,8 @@ codes! {
     PersonNotFound = "USER_NOT_FOUND", 404;
     /// No such runtime, or another person's.
     RuntimeNotFound = "RUNTIME_NOT_FOUND", 404;
+    /// No such group.
+    GroupNotFound = "GROUP_NOT_FOUND", 404;
     /// No such profile, or not offered any more.
     ProfileNotFound = "PROFILE_NOT_FOUND", 404;
     /// No such model, or not offered to this person.

@@ -47,10 +47,10 @@ pub struct UsageDay {
     pub totals: Totals,
 }
 
-/// One line of a break-down, by model or by person.
+/// One line of a break-down.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UsageLine {
-    /// The model's or the person's name.
+    /// What the line is about, by its name.
     pub name: String,
     /// Who, where the break-down is by person.
     pub person_id: Option<PersonId>,
@@ -75,6 +75,12 @@ pub struct UsageReport {
     pub by_model: Vec<UsageLine>,
     /// By person, the most expensive first; empty unless everyone was asked for.
     pub by_person: Vec<UsageLine>,
+    /// By group, as its persons are in it now; empty unless everyone was asked for.
+    pub by_group: Vec<UsageLine>,
+    /// By runtime, the most expensive first.
+    pub by_runtime: Vec<UsageLine>,
+    /// By one's own key, the most expensive first; empty where everyone was asked for.
+    pub by_key: Vec<UsageLine>,
 }
 
 /// The time within which a limit counts, in the time zone of the person whose it is (UTC where several share it): a changed one counts from the end of

@@ -190,6 +190,7 @@ mod tests {
             output_tokens: 4_096,
             price: Some(Price::FREE),
             published: true,
+            groups: None,
             is_default: true,
         };
         examples("https://claw.example/v1", &model)

@@ -154,6 +154,7 @@ fn administration(path: Path, waiting: Asked<i64>) -> AnyView {
         <div class="group">"Administration"</div>
         {place(routes::ADMIN, "grid", "Overview", path)}
         {place(routes::ADMIN_PEOPLE, "people", "People", path)}
+        {place(routes::ADMIN_GROUPS, "people", "Groups", path)}
         {place(routes::ADMIN_RUNTIMES, "runtime", "All runtimes", path)}
         {place(routes::ADMIN_PROFILES, "layers", "Profiles", path)}
         {place(routes::ADMIN_MODELS, "box", "Models & providers", path)}

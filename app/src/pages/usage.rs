@@ -11,6 +11,7 @@ use crate::{
     },
     deed::Deed,
     live::Live,
+    routes,
     server_fns::usage::{AskMore, MyLimits, MyRequests, MyUsage},
     words,
 };
@@ -41,7 +42,7 @@ pub fn page() -> AnyView {
         more.done();
         MyRequests {}
     });
-    let verbs = view! { {opener("ask-more", "btn", Some("plus"), "Ask for more")}{spans("/usage", days)} };
+    let verbs = view! { {opener("ask-more", "btn", Some("plus"), "Ask for more")}{files(routes::USAGE, days)}{spans(routes::USAGE, days)} };
     view! {
         {top("Usage", zone(), verbs)}
         <div class="stack">
@@ -82,7 +83,20 @@ fn whole(report: &UsageReport) -> AnyView {
     if report.totals.calls == 0 && report.totals.refused == 0 {
         return view! { <section class="card">{notice::empty("No model was called in this time.")}</section> }.into_any();
     }
-    view! { {figures(report)}{chart::card(report, CHART)}{by_model(report)} }.into_any()
+    view! {
+        {figures(report)}{chart::card(report, CHART)}{by_model(report)}
+        {lines("By runtime", "Runtime", &report.by_runtime)}{lines("By key of your own", "Key", &report.by_key)}
+    }
+    .into_any()
+}
+
+/// The links to the records as files.
+pub fn files(page: &'static str, days: Memo<u16>) -> AnyView {
+    let link = |kind: &'static str, name: &'static str| {
+        let href = move || format!("{page}.{kind}?days={}", days.get());
+        view! { <a class="btn quiet" href=href download="" aria-label=format!("Download the records as {name}")>{name}</a> }
+    };
+    view! { {link("csv", "CSV")}{link("json", "JSON")} }.into_any()
 }
 
 /// The big numbers.
@@ -109,6 +123,15 @@ pub fn by_model(report: &UsageReport) -> AnyView {
         row(view! { <span class="chip"><i style=format!("--c:{colour}")></i>{line.name.clone()}</span> }.into_any(), line)
     });
     table("By model", "Model", rows.collect_view().into_any())
+}
+
+/// A break-down by name; nothing where there is none.
+pub fn lines(title: &'static str, first: &'static str, lines: &[UsageLine]) -> AnyView {
+    if lines.is_empty() {
+        return ().into_any();
+    }
+    let rows = lines.iter().map(|line| row(line.name.clone().into_any(), line)).collect_view();
+    table(title, first, rows.into_any())
 }
 
 /// A table of totals.

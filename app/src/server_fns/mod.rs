@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod admin;
+pub mod groups;
 pub mod models;
 pub mod profiles;
 pub mod providers;

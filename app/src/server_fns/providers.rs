@@ -75,6 +75,12 @@ pub struct ModelForm {
     /// Present when people are offered it.
     #[serde(default)]
     pub published: Option<String>,
+    /// `everyone`, or `chosen` for those in `group`.
+    #[serde(default)]
+    pub groups: String,
+    /// The chosen groups' ids.
+    #[serde(default)]
+    pub group: Vec<String>,
     /// Present when new runtimes take it.
     #[serde(default)]
     pub is_default: Option<String>,
@@ -130,6 +136,7 @@ async fn present(model_id: ModelId) -> Answered<ModelChange> {
         output_tokens: model.output_tokens,
         price: model.price,
         published: model.published,
+        groups: model.groups,
         is_default: model.is_default,
     })
 }

@@ -1,6 +1,7 @@
 //! The ports over made-up things. Runtimes really start and stop, in memory.
 
 use crate::{
+    groups,
     sample::{self, GIB, ago, id},
     states,
 };
@@ -13,13 +14,14 @@ use time::OffsetDateTime;
 /// How long a start takes here, in milliseconds.
 const START_MS: i64 = 12_000;
 
-struct State {
+pub struct State {
     runtimes: Vec<(RuntimeView, OffsetDateTime)>,
     models: Vec<ModelView>,
     keys: Vec<KeyView>,
     limit: i64,
     profiles: Vec<ProfileView>,
     own: OwnQuota,
+    pub groups: Vec<GroupView>,
 }
 
 pub struct Fake(Mutex<State>);
@@ -34,10 +36,11 @@ impl Fake {
             limit: 20_000_000,
             profiles: sample::profiles(),
             own: OwnQuota::default(),
+            groups: groups::samples(),
         }))
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -80,7 +83,7 @@ fn take(runtime: &mut RuntimeView, profile: Option<&ProfileView>) {
     }
 }
 
-fn only_administrators(caller: &Caller) -> Answer<()> {
+pub fn only_administrators(caller: &Caller) -> Answer<()> {
     if caller.is_administrator() { Ok(()) } else { Err(Problem::new(Code::AccessDenied, "Only an administrator may do this.")) }
 }
 
@@ -383,7 +386,16 @@ impl Usage for Fake {
         }
         let mut report = sample::usage(days, whose == Whose::Everyone);
         if caller.name == "New Person" {
-            report = UsageReport { totals: Totals::default(), by_day: vec![], by_model: vec![], by_person: vec![], ..report };
+            report = UsageReport {
+                totals: Totals::default(),
+                by_day: vec![],
+                by_model: vec![],
+                by_person: vec![],
+                by_group: vec![],
+                by_runtime: vec![],
+                by_key: vec![],
+                ..report
+            };
         }
         Ok(report)
     }
@@ -603,6 +615,7 @@ fn changed(model_id: ModelId, provider_id: ProviderId, change: ModelChange) -> M
         output_tokens: change.output_tokens,
         price: change.price,
         published: change.published,
+        groups: change.groups,
         is_default: change.is_default,
     }
 }

@@ -7,6 +7,7 @@
 //! The cookie `preview=<name>` does the same without a form.
 
 mod fake;
+mod groups;
 mod sample;
 mod states;
 
@@ -70,6 +71,7 @@ fn ports(fake: &Arc<Fake>) -> Ports {
         models: fake.clone(),
         usage: fake.clone(),
         admin: fake.clone(),
+        groups: fake.clone(),
         providers: fake.clone(),
     }
 }

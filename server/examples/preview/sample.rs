@@ -231,6 +231,7 @@ pub fn models() -> Vec<ModelView> {
             output_tokens: 8_000,
             price,
             published,
+            groups: None,
             is_default: name == "claude-sonnet",
         })
         .collect()
@@ -355,7 +356,10 @@ pub fn usage(days: u16, everyone: bool) -> UsageReport {
             },
         })
         .collect();
-    UsageReport { from, to, totals, by_day, by_model, by_person }
+    let named = |names: &[&str]| names.iter().map(|name| UsageLine { name: (*name).to_owned(), person_id: None, totals }).collect();
+    let (by_group, by_key) = if everyone { (named(&["Research"]), Vec::new()) } else { (Vec::new(), named(&["laptop"])) };
+    let by_runtime = named(if everyone { &["research, Ada Lindqvist", "notes, Lena Fischer"] } else { &["research"] });
+    UsageReport { from, to, totals, by_day, by_model, by_person, by_group, by_runtime, by_key }
 }
 
 pub fn audit() -> Vec<AuditEntry> {

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod admin;
+mod groups;
 mod models;
 mod profiles;
 mod providers;
@@ -41,6 +42,7 @@ impl Backend {
             models: Arc::clone(self) as _,
             usage: Arc::clone(self) as _,
             admin: Arc::clone(self) as _,
+            groups: Arc::clone(self) as _,
             providers: Arc::clone(self) as _,
         }
     }

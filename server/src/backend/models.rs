@@ -8,8 +8,8 @@ use contract::{Answer, Caller, KeyId, KeyView, KeyWish, ModelView, NewKey};
 
 #[async_trait]
 impl Models for Backend {
-    async fn catalog(&self, _caller: &Caller) -> Answer<Vec<ModelView>> {
-        Ok(catalog::for_caller(&self.models).await?)
+    async fn catalog(&self, caller: &Caller) -> Answer<Vec<ModelView>> {
+        Ok(catalog::for_caller(&self.models, caller).await?)
     }
 
     async fn keys(&self, caller: &Caller) -> Answer<Vec<KeyView>> {

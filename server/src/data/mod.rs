@@ -6,6 +6,7 @@ pub mod budget;
 pub mod cluster;
 pub mod container;
 pub mod given;
+pub mod group;
 pub mod invitation;
 pub mod lead;
 pub mod limit;

@@ -2,13 +2,16 @@
 
 use super::Connection;
 use crate::Result;
-use contract::{KeyId, Micros, ModelChange, ModelId, ModelView, Price, ProviderId, RuntimeId};
+use contract::{GroupId, KeyId, Micros, ModelChange, ModelId, ModelView, PersonId, Price, ProviderId, RuntimeId};
 
 /// The whole catalog: the default first, then by name.
 pub async fn all(connection: &mut Connection) -> Result<Vec<ModelView>> {
     let rows = sqlx::query!(
         r#"select model_id, model.name, description, provider_id, provider.name as provider, upstream, context_tokens, output_tokens,
-                  input_price, cached_input_price, output_price, published, is_default
+                  input_price, cached_input_price, output_price, published, is_default,
+                  case when for_everyone then null
+                       else array(select group_id from model_group where model_group.model_id = model.model_id order by group_id)
+                  end as "groups?"
            from model join provider using (provider_id)
            order by is_default desc, lower(model.name)"#
     )
@@ -27,19 +30,25 @@ pub async fn all(connection: &mut Connection) -> Result<Vec<ModelView>> {
             output_tokens: row.output_tokens,
             price: price(row.input_price, row.cached_input_price, row.output_price),
             published: row.published,
+            groups: row.groups.map(|ids| ids.into_iter().map(GroupId).collect()),
             is_default: row.is_default,
         })
         .collect())
 }
 
-/// The models that a runtime's profile allows; none allows all that are offered.
-pub async fn allowed(connection: &mut Connection, runtime_id: RuntimeId) -> Result<Option<Vec<ModelId>>> {
+/// The models that are published to a person, whatever else keeps them from it.
+pub async fn published_to(connection: &mut Connection, person_id: PersonId) -> Result<Vec<ModelId>> {
     let ids = sqlx::query_scalar!(
-        r#"select case when all_models then null
-                       else array(select model_id from profile_model where profile_model.profile_id = profile.profile_id) end as "ids?"
-             from runtime join profile using (profile_id) where runtime_id = $1"#,
-        runtime_id.0
+        r#"select model_id as "model_id: ModelId" from model where published and model_is_for(model_id, $1)"#,
+        person_id.0
     );
+    Ok(ids.fetch_all(connection).await?)
+}
+
+/// The models that a runtime may call: those of its profile that are published to its person. None where there is no such runtime.
+pub async fn allowed(connection: &mut Connection, runtime_id: RuntimeId) -> Result<Option<Vec<ModelId>>> {
+    let ids =
+        sqlx::query_scalar!(r#"select runtime_models(person_id, profile_id) as "ids?" from runtime where runtime_id = $1"#, runtime_id.0);
     Ok(ids.fetch_optional(connection).await?.flatten().map(|ids| ids.into_iter().map(ModelId).collect()))
 }
 
@@ -71,7 +80,7 @@ pub struct Callable {
     pub kept_out: Option<KeptOut>,
 }
 
-/// The published model of this name, whether the key allows it, and for a runtime whether its profile does.
+/// The model of this name that is published to the key's person, whether the key allows it, and for a runtime whether its profile does.
 pub async fn find_published(
     connection: &mut Connection,
     name: &str,
@@ -89,7 +98,8 @@ pub async fn find_published(
                     where key_id = $3 and not all_models
                       and not exists (select from model_key_model
                                        where model_key_model.key_id = model_key.key_id and model_key_model.model_id = model.model_id)) as "key?"
-         from model join provider using (provider_id) where model.name = $1 and published"#,
+         from model join provider using (provider_id) where model.name = $1 and published
+           and model_is_for(model.model_id, (select person_id from model_key where key_id = $3))"#,
         name,
         runtime_id.map(|id| id.0),
         key_id.0
@@ -114,8 +124,8 @@ fn price(input: Option<i64>, cached_input: Option<i64>, output: Option<i64>) -> 
 pub async fn add(connection: &mut Connection, id: ModelId, provider_id: ProviderId, model: &ModelChange) -> Result<()> {
     sqlx::query!(
         "insert into model (model_id, provider_id, name, upstream, description, context_tokens, output_tokens,
-                            input_price, cached_input_price, output_price, published, is_default)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+                            input_price, cached_input_price, output_price, published, is_default, for_everyone)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
         id.0,
         provider_id.0,
         model.name,
@@ -127,18 +137,20 @@ pub async fn add(connection: &mut Connection, id: ModelId, provider_id: Provider
         model.price.map(|price| price.cached_input.0),
         model.price.map(|price| price.output.0),
         model.published,
-        model.is_default
+        model.is_default,
+        model.groups.is_none()
     )
-    .execute(connection)
+    .execute(&mut *connection)
     .await?;
-    Ok(())
+    set_groups(connection, id, model.groups.as_deref()).await
 }
 
 /// Changes a model. [`crate::Error::Missing`] when it is not there.
 pub async fn change(connection: &mut Connection, id: ModelId, model: &ModelChange) -> Result<()> {
     sqlx::query_scalar!(
         "update model set name = $2, upstream = $3, description = $4, context_tokens = $5, output_tokens = $6,
-                          input_price = $7, cached_input_price = $8, output_price = $9, published = $10, is_default = $11
+                          input_price = $7, cached_input_price = $8, output_price = $9, published = $10, is_default = $11,
+                          for_everyone = $12
          where model_id = $1 returning model_id",
         id.0,
         model.name,
@@ -150,10 +162,21 @@ pub async fn change(connection: &mut Connection, id: ModelId, model: &ModelChang
         model.price.map(|price| price.cached_input.0),
         model.price.map(|price| price.output.0),
         model.published,
-        model.is_default
+        model.is_default,
+        model.groups.is_none()
     )
-    .fetch_one(connection)
+    .fetch_one(&mut *connection)
     .await?;
+    set_groups(connection, id, model.groups.as_deref()).await
+}
+
+async fn set_groups(connection: &mut Connection, id: ModelId, groups: Option<&[GroupId]>) -> Result<()> {
+    let ids: Vec<uuid::Uuid> = groups.unwrap_or_default().iter().map(|id| id.0).collect();
+    sqlx::query!("delete from model_group where model_id = $1", id.0).execute(&mut *connection).await?;
+    // One that was removed meanwhile is left out.
+    sqlx::query!("insert into model_group (model_id, group_id) select $1, group_id from person_group where group_id = any($2)", id.0, &ids)
+        .execute(connection)
+        .await?;
     Ok(())
 }
 

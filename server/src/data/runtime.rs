@@ -127,8 +127,7 @@ macro_rules! rows_that {
                       runtime.name, host_label, desired_state as "desired_state: DesiredState", retention as "retention: Retention",
                       generation, revision, key_number, phase as "phase: Phase", phase_since, problem as "problem: Json<Problem>", attempts, retry_at,
                       profile_id as "profile_id: ProfileId", profile.name as "profile!",
-                      case when all_models then null else array(
-                          select model_id from profile_model where profile_model.profile_id = profile.profile_id) end as "models?",
+                      runtime_models(person_id, profile_id) as "models?",
                       profile.sleep_after_minutes as profile_sleep_minutes, profile.sleep_stop_after_minutes as profile_sleep_stop_minutes,
                       runtime.memory_bytes, runtime.cpu_millis, runtime.pids, runtime.workspace_bytes, runtime.gpu, runtime.oci_runtime,
                       runtime.image, volume, held_bytes,

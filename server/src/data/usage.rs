@@ -3,7 +3,8 @@
 use super::Connection;
 use crate::{Result, data::budget::Wanted};
 use contract::{Micros, PersonId, Totals, UsageDay, UsageLine};
-use time::Date;
+use time::{Date, OffsetDateTime};
+use uuid::Uuid;
 
 /// Records a call that a limit refused: it cost nothing.
 pub async fn record_refusal(connection: &mut Connection, wanted: &Wanted) -> Result<()> {
@@ -39,7 +40,7 @@ pub struct Scope<'a> {
 }
 
 /// Today in a time zone.
-pub async fn today(connection: &mut Connection, now: time::OffsetDateTime, time_zone: &str) -> Result<Date> {
+pub async fn today(connection: &mut Connection, now: OffsetDateTime, time_zone: &str) -> Result<Date> {
     let day =
         sqlx::query_scalar!(r#"select ($1::timestamptz at time zone $2)::date as "day!""#, now, time_zone).fetch_one(connection).await?;
     Ok(day)
@@ -76,26 +77,29 @@ pub async fn by_day(connection: &mut Connection, scope: Scope<'_>) -> Result<Vec
         .collect())
 }
 
-/// By person, the most expensive first.
-pub async fn by_person(connection: &mut Connection, scope: Scope<'_>) -> Result<Vec<UsageLine>> {
-    let rows = sqlx::query!(
-        r#"select person_id, person.name,
+/// The lines of a break-down: `$what` names the line and says whose it is, `$of` joins what that needs to the record and its person, `$by` tells lines apart.
+macro_rules! lines {
+    ($what:literal, $of:literal, $by:literal, $scope:expr, $connection:expr) => {
+        sqlx::query!(
+            "select "
+                + $what
+                + r#",
                   count(*) filter (where outcome <> 'refused') as "calls!", count(*) filter (where outcome = 'refused') as "refused!",
                   sum(input_tokens)::bigint as "input!", sum(output_tokens)::bigint as "output!", sum(cost)::bigint as "cost!"
-           from usage_record join person using (person_id)
-           where ($1::uuid is null or person_id = $1) and at >= $2::date::timestamp at time zone $3
-           group by 1, 2 order by 7 desc, 5 desc, 2"#,
-        scope.person_id.map(|id| id.0),
-        scope.from,
-        scope.time_zone
-    )
-    .fetch_all(connection)
-    .await?;
-    Ok(rows
-        .into_iter()
+           from usage_record join person using (person_id) "#
+                + $of
+                + r#"
+           where ($1::uuid is null or usage_record.person_id = $1) and at >= $2::date::timestamp at time zone $3
+           group by "#
+                + $by
+                + " order by 7 desc, 5 desc, 1",
+            $scope.person_id.map(|id| id.0),
+            $scope.from,
+            $scope.time_zone
+        )
         .map(|row| UsageLine {
             name: row.name,
-            person_id: Some(row.person_id.into()),
+            person_id: row.person_id.map(PersonId),
             totals: Totals {
                 calls: row.calls,
                 refused: row.refused,
@@ -104,5 +108,124 @@ pub async fn by_person(connection: &mut Connection, scope: Scope<'_>) -> Result<
                 cost: Micros(row.cost),
             },
         })
-        .collect())
+        .fetch_all($connection)
+        .await
+    };
+}
+
+/// By person, the most expensive first.
+pub async fn by_person(connection: &mut Connection, scope: Scope<'_>) -> Result<Vec<UsageLine>> {
+    Ok(lines!(
+        r#"person.name as "name!", usage_record.person_id as "person_id?""#,
+        "",
+        "usage_record.person_id, person.name",
+        scope,
+        connection
+    )?)
+}
+
+/// By group, likewise: a person of two groups counts in both, as they are in them now.
+pub async fn by_group(connection: &mut Connection, scope: Scope<'_>) -> Result<Vec<UsageLine>> {
+    Ok(lines!(
+        r#"person_group.name as "name!", null::uuid as "person_id?""#,
+        "join person_group_member using (person_id) join person_group using (group_id)",
+        "group_id, person_group.name",
+        scope,
+        connection
+    )?)
+}
+
+/// By runtime, likewise; what people's own keys called is not among it.
+pub async fn by_runtime(connection: &mut Connection, scope: Scope<'_>) -> Result<Vec<UsageLine>> {
+    Ok(lines!(
+        r#"case when $1::uuid is null then runtime.name || ', ' || person.name else runtime.name end as "name!",
+           null::uuid as "person_id?""#,
+        "join runtime on runtime.runtime_id = usage_record.runtime_id",
+        "runtime.runtime_id, runtime.name, person.name",
+        scope,
+        connection
+    )?)
+}
+
+/// By one's own key, likewise; what runtimes called is not among it.
+pub async fn by_key(connection: &mut Connection, scope: Scope<'_>) -> Result<Vec<UsageLine>> {
+    Ok(lines!(
+        r#"model_key.name as "name!", null::uuid as "person_id?""#,
+        "join model_key on model_key.key_id = usage_record.key_id and model_key.runtime_id is null",
+        "model_key.key_id, model_key.name",
+        scope,
+        connection
+    )?)
+}
+
+/// One record as it is exported. There is no prompt in it.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Record {
+    /// Which.
+    pub id: Uuid,
+    /// When the call came.
+    #[serde(with = "contract::moment")]
+    pub at: OffsetDateTime,
+    /// The person's name.
+    pub person: String,
+    /// Their address.
+    pub email: String,
+    /// The runtime's name, where one called.
+    pub runtime: Option<String>,
+    /// The key's name.
+    pub key: Option<String>,
+    /// The model's name.
+    pub model: String,
+    /// The provider's name.
+    pub route: String,
+    /// Tokens sent, cached ones included.
+    pub input_tokens: i64,
+    /// Those of them that the provider had cached.
+    pub cached_input_tokens: i64,
+    /// Tokens answered.
+    pub output_tokens: i64,
+    /// Micro-units a million tokens sent.
+    pub input_price_micros: i64,
+    /// The same for cached ones.
+    pub cached_input_price_micros: i64,
+    /// The same for tokens answered.
+    pub output_price_micros: i64,
+    /// What it cost, in micro-units.
+    pub cost_micros: i64,
+    /// How long it took, in milliseconds.
+    pub latency_ms: i64,
+    /// Until the first answered byte.
+    pub first_token_ms: Option<i64>,
+    /// How it ended.
+    pub outcome: String,
+    /// Whether the counts are ours and not the upstream's.
+    pub estimated: bool,
+}
+
+/// The place of a record among all: they are read in this order.
+pub type Mark = (OffsetDateTime, Uuid);
+
+/// The next records after a place, oldest first.
+pub async fn records(connection: &mut Connection, scope: Scope<'_>, after: Option<Mark>, most: usize) -> Result<Vec<Record>> {
+    Ok(sqlx::query_as!(
+        Record,
+        r#"select usage_record_id as id, at, person.name as person, email, runtime.name as "runtime?", model_key.name as "key?", model, route,
+                  input_tokens, cached_input_tokens, output_tokens, input_price as input_price_micros,
+                  cached_input_price as cached_input_price_micros, output_price as output_price_micros, cost as cost_micros, latency_ms,
+                  first_token_ms, outcome, estimated
+           from usage_record join person using (person_id)
+           left join runtime on runtime.runtime_id = usage_record.runtime_id
+           left join model_key on model_key.key_id = usage_record.key_id
+           where ($1::uuid is null or usage_record.person_id = $1) and at >= $2::date::timestamp at time zone $3
+             and ($4::timestamptz is null or (at, usage_record_id) > ($4, $5::uuid))
+           order by at, usage_record_id limit $6"#,
+        scope.person_id.map(|id| id.0),
+        scope.from,
+        scope.time_zone,
+        after.map(|after| after.0),
+        after.map(|after| after.1),
+        i64::try_from(most).unwrap_or(i64::MAX)
+    )
+    .fetch_all(connection)
+    .await?)
 }

@@ -7,6 +7,7 @@
 pub mod assets;
 pub mod connections;
 pub mod download;
+pub mod export;
 pub mod faults;
 pub mod gateway;
 pub mod guard;

@@ -1,6 +1,6 @@
 //! The router: first the host, then the path.
 
-use super::{Entry, Parts, download, faults, gateway, guard, live, origins::Place, pages, security, session, tickets, watch};
+use super::{Entry, Parts, download, export, faults, gateway, guard, live, origins::Place, pages, security, session, tickets, watch};
 use crate::Error;
 use axum::{
     Router,
@@ -38,6 +38,10 @@ pub fn router(parts: Parts) -> (Arc<Entry>, Router, impl Future<Output = ()> + S
         .route("/events", get(live::events))
         .route("/open/{runtime_id}", get(tickets::open))
         .route("/runtimes/{id}/log", get(download::log))
+        .route("/usage.csv", get(export::usage))
+        .route("/usage.json", get(export::usage))
+        .route("/admin/usage.csv", get(export::usage))
+        .route("/admin/usage.json", get(export::usage))
         .with_state(Arc::clone(&entry))
         .merge(pages::routes(&entry, &site_dir).layer(CompressionLayer::new().br(true).gzip(true)))
         .layer(RequestBodyLimitLayer::new(LARGEST_FORM))

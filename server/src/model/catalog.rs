@@ -5,7 +5,7 @@ use crate::{
     Error, Result, clock,
     data::{self, Connection, listen::Change},
 };
-use contract::{Caller, Code, ModelChange, ModelId, ModelView, Problem, ProviderId};
+use contract::{Caller, Code, ModelChange, ModelId, ModelView, PersonId, Problem, ProviderId};
 
 /// The models that people may use: published and priced, the default one first.
 pub async fn offered(connection: &mut Connection) -> Result<Vec<ModelView>> {
@@ -14,9 +14,16 @@ pub async fn offered(connection: &mut Connection) -> Result<Vec<ModelView>> {
     Ok(models)
 }
 
+/// Those of them that are published to a person, or to a group of theirs. Which groups is not told.
+pub async fn offered_to(connection: &mut Connection, person: PersonId) -> Result<Vec<ModelView>> {
+    let theirs = data::model::published_to(connection, person).await?;
+    let models = offered(connection).await?.into_iter().filter(|model| theirs.contains(&model.model_id));
+    Ok(models.map(|model| ModelView { groups: None, ..model }).collect())
+}
+
 /// The same, for a page.
-pub async fn for_caller(service: &Service) -> Result<Vec<ModelView>> {
-    offered(&mut *service.pool.acquire().await?).await
+pub async fn for_caller(service: &Service, caller: &Caller) -> Result<Vec<ModelView>> {
+    offered_to(&mut *service.pool.acquire().await?, caller.person_id).await
 }
 
 /// The whole catalog, unpublished and unpriced models too.
@@ -86,7 +93,12 @@ fn detail(change: &ModelChange) -> String {
         Some(price) => format!("{} in, {} out", price.input, price.output),
         None => "no price".to_owned(),
     };
-    format!("{price}; {}", if change.published { "published" } else { "not published" })
+    let published = match &change.groups {
+        _ if !change.published => "not published".to_owned(),
+        None => "published".to_owned(),
+        Some(groups) => format!("published to {} groups", groups.len()),
+    };
+    format!("{price}; {published}")
 }
 
 /// What an administrator typed, trimmed and within bounds.
@@ -117,6 +129,9 @@ fn checked(mut change: ModelChange) -> Result<ModelChange> {
     {
         return Err(wrong("A price is zero or more, at most a million dollars for a million tokens.", "price"));
     }
+    if change.groups.as_ref().is_some_and(Vec::is_empty) {
+        return Err(wrong("Choose at least one group, or publish it to everyone.", "groups"));
+    }
     if change.is_default && !(change.published && change.price.is_some()) {
         return Err(wrong("The default model must be published and have a price (zero is free).", "is_default"));
     }
@@ -137,6 +152,7 @@ mod tests {
             output_tokens: 128_000,
             price: Some(Price { input: Micros(1_250_000), cached_input: Micros(125_000), output: Micros(10_000_000) }),
             published: true,
+            groups: None,
             is_default: true,
         }
     }
@@ -145,7 +161,7 @@ mod tests {
     fn what_cannot_be_a_model_is_refused_with_its_field() {
         assert_eq!(checked(change()).unwrap().name, "gpt-5.2");
         type Spoil = fn(&mut ModelChange);
-        let cases: [(&str, Spoil); 8] = [
+        let cases: [(&str, Spoil); 9] = [
             ("name", |change| change.name = "*".to_owned()),
             ("name", |change| change.name = "a b".to_owned()),
             ("name", |change| change.name.clear()),
@@ -153,6 +169,7 @@ mod tests {
             ("output_tokens", |change| change.output_tokens = 400_001),
             ("context_tokens", |change| change.context_tokens = 0),
             ("price", |change| change.price = Some(Price { input: Micros(-1), ..Price::FREE })),
+            ("groups", |change| change.groups = Some(Vec::new())),
             ("is_default", |change| change.price = None),
         ];
         for (field, spoil) in cases {

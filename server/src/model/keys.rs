@@ -138,7 +138,7 @@ pub async fn make(service: &Service, caller: &Caller, wish: KeyWish) -> Result<N
     }
     let expires_at = end_of(&mut transaction, caller, wish.ends, now).await?;
     if let Some(models) = &wish.models {
-        are_offered(&mut transaction, models).await?;
+        are_offered(&mut transaction, caller.person_id, models).await?;
     }
     // Locked: whoever is being disabled at this moment gets no key, and keys made at the same time are counted one after another.
     is_active(&mut transaction, caller).await?;
@@ -237,12 +237,12 @@ async fn is_active(connection: &mut Connection, caller: &Caller) -> Result<()> {
 }
 
 /// A key is for models that its owner is offered now. What is offered later is not among them.
-async fn are_offered(connection: &mut Connection, models: &[ModelId]) -> Result<()> {
+async fn are_offered(connection: &mut Connection, owner: PersonId, models: &[ModelId]) -> Result<()> {
     let wrong = |message: &str| -> Error { Problem::new(Code::Invalid, message).field("model_ids").into() };
     if models.is_empty() {
         return Err(wrong("Choose at least one model, or allow all."));
     }
-    let offered = catalog::offered(connection).await?;
+    let offered = catalog::offered_to(connection, owner).await?;
     if models.iter().all(|id| offered.iter().any(|model| model.model_id == *id)) {
         return Ok(());
     }

@@ -39,6 +39,7 @@ pub(super) async fn put_into_catalog(service: &Service) -> Result<()> {
                 output_tokens: 2048,
                 price: Some(Price::FREE),
                 published: true,
+                groups: None,
                 is_default: false,
             };
             data::model::add(&mut transaction, crate::clock::new_id(), provider_id, &model).await?;

@@ -5,6 +5,7 @@ pub mod budget;
 pub mod catalog;
 mod child;
 pub mod door;
+pub mod export;
 pub mod key_text;
 pub mod keys;
 mod ledger;

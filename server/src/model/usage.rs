@@ -1,18 +1,65 @@
 //! Reports of usage, and the limits on it.
 
-use super::{Service, administrator};
+use super::{
+    Service, administrator,
+    export::{self, Format},
+};
 use crate::{
     Result, clock,
-    data::{self, Connection, listen::Change, usage::Scope},
+    data::{self, Connection, Pool, listen::Change, usage::Scope},
 };
 use contract::{
     BudgetChange, BudgetView, Caller, Code, Micros, PersonId, Problem, Subject, SubjectView, Totals, Unit, UsageLine, UsageReport, Whose,
     Window,
 };
+use futures::stream::BoxStream;
 use std::collections::BTreeMap;
+use time::{Date, OffsetDateTime};
 
 /// Usage over the last `days` days, today among them, in the caller's time zone.
 pub async fn report(service: &Service, caller: &Caller, whose: Whose, days: u16) -> Result<UsageReport> {
+    let mut connection = service.pool.acquire().await?;
+    let (scope, to) = scope(&mut connection, service.clock.now(), caller, whose, days).await?;
+    let by_day = data::usage::by_day(&mut connection, scope).await?;
+    let by_runtime = data::usage::by_runtime(&mut connection, scope).await?;
+    let (by_person, by_group, by_key) = if whose == Whose::Everyone {
+        (data::usage::by_person(&mut connection, scope).await?, data::usage::by_group(&mut connection, scope).await?, Vec::new())
+    } else {
+        (Vec::new(), Vec::new(), data::usage::by_key(&mut connection, scope).await?)
+    };
+    let mut totals = Totals::default();
+    let mut models: BTreeMap<&str, Totals> = BTreeMap::new();
+    for day in &by_day {
+        add(&mut totals, &day.totals);
+        add(models.entry(&day.model).or_default(), &day.totals);
+    }
+    let mut by_model: Vec<UsageLine> =
+        models.into_iter().map(|(name, totals)| UsageLine { name: name.to_owned(), person_id: None, totals }).collect();
+    by_model.sort_by_key(|line| std::cmp::Reverse((line.totals.cost, line.totals.input_tokens + line.totals.output_tokens)));
+    Ok(UsageReport { from: scope.from, to, totals, by_day, by_model, by_person, by_group, by_runtime, by_key })
+}
+
+/// The records of the last `days` days as a file, as [`report`] covers them.
+pub async fn export(
+    pool: &Pool,
+    now: OffsetDateTime,
+    caller: &Caller,
+    whose: Whose,
+    days: u16,
+    format: Format,
+) -> Result<BoxStream<'static, Result<String>>> {
+    let (scope, _) = scope(&mut *pool.acquire().await?, now, caller, whose, days).await?;
+    Ok(export::file(pool.clone(), scope, format))
+}
+
+/// Which records the caller asks for and may see, and the last day of them: today.
+async fn scope<'a>(
+    connection: &mut Connection,
+    now: OffsetDateTime,
+    caller: &'a Caller,
+    whose: Whose,
+    days: u16,
+) -> Result<(Scope<'a>, Date)> {
     if !(1..=366).contains(&days) {
         return Err(Problem::new(Code::Invalid, "A report covers 1 to 366 days.").field("days").into());
     }
@@ -28,22 +75,9 @@ pub async fn report(service: &Service, caller: &Caller, whose: Whose, days: u16)
             None
         }
     };
-    let mut connection = service.pool.acquire().await?;
-    let to = data::usage::today(&mut connection, service.clock.now(), &caller.time_zone).await?;
+    let to = data::usage::today(connection, now, &caller.time_zone).await?;
     let from = to.saturating_sub(time::Duration::days(i64::from(days) - 1));
-    let scope = Scope { person_id, from, time_zone: &caller.time_zone };
-    let by_day = data::usage::by_day(&mut connection, scope).await?;
-    let by_person = if whose == Whose::Everyone { data::usage::by_person(&mut connection, scope).await? } else { Vec::new() };
-    let mut totals = Totals::default();
-    let mut models: BTreeMap<&str, Totals> = BTreeMap::new();
-    for day in &by_day {
-        add(&mut totals, &day.totals);
-        add(models.entry(&day.model).or_default(), &day.totals);
-    }
-    let mut by_model: Vec<UsageLine> =
-        models.into_iter().map(|(name, totals)| UsageLine { name: name.to_owned(), person_id: None, totals }).collect();
-    by_model.sort_by_key(|line| std::cmp::Reverse((line.totals.cost, line.totals.input_tokens + line.totals.output_tokens)));
-    Ok(UsageReport { from, to, totals, by_day, by_model, by_person })
+    Ok((Scope { person_id, from, time_zone: &caller.time_zone }, to))
 }
 
 fn add(sum: &mut Totals, part: &Totals) {

@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod fields;
+pub mod groups;
 pub mod invitations;
 pub mod master_key;
 pub mod overview;

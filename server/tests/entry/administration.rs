@@ -154,3 +154,31 @@ async fn an_administrator_acts_on_many_and_each_answers_by_itself(pool: Pool) {
     let (ada, bob) = ("of ada@example.com", "of bob@example.com");
     assert_eq!(told, [("runtime.stopped", "ada-agent", ada), ("runtime.stopped", "bob-agent", bob), ("runtime.started", "ada-agent", ada)]);
 }
+
+#[sqlx::test(migrations = "../migrations")]
+async fn groups_are_made_and_filled_by_forms_without_script(pool: Pool) {
+    let app = TestApp::on(pool).await;
+    let (ada, root) = (app.person("ada", Role::Person).await, app.person("root", Role::Administrator).await);
+    let page = async |person: &Person| {
+        let asked = app.ask("GET", "/admin/groups").header("cookie", &person.cookie).header("accept", "text/html");
+        let answer = asked.send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    let (status, denied) = page(&ada).await;
+    assert_eq!(status, 403, "{denied}");
+    let (status, empty) = page(&root).await;
+    assert!(status == 200 && empty.contains("There is no group."), "{empty}");
+
+    const HTML: &str = "text/html";
+    // The server leads back to the page that the form was on.
+    assert!(post(&app, &root, "add-group", "name=Research", HTML).await.status().is_redirection());
+    let group = app.backend.ports().groups.groups(&root.caller).await.unwrap()[0].group_id;
+    assert!(page(&root).await.1.contains("Nobody is in this group."));
+    assert!(post(&app, &root, "join-group", &format!("group_id={group}&email=ada%40example.com"), HTML).await.status().is_redirection());
+    let (_, whole) = page(&root).await;
+    assert!(whole.contains("Research") && whole.contains("Take ada out of Research"), "{whole}");
+    let unknown = post(&app, &root, "join-group", &format!("group_id={group}&email=nobody%40example.com"), JSON).await;
+    assert_eq!(unknown.status(), 404);
+    assert!(unknown.text().await.unwrap().contains("Nobody has this e-mail address."));
+    assert_eq!(post(&app, &ada, "leave-group", &format!("group_id={group}&person_id={}", ada.caller.person_id), JSON).await.status(), 403);
+}

@@ -3,6 +3,7 @@
 
 mod administration;
 mod doors;
+mod export;
 mod framing;
 mod live;
 mod logs;

@@ -47,6 +47,31 @@ async fn an_answer_passes_and_is_counted_as_the_upstream_counts_it(pool: Pool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
+async fn the_records_of_many_calls_are_what_the_upstream_counted(pool: Pool) {
+    let world = World::new(pool).await;
+    let (ada, key, _) = world.with_key("ada").await;
+    let (_, runtimes) = world.runtime(&ada).await;
+    let bodies = (0..40).map(|number| if number % 2 == 0 { call("answers", number) } else { streamed("answers", number) });
+    let calls = bodies.enumerate().map(|(number, body)| {
+        let (world, key) = (&world, if number % 3 == 0 { &runtimes } else { &key });
+        async move { world.post("chat/completions", key, &body).await.text().await.unwrap() }
+    });
+    assert!(futures::future::join_all(calls).await.iter().all(|said| !said.contains("error")));
+    world.post("embeddings", &key, &json!({"model": "priced", "input": "hello"})).await.text().await.unwrap();
+    world.settled().await;
+    let records = world.records().await;
+    assert_eq!(records.len(), world.upstream.seen.lock().unwrap().len());
+    assert!(records.iter().all(|record| record.5 == "done" && !record.6), "{records:?}");
+    assert_eq!(records.iter().map(|record| record.1 + record.3).sum::<i64>(), *world.upstream.tokens.lock().unwrap());
+
+    // By runtime and by key it is the same whole.
+    let report = server::model::usage::report(&world.service, &ada, contract::Whose::Mine, 7).await.unwrap();
+    let calls = |lines: &[contract::UsageLine]| lines.iter().map(|line| (line.name.clone(), line.totals.calls)).collect::<Vec<_>>();
+    assert_eq!((calls(&report.by_key), report.by_runtime[0].totals.calls), (vec![("laptop".to_owned(), 27)], 14));
+    assert_eq!(report.by_runtime[0].totals.cost + report.by_key[0].totals.cost, report.totals.cost);
+}
+
+#[sqlx::test(migrations = "../migrations")]
 async fn a_stream_passes_and_shows_usage_only_to_who_asked(pool: Pool) {
     let world = World::new(pool).await;
     let (_, key, _) = world.with_key("ada").await;

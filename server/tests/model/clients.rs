@@ -68,6 +68,7 @@ async fn real_clients_speak_every_shape_and_are_counted_as_the_upstream_counts(p
         output_tokens: 1000,
         price: Some(Price::FREE),
         published: true,
+        groups: None,
         is_default: false,
     };
     catalog::add(&world.service, &admin, provider.provider_id, model).await.unwrap();

@@ -4,6 +4,7 @@
 mod budgets;
 mod calls;
 mod clients;
+mod groups;
 mod keys;
 mod limits;
 mod ollama;

@@ -45,6 +45,7 @@ fn change(name: &str, published: bool, price: Option<Price>) -> ModelChange {
         output_tokens: 4096,
         price,
         published,
+        groups: None,
         is_default: false,
     }
 }

@@ -129,6 +129,7 @@ async fn calls_go_through_litellm_to_a_model_and_are_counted_as_the_model_counts
         output_tokens: 512,
         price: Some(Price::FREE),
         published: true,
+        groups: None,
         is_default: false,
     };
     catalog::add(&world.service, &admin, provider.provider_id, model).await.unwrap();

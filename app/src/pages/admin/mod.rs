@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod budgets;
+pub mod groups;
 mod model_form;
 pub mod models;
 pub mod overview;

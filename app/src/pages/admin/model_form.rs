@@ -10,11 +10,11 @@ use crate::{
     server_fns::providers::UpstreamModels,
     words,
 };
-use contract::{Micros, ModelView, Price, ProviderView};
+use contract::{GroupId, GroupView, Micros, ModelView, Price, ProviderView};
 use leptos::prelude::*;
 
 /// The button and the dialog that add one of a provider's models. The provider is asked for its models when the dialog is first opened.
-pub fn adder(provider: &ProviderView, deeds: Deeds) -> AnyView {
+pub fn adder(provider: &ProviderView, groups: &[GroupView], deeds: Deeds) -> AnyView {
     let id = provider.provider_id;
     let dialog = format!("add-model-{id}");
     let listed = RwSignal::new(false);
@@ -31,7 +31,7 @@ pub fn adder(provider: &ProviderView, deeds: Deeds) -> AnyView {
         })
     };
     let wrong = form_problem(wrong(deeds.add_model), &[]);
-    let fields = fields(&dialog, None);
+    let fields = fields(&dialog, None, groups);
     let cancel = cancel(dialog.clone());
     let body = view! {
         <Form deed=deeds.add_model>
@@ -50,11 +50,11 @@ pub fn adder(provider: &ProviderView, deeds: Deeds) -> AnyView {
 }
 
 /// The button and the dialog that change a model: its name, its price, whether it is offered.
-pub fn editor(model: &ModelView, deeds: Deeds) -> AnyView {
+pub fn editor(model: &ModelView, groups: &[GroupView], deeds: Deeds) -> AnyView {
     let dialog = format!("change-model-{}", model.model_id);
     let id = model.model_id.to_string();
     let wrong = form_problem(wrong(deeds.change_model), &[]);
-    let fields = fields(&dialog, Some(model));
+    let fields = fields(&dialog, Some(model), groups);
     let cancel = cancel(dialog.clone());
     let body = view! {
         <Form deed=deeds.change_model>
@@ -72,7 +72,7 @@ pub fn editor(model: &ModelView, deeds: Deeds) -> AnyView {
 }
 
 /// The fields of a model. Input names are those of the server function's `model` argument.
-fn fields(dialog: &str, model: Option<&ModelView>) -> AnyView {
+fn fields(dialog: &str, model: Option<&ModelView>, groups: &[GroupView]) -> AnyView {
     let id = |field: &str| format!("{dialog}-{field}");
     let text = |of: fn(&ModelView) -> String| model.map(of).unwrap_or_default();
     let price = model.and_then(|model| model.price);
@@ -104,7 +104,28 @@ fn fields(dialog: &str, model: Option<&ModelView>) -> AnyView {
             <label class="check"><input r#type="radio" name="model[pricing]" value="none" checked=model.is_some() && price.is_none() />"No price yet: it is refused"</label>
         </fieldset>
         <label class="check"><input r#type="checkbox" name="model[published]" checked=published />"Offer it to people"</label>
+        {audience(model.and_then(|model| model.groups.as_deref()), groups)}
         <label class="check"><input r#type="checkbox" name="model[is_default]" checked=is_default />"New runtimes take it"</label>
+    }
+    .into_any()
+}
+
+/// To whom it is offered; nothing to choose where there is no group, unless it is kept for groups that are gone.
+fn audience(chosen: Option<&[GroupId]>, groups: &[GroupView]) -> AnyView {
+    if groups.is_empty() && chosen.is_none() {
+        return ().into_any();
+    }
+    let boxes = groups.iter().map(|group| {
+        let checked = chosen.is_some_and(|chosen| chosen.contains(&group.group_id));
+        view! { <label class="check"><input r#type="checkbox" name="model[group][]" value=group.group_id.to_string() checked=checked />{group.name.clone()}</label> }
+    });
+    view! {
+        <fieldset class="stack close">
+            <legend class="label">"To whom"</legend>
+            <label class="check"><input r#type="radio" name="model[groups]" value="everyone" checked=chosen.is_none() />"Everyone"</label>
+            <label class="check"><input r#type="radio" name="model[groups]" value="chosen" checked=chosen.is_some() />"Only these groups"</label>
+            <div class="stack close indent">{boxes.collect_view()}</div>
+        </fieldset>
     }
     .into_any()
 }

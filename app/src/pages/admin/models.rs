@@ -15,12 +15,16 @@ use crate::{
     },
     deed::Deed,
     live::Live,
-    server_fns::providers::{
-        AddModel, AddProvider, AllModels, ChangeModel, DefaultModel, OfferedProviders, Providers, PublishModel, RemoveModel, RemoveProvider,
+    server_fns::{
+        groups::Groups,
+        providers::{
+            AddModel, AddProvider, AllModels, ChangeModel, DefaultModel, OfferedProviders, Providers, PublishModel, RemoveModel,
+            RemoveProvider,
+        },
     },
     words,
 };
-use contract::{Micros, ModelView, OfferedProvider, ProviderKind, ProviderView};
+use contract::{GroupView, Micros, ModelView, OfferedProvider, ProviderKind, ProviderView};
 use leptos::prelude::*;
 
 /// The verbs on the catalog, made outside of what is drawn anew.
@@ -83,6 +87,10 @@ pub fn page() -> AnyView {
         deeds.track(live);
         AllModels {}
     });
+    let groups = ask(move || {
+        live.catalog.track();
+        Groups {}
+    });
     let wrong = wrongs(deeds.all().map(wrong));
     view! {
         {top("Models & providers", (), ())}
@@ -91,9 +99,9 @@ pub fn page() -> AnyView {
             <section class="card flush">
                 <header><h2>"Providers"</h2><span class="grow"></span>{opener("add-provider", "btn", Some("plus"), "Add a provider")}</header>
                 <div class="body">
-                    {answer(sources, list_skeleton, move |sources| view! {
-                        <ul class="list">{sources.iter().map(|source| provider_line(source, deeds)).collect_view()}</ul>
-                    }.into_any())}
+                    {answer(groups, list_skeleton, move |groups| answer(sources, list_skeleton, move |sources| view! {
+                        <ul class="list">{sources.iter().map(|source| provider_line(source, &groups, deeds)).collect_view()}</ul>
+                    }.into_any()))}
                     {aside(offered, no_skeleton, move |offered| view! {
                         <ul class="list">{offered.iter().map(|one| offered_line(one, deeds)).collect_view()}</ul>
                     }.into_any())}
@@ -101,7 +109,9 @@ pub fn page() -> AnyView {
             </section>
             <section class="card flush">
                 <header><h2>"Models"</h2><span class="grow"></span><span class="tiny faint">"prices for a million tokens"</span></header>
-                <div class="body scroll" tabindex="0" role="region" aria-label="Models">{answer(catalog, list_skeleton, move |models| model_table(&models, deeds))}</div>
+                <div class="body scroll" tabindex="0" role="region" aria-label="Models">
+                    {answer(groups, list_skeleton, move |groups| answer(catalog, list_skeleton, move |models| model_table(&models, &groups, deeds)))}
+                </div>
             </section>
             {answer(catalog, no_skeleton, |models| models.iter().filter(|model| model.price.is_none()).map(|model| notice::warning(view! {
                 <b>{model.name.clone()}" has no price. "</b>"It is refused until you price it or mark it free, so that no limit is passed unseen."
@@ -112,7 +122,7 @@ pub fn page() -> AnyView {
     .into_any()
 }
 
-fn provider_line(provider: &ProviderView, deeds: Deeds) -> AnyView {
+fn provider_line(provider: &ProviderView, groups: &[GroupView], deeds: Deeds) -> AnyView {
     let key = provider.secret_hint.as_ref().map(|hint| format!("Key ending in {hint}, "));
     let place = provider.base_url.as_ref().map(|url| format!("at {url}, "));
     let built_in = matches!(provider.kind, ProviderKind::Demo | ProviderKind::Local);
@@ -126,7 +136,7 @@ fn provider_line(provider: &ProviderView, deeds: Deeds) -> AnyView {
     };
     let remove = Press { fields, label: "Remove now", name, icon: None, class: "btn danger block" };
     let verbs = (!built_in).then(|| sure(deeds.remove_provider, ask, remove));
-    let add = (provider.kind != ProviderKind::Demo).then(|| model_form::adder(provider, deeds));
+    let add = (provider.kind != ProviderKind::Demo).then(|| model_form::adder(provider, groups, deeds));
     view! {
         <li>
             {badge(&provider.name)}
@@ -190,7 +200,7 @@ fn provider_dialog(add: Deed) -> AnyView {
     dialog("add-provider", "Add a provider", body.into_any())
 }
 
-fn model_table(models: &[ModelView], deeds: Deeds) -> AnyView {
+fn model_table(models: &[ModelView], groups: &[GroupView], deeds: Deeds) -> AnyView {
     if models.is_empty() {
         return notice::empty("The catalog is empty. Add a provider, then its models.");
     }
@@ -214,11 +224,11 @@ fn model_table(models: &[ModelView], deeds: Deeds) -> AnyView {
                 </td>
                 {prices(model)}
                 <td class="right muted">{words::context(model.context_tokens)}</td>
-                <td>{if model.published { labelled("state running", "Offered") } else { labelled("state stopped", "Not published") }}</td>
+                <td>{offer(model, groups)}</td>
                 <td class="right"><span class="row tight end nowrap">
                     {may_default.then(|| press(deeds.make_default, default))}
                     {press(deeds.publish, publish)}
-                    {model_form::editor(model, deeds)}
+                    {model_form::editor(model, groups, deeds)}
                     {press(deeds.remove_model, Press { fields: vec![id()], label: "", name: Some(format!("Remove {}", model.name)), icon: Some("bin"), class: "btn quiet icon" })}
                 </span></td>
             </tr>
@@ -231,6 +241,21 @@ fn model_table(models: &[ModelView], deeds: Deeds) -> AnyView {
         </table>
     }
     .into_any()
+}
+
+/// Whether it is offered, and to whom.
+fn offer(model: &ModelView, groups: &[GroupView]) -> AnyView {
+    if !model.published {
+        return labelled("state stopped", "Not published");
+    }
+    let Some(chosen) = &model.groups else {
+        return labelled("state running", "Offered");
+    };
+    let names: Vec<&str> = groups.iter().filter(|group| chosen.contains(&group.group_id)).map(|group| group.name.as_str()).collect();
+    if names.is_empty() {
+        return labelled("state warned", "Offered to nobody");
+    }
+    view! { {labelled("state running", "Offered")}<br /><span class="small faint">{format!("to {}", names.join(", "))}</span> }.into_any()
 }
 
 fn prices(model: &ModelView) -> AnyView {

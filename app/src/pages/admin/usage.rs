@@ -12,7 +12,7 @@ use crate::{
     },
     deed::Deed,
     live::Live,
-    pages::usage::{CHART, by_model, days, figures, linked, row, spans, table, zone},
+    pages::usage::{CHART, by_model, days, figures, files, lines, linked, row, spans, table, zone},
     routes,
     server_fns::usage::{EveryonesUsage, SetLimit},
 };
@@ -30,7 +30,7 @@ pub fn page() -> AnyView {
         EveryonesUsage { days: days.get() }
     });
     let done = move || set.succeeded().then(|| notice::info("Everyone's limit is set. A limit set for one person goes before it."));
-    let verbs = view! { {opener("everyones-limit", "btn", Some("money"), "Everyone's limit")}{spans("/admin/usage", days)} };
+    let verbs = view! { {opener("everyones-limit", "btn", Some("money"), "Everyone's limit")}{files(routes::ADMIN_USAGE, days)}{spans(routes::ADMIN_USAGE, days)} };
     view! {
         {top("Everyone's usage", zone(), verbs)}
         <div class="stack">
@@ -51,8 +51,9 @@ fn whole(report: &UsageReport) -> AnyView {
         let name = line.person_id.map_or_else(|| line.name.clone().into_any(), |id| linked(&line.name, routes::person(id)));
         row(name, line)
     });
-    view! { {figures(report)}{chart::card(report, CHART)}{table("By person", "Person", people.collect_view().into_any())}{by_model(report)} }
-        .into_any()
+    view! { {figures(report)}{chart::card(report, CHART)}{table("By person", "Person", people.collect_view().into_any())}{by_model(report)}
+    {lines("By group", "Group", &report.by_group)}{lines("By runtime", "Runtime", &report.by_runtime)} }
+    .into_any()
 }
 
 fn limit_dialog(set: Deed) -> AnyView {

@@ -55,7 +55,7 @@ pub async fn one(
 async fn offered(door: &Door, key: &Proven) -> Result<Vec<ModelView>, Fault> {
     let found = async {
         let mut connection = door.service.pool.acquire().await?;
-        let mut models = catalog::offered(&mut connection).await?;
+        let mut models = catalog::offered_to(&mut connection, key.person_id).await?;
         let allowed = match key.runtime_id {
             Some(runtime_id) => data::model::allowed(&mut connection, runtime_id).await?,
             None => data::model_key::allowed(&mut connection, key.key_id).await?,
