@@ -2,7 +2,7 @@
 
 use crate::{
     components::limit_form::unit_word,
-    server_fns::{profiles::ProfileForm, providers::ModelForm},
+    server_fns::{models::KeyLimits, profiles::ProfileForm, providers::ModelForm},
 };
 use contract::{
     Code, GroupId, KeyEnd, Limit, Micros, ModelChange, ModelId, NewRequest, OwnQuota, Price, Problem, ProfileChange, Subject, Unit, Window, moment,
@@ -52,6 +52,13 @@ pub fn subject(text: &str) -> Parsed<Subject> {
 pub fn limit(amount_text: &str, unit: Unit, window: Window) -> Parsed<Option<Limit>> {
     let window = if unit == Unit::Concurrency { Window::Total } else { window };
     Ok(amount(unit, amount_text)?.map(|amount| Limit { window, unit, amount }))
+}
+
+/// A key's own limits, those that are typed.
+pub fn key_limits(form: &KeyLimits) -> Parsed<Vec<Limit>> {
+    let spent = limit(&form.amount, form.unit.unwrap_or(Unit::Money), form.window.unwrap_or(Window::Month))?;
+    let rate = limit(&form.rate, Unit::Requests, Window::Minute)?;
+    Ok(spent.into_iter().chain(rate).collect())
 }
 
 /// A request for more: the limit as `<id>:<unit>`, and the amount in that unit.

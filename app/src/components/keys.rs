@@ -70,7 +70,7 @@ pub fn new_key(make: KeyDeeds, offered: Asked<Vec<ModelView>>) -> AnyView {
     let body = view! {
         <Form deed=make>
             <div class="body stack">
-                {form_problem(wrong, &["name", "day", "amount", "rate"])}
+                {form_problem(wrong, &["name", "day"])}
                 <Field label="Name" name="name" id="new-key-name".to_owned() placeholder="laptop" hint="Where you will use it, so that you know which one to revoke." wrong=wrong />
                 <fieldset class="stack close chosen">
                     <legend class="label">"Models"</legend>
@@ -95,8 +95,8 @@ pub fn new_key(make: KeyDeeds, offered: Asked<Vec<ModelView>>) -> AnyView {
                 <details class="stack close">
                     <summary>"Limits of its own"</summary>
                     <p class="hint">"They hold beside those that your administrator set, and never give more."</p>
-                    {limit_fields("new-key", String::new(), true, wrong)}
-                    <Field label="Calls a minute" name="rate" id="new-key-rate".to_owned() optional=true placeholder="60" wrong=wrong />
+                    {limit_fields("new-key", ["limit[amount]", "limit[unit]", "limit[window]"], true, wrong)}
+                    <Field label="Calls a minute" name="limit[rate]" id="new-key-rate".to_owned() optional=true placeholder="60" wrong=wrong />
                 </details>
                 <div class="row end">{cancel("new-key")}{submit("Make the key", "btn primary", make.pending())}</div>
             </div>

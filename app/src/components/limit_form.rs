@@ -4,15 +4,18 @@ use super::form::{Field, Wrong};
 use contract::{Subject, SubjectView, Unit, Window};
 use leptos::prelude::*;
 
+/// The names of a limit's fields, where the form is about nothing else.
+pub const PLAIN: [&str; 3] = ["amount", "unit", "window"];
+
 /// The fields of a limit: how much of what, in which window. `prefix` tells its ids apart on a page with several.
-pub fn limit_fields(prefix: &str, amount: String, optional: bool, wrong: Wrong) -> AnyView {
+pub fn limit_fields(prefix: &str, [amount, unit, window]: [&'static str; 3], optional: bool, wrong: Wrong) -> AnyView {
     let id = |field: &str| format!("{prefix}-{field}");
     view! {
-        <Field label="Amount" name="amount" id=id("amount") placeholder="20" optional=optional value=amount wrong=wrong
+        <Field label="Amount" name=amount id=id("amount") placeholder="20" optional=optional wrong=wrong
             hint="Dollars as 20 or 12.50; tokens as 500000 or 2 M; calls as 60. It replaces a limit of the same kind." />
         <div class="field">
             <label r#for=id("unit")>"Of"</label>
-            <select class="input" id=id("unit") name="unit">
+            <select class="input" id=id("unit") name=unit>
                 <option value=unit_word(Unit::Money) selected=true>"US dollars"</option>
                 <option value=unit_word(Unit::Tokens)>"Tokens, sent and answered together"</option>
                 <option value=unit_word(Unit::Requests)>"Calls"</option>
@@ -21,7 +24,7 @@ pub fn limit_fields(prefix: &str, amount: String, optional: bool, wrong: Wrong) 
         </div>
         <div class="field">
             <label r#for=id("window")>"In"</label>
-            <select class="input" id=id("window") name="window">
+            <select class="input" id=id("window") name=window>
                 <option value=window_word(Window::Minute)>"A minute"</option>
                 <option value=window_word(Window::Hour)>"An hour"</option>
                 <option value=window_word(Window::Day)>"A day"</option>

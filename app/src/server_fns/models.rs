@@ -7,6 +7,7 @@ use crate::{parse, request};
 use contract::KeyWish;
 use contract::{KeyId, KeyView, ModelId, ModelView, NewKey, Unit, Window};
 use leptos::prelude::*;
+use serde::{Deserialize, Serialize};
 
 /// The models that the caller may use.
 #[server(prefix = "/api/ui", endpoint = "catalog")]
@@ -20,9 +21,24 @@ pub async fn keys() -> Answered<Vec<KeyView>> {
     Ok(request::ports()?.models.keys(&request::caller()?).await?)
 }
 
+/// The limits that a key is made with, each where it is typed.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct KeyLimits {
+    /// How much,
+    #[serde(default)]
+    pub amount: String,
+    /// of what,
+    pub unit: Option<Unit>,
+    /// in which window.
+    pub window: Option<Window>,
+    /// Calls a minute.
+    #[serde(default)]
+    pub rate: String,
+}
+
 /// Makes a key. Its secret is in the answer and nowhere else. `models` is `all`, or `chosen` for those in `model_ids`; `ends` is a number of days, `never`,
-/// or `day` for the one in `day`. `amount` of `unit` within
-/// `window`, and `rate` calls a minute, are limits of the key's own, each where it is typed.
+/// or `day` for the one in `day`. `limit`
+/// holds its own limits.
 #[server(prefix = "/api/ui", endpoint = "make-key")]
 pub async fn make_key(
     name: String,
@@ -30,18 +46,13 @@ pub async fn make_key(
     #[server(default)] model_ids: Vec<ModelId>,
     ends: String,
     #[server(default)] day: String,
-    #[server(default)] amount: String,
-    unit: Option<Unit>,
-    window: Option<Window>,
-    #[server(default)] rate: String,
+    #[server(default)] limit: KeyLimits,
 ) -> Answered<NewKey> {
-    let spent = parse::limit(&amount, unit.unwrap_or(Unit::Money), window.unwrap_or(Window::Month))?;
-    let rate = parse::limit(&rate, Unit::Requests, Window::Minute).map_err(|problem| problem.field("rate"))?;
     let wish = KeyWish {
         name,
         models: (models == "chosen").then_some(model_ids),
         ends: parse::key_end(&ends, &day)?,
-        limits: spent.into_iter().chain(rate).collect(),
+        limits: parse::key_limits(&limit)?,
     };
     let key = request::ports()?.models.make_key(&request::caller()?, wish).await?;
     request::keep_shown(&key.secret);

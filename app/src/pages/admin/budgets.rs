@@ -7,7 +7,7 @@ use crate::{
         form::{Field, Form, Press, Sure, cancel, close_when_done, dialog, dialog_of, form_problem, opener, submit, sure, wrong},
         frame::top,
         limit,
-        limit_form::{limit_fields, named, subject_field},
+        limit_form::{PLAIN, limit_fields, named, subject_field},
         notice, time,
     },
     deed::Deed,
@@ -46,7 +46,7 @@ pub fn page() -> AnyView {
             <div class="body stack">
                 {form_problem(wrong, &["amount"])}
                 {answer(subjects, no_skeleton, |subjects| subject_field(&subjects))}
-                {limit_fields("limit", String::new(), false, wrong)}
+                {limit_fields("limit", PLAIN, false, wrong)}
                 <div class="row end">{cancel("set-limit")}{submit("Set the limit", "btn primary", set.pending())}</div>
             </div>
         </Form>

@@ -9,7 +9,7 @@ use crate::{
         frame::top,
         icon::icon,
         limit,
-        limit_form::{limit_fields, named},
+        limit_form::{PLAIN, limit_fields, named},
         notice, profile,
         runtime_card::Verbs,
         state::{person_state, state},
@@ -195,7 +195,7 @@ fn limit_dialog(person_id: PersonId, set: Deed) -> AnyView {
             <div class="body stack">
                 <input r#type="hidden" name="subject" value=Subject::Person(person_id).to_string() />
                 {form_problem(wrong, &["amount"])}
-                {limit_fields("limit", String::new(), false, wrong)}
+                {limit_fields("limit", PLAIN, false, wrong)}
                 <div class="row end">{cancel("set-limit")}{submit("Set the limit", "btn primary", set.pending())}</div>
             </div>
         </Form>

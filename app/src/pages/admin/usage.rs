@@ -7,7 +7,7 @@ use crate::{
         chart,
         form::{Form, cancel, close_when_done, dialog, form_problem, opener, submit, wrong},
         frame::top,
-        limit_form::limit_fields,
+        limit_form::{PLAIN, limit_fields},
         notice,
     },
     deed::Deed,
@@ -64,7 +64,7 @@ fn limit_dialog(set: Deed) -> AnyView {
                 <p class="small muted">"What each person may use before they ask, unless a limit is set for them."</p>
                 {form_problem(wrong, &["amount"])}
                 <input r#type="hidden" name="subject" value="everyone" />
-                {limit_fields("limit", String::new(), false, wrong)}
+                {limit_fields("limit", PLAIN, false, wrong)}
                 <div class="row end">{cancel("everyones-limit")}{submit("Set the limit", "btn primary", set.pending())}</div>
             </div>
         </Form>
