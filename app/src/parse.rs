@@ -5,7 +5,8 @@ use crate::{
     server_fns::{models::KeyLimits, profiles::ProfileForm, providers::ModelForm},
 };
 use contract::{
-    Code, GroupId, KeyEnd, Limit, Micros, ModelChange, ModelId, NewRequest, OwnQuota, Price, Problem, ProfileChange, Subject, Unit, Window, moment,
+    Code, GroupId, KeyEnd, Limit, Micros, ModelChange, ModelId, NewRequest, OwnQuota, Price, Problem, ProfileChange, Subject, Unit, Window,
+    moment,
 };
 
 type Parsed<T> = Result<T, Problem>;

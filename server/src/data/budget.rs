@@ -53,7 +53,7 @@ pub enum Reserved {
         /// Whether a limit on money or tokens applies: then the length must be enforced upstream.
         limited: bool,
         /// A limit that is nearly used up, to be told in the answer; once a window.
-        warning: Option<Spent>,
+        warning: Option<Box<Spent>>,
     },
     /// Nothing is held.
     Refused(Spent),
@@ -124,7 +124,9 @@ pub async fn reserve(connection: &mut Connection, wanted: &Wanted, forced: bool)
             time_zone: row.time_zone.unwrap_or_default(),
         });
         match (row.granted, spent) {
-            (Some(output_tokens), warning) => return Ok(Reserved::Granted { output_tokens, limited: row.limited, warning }),
+            (Some(output_tokens), warning) => {
+                return Ok(Reserved::Granted { output_tokens, limited: row.limited, warning: warning.map(Box::new) });
+            }
             (None, Some(spent)) => return Ok(Reserved::Refused(spent)),
             // The limit that refused was removed in this moment: judged anew without it.
             (None, None) => {}

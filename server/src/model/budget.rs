@@ -114,7 +114,7 @@ pub enum Answer {
         /// Whether that must be enforced upstream.
         limited: bool,
         /// What the answer is to tell of a limit.
-        warning: Option<data::budget::Spent>,
+        warning: Option<Box<data::budget::Spent>>,
     },
     /// A limit is spent.
     Refused(data::budget::Spent),

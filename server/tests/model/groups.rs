@@ -83,7 +83,7 @@ async fn a_model_of_a_group_is_there_for_its_members_alone(pool: Pool) {
     let names = |models: Vec<contract::ModelView>| models.into_iter().map(|model| (model.name, model.groups)).collect::<Vec<_>>();
     assert_eq!(names(catalog::for_caller(&world.service, &bob).await.unwrap()), [("demo".to_owned(), None)]);
     assert_eq!(names(catalog::for_caller(&world.service, &ada).await.unwrap())[1], ("priced".to_owned(), None));
-    let wish = || KeyWish { name: "narrow".to_owned(), models: Some(vec![model]), ends: KeyEnd::Never };
+    let wish = || KeyWish { name: "narrow".to_owned(), models: Some(vec![model]), ends: KeyEnd::Never, limits: Vec::new() };
     assert!(keys::make(&world.service, &bob, wish()).await.is_err());
     assert!(keys::make(&world.service, &ada, wish()).await.is_ok());
 
