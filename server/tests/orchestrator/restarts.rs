@@ -72,7 +72,8 @@ async fn what_a_restart_of_the_machine_ended_starts_again_in_turn_and_failed_at_
 async fn what_ended_on_the_way_down_failed_at_nothing(pool: Pool) {
     let world = World::new(pool).await;
     let id = world.running().await;
-    let restarts: [(fn(&FakeEngine), &str); 2] = [
+    type Restart = fn(&FakeEngine);
+    let restarts: [(Restart, &str); 2] = [
         (FakeEngine::restart_machine, "this machine was restarted"),
         (|engine| engine.restart_engine(true), "the container engine was restarted"),
     ];

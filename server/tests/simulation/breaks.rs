@@ -161,7 +161,7 @@ impl Break {
             Self::SleepsThrough => (NoScheduleMissed, &[]),
             Self::NeverWakes => (EndsAsDesired, &[VisitorsWake, NoScheduleMissed, SleepsAsAgreed, SchedulesRun]),
             Self::OverlooksVisitors => (NothingAsleepBeforeVisitors, &[VisitorsWake]),
-            Self::SleepsShallow => (SleepsAsAgreed, &[]),
+            Self::SleepsShallow => (SleepsAsAgreed, &[NoScheduleMissed]),
             Self::LeavesFrozen => (SchedulesRun, &[EndsAsDesired, RepairsAreOver]),
             Self::NeverTidies => (NothingWithoutARow, &[]),
             Self::CopiesWorkspaces => (NoWorkspaceWithoutARow, &[]),
