@@ -154,7 +154,7 @@ impl Break {
             Self::GrowsWithoutRoom => (MemoryFits, &[]),
             Self::ForgetsTheProfile => (NoWishLost, &[]),
             Self::NeverAdjusts => (HandsArePutRight, &[TasksEnd]),
-            Self::KeepsWeakWalls | Self::KeepsEdits => (HandsArePutRight, &[RepairsAreOver]),
+            Self::KeepsWeakWalls | Self::KeepsEdits => (HandsArePutRight, &[RepairsAreOver, KeysAsGiven]),
             Self::RestartsTheWell => (TheWellRunOn, &[EndsAsDesired]),
             // What stands still and was not asked is taken for a hand's work.
             Self::SleepsUnasked => (NothingAsleepAtWork, &[NothingAsleepBeforeVisitors, EndsAsDesired, RepairsAreOver]),

@@ -256,7 +256,7 @@ impl World {
             5 if self.dice.once_in(4) => self.machine.leave_over(RuntimeId(uuid::Uuid::from_u128(self.dice.below(1000).into()))),
             5 | 6 => self.machine.harm(),
             7 | 8 => self.visit(),
-            9 if self.dice.once_in(2) => self.disable_or_enable(),
+            9 if self.dice.once_in(4) => self.disable_or_enable(),
             _ => self.press(),
         }
     }
@@ -368,11 +368,11 @@ impl World {
         }
     }
 
-    /// In peace: what runs gets another key. Whoever has nothing that runs is told so.
+    /// In peace: what is ready gets another key. What sleeps is left alone, or it would be woken for the key and not for its schedule.
     async fn rotate_keys(&self) {
         let runs: Vec<(RuntimeId, PersonId)> = {
             let tables = self.database.tables();
-            let runs = tables.rows.values().filter(|kept| !kept.gone && kept.row.desired_state == DesiredState::Running);
+            let runs = tables.rows.values().filter(|kept| !kept.gone && kept.row.phase == Phase::Ready);
             runs.map(|kept| (kept.row.runtime_id, kept.row.person_id)).collect()
         };
         for (id, person_id) in runs {
