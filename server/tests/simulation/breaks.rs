@@ -171,7 +171,7 @@ impl Break {
             Self::SaysItForever => (RepairsAreOver, &[]),
             Self::TasksNeverEnd => (TasksEnd, &[]),
             Self::CountsRestarts => (RestartsAreNoFailures, &[]),
-            Self::QueuesOverTheDead => (QueuedHaveAPlace, &[EndsAsDesired, SchedulesRun]),
+            Self::QueuesOverTheDead => (QueuedHaveAPlace, &[EndsAsDesired, SchedulesRun, RestartsAreNoFailures]),
             Self::ForgetsTheKey => (KeysAsGiven, &[]),
             Self::HearsTheDisabled => (NothingRunsForTheDisabled, &[]),
         }
