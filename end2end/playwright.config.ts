@@ -11,8 +11,8 @@ export default defineConfig({
   testDir: './specs',
   outputDir: './test-results',
   globalSetup: './harness/start.ts',
-  // Two at once: those of the one server, a file after the other, and those with products of their own.
-  workers: 2,
+  // One server, one machine, real containers: side by side the tests would wait for each other, and OpenClaw for its turn.
+  workers: 1,
   fullyParallel: false,
   retries: 0,
   forbidOnly: !!process.env.CI,
@@ -43,9 +43,7 @@ export default defineConfig({
   projects: [
     // The set-up link works once: whoever needs an administrator comes after.
     { name: 'first', testMatch: 'first.spec.ts' },
-    // They share one server, so one at a time: what one counts, another must not make.
-    { name: 'shared', testIgnore: ['first.spec.ts', ...APART], dependencies: ['first'], workers: 1 },
-    // They need nobody; what nobody precedes would run before all the others instead of beside them.
-    { name: 'apart', testMatch: APART, dependencies: ['first'], workers: 1 },
+    { name: 'shared', testIgnore: ['first.spec.ts', ...APART], dependencies: ['first'] },
+    { name: 'apart', testMatch: APART },
   ],
 });

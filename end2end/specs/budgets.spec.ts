@@ -20,15 +20,27 @@ test.beforeAll(async ({ browser }) => {
 
 test.afterAll(async () => {
   // Nobody after us is to be held back.
-  await mira?.goto('/admin/budgets');
-  for (const row of (await mira?.getByRole('row', { name: 'calls a day' }).all()) ?? []) {
-    await row.getByText('Remove', { exact: true }).click();
-    await row.getByRole('button', { name: /^Remove now/ }).click();
-    await expect(row).toBeHidden();
+  const rows = mira?.getByRole('row', { name: 'calls a day' });
+  for (await fresh('/admin/budgets'); (await rows?.count()) > 0; await fresh('/admin/budgets')) {
+    await rows.first().getByText('Remove', { exact: true }).click();
+    await answered(() => rows.first().getByRole('button', { name: /^Remove now/ }).click());
   }
   await mira?.context().close();
   await wei?.context().close();
 });
+
+/** Mira's page as it is now. */
+async function fresh(path: string): Promise<void> {
+  await mira.goto(path);
+  await settled(mira);
+}
+
+/** Presses a button of Mira's page, and waits until the server has done it. */
+async function answered(press: () => Promise<void>): Promise<void> {
+  const done = mira.waitForResponse((answer) => answer.request().method() === 'POST' && answer.ok());
+  await press();
+  await done;
+}
 
 const call = async () => {
   const [model] = (await client.models.list()).data;
@@ -36,8 +48,7 @@ const call = async () => {
 };
 
 test('a limit on calls is set on the page of budgets, and holds', async () => {
-  await mira.goto('/admin/budgets');
-  await settled(mira);
+  await fresh('/admin/budgets');
   await mira.getByRole('button', { name: 'Set a limit' }).click();
   const dialog = mira.getByRole('dialog', { name: 'Set a limit' });
   const person = await dialog.getByRole('option', { name: WEI.name }).first().getAttribute('value');
@@ -47,6 +58,7 @@ test('a limit on calls is set on the page of budgets, and holds', async () => {
   await dialog.getByRole('combobox', { name: 'In' }).selectOption({ label: 'A day' });
   await dialog.getByRole('button', { name: 'Set the limit' }).click();
   await expect(dialog).toBeHidden();
+  await fresh('/admin/budgets');
   await expect(mira.getByRole('row', { name: WEI.name })).toContainText('0 calls a day');
   const refusal = await call().catch((error: unknown) => error);
   expect(refusal).toBeInstanceOf(OpenAI.RateLimitError);
@@ -69,11 +81,11 @@ test('who ran out asks for more with a reason', async () => {
 });
 
 test('an administrator grants it with one press, and both are told', async () => {
-  await mira.goto('/admin/requests');
-  await settled(mira);
+  await fresh('/admin/requests');
   await expect(mira.getByRole('navigation', { name: 'Main' })).toContainText('1 waiting for an answer');
   await mira.getByRole('textbox', { name: `A word to ${WEI.name}` }).fill('Enjoy');
-  await mira.getByRole('button', { name: `Grant once: ${WEI.name}` }).click();
+  await answered(() => mira.getByRole('button', { name: `Grant once: ${WEI.name}` }).click());
+  await fresh('/admin/requests');
   await expect(mira.getByRole('main')).toContainText('Granted for this time');
   await expect(mira.getByRole('main')).toContainText('Nobody asks for more.');
   await expect(wei.getByRole('main')).toContainText('Granted for this time');

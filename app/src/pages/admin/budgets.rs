@@ -30,12 +30,12 @@ pub fn page() -> AnyView {
     });
     // The list is drawn anew when a limit was saved, and for nothing else: what is drawn anew closes a form that somebody fills in.
     let limits = ask(move || {
-        saved.track();
+        saved.get();
         AllLimits {}
     });
     // How much is gone changes with each call, within the rows.
     let present = ask(move || {
-        saved.track();
+        saved.get();
         live.usage.track();
         AllLimits {}
     });

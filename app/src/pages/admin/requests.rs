@@ -25,7 +25,7 @@ pub fn page() -> AnyView {
     });
     // Drawn anew when one was answered, and for nothing else: a word that somebody types stays. The side bar counts new ones.
     let requests = ask(move || {
-        saved.track();
+        saved.get();
         AllRequests {}
     });
     view! {
