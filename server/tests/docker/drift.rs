@@ -34,7 +34,7 @@ pub async fn changed_by_hand(world: &World, life: &Life, id: RuntimeId) {
     world.docker.update_container(&world.name(id), more).await.unwrap();
     let told = Instant::now();
     while engine.look(id).await.unwrap().container.unwrap().made.unwrap().limits != made.limits {
-        assert!(told.elapsed() < Duration::from_secs(20), "the limits are as the hand left them");
+        assert!(told.elapsed() < Duration::from_secs(5), "the limits are as the hand left them");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     eprintln!("limits put back after {:?}", told.elapsed());
@@ -49,7 +49,7 @@ pub async fn changed_by_hand(world: &World, life: &Life, id: RuntimeId) {
     std::fs::rename(file.with_extension("new"), &file).unwrap();
     let told = Instant::now();
     while std::fs::read_to_string(&file).unwrap() != right {
-        assert!(told.elapsed() < Duration::from_secs(20), "the configuration is as the hand left it");
+        assert!(told.elapsed() < Duration::from_secs(10), "the configuration is as the hand left it");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     eprintln!("a configuration was written anew after {:?}", told.elapsed());
@@ -63,7 +63,7 @@ pub async fn changed_by_hand(world: &World, life: &Life, id: RuntimeId) {
     let connect = NetworkConnectRequest { container: world.name(id), ..Default::default() };
     world.docker.connect_network(&name, connect).await.unwrap();
     let told = Instant::now();
-    world.until(id, Phase::Retrying, Duration::from_secs(20)).await;
+    world.until(id, Phase::Retrying, Duration::from_secs(8)).await;
     eprintln!("another network was found after {:?}", told.elapsed());
     world.until(id, Phase::Ready, BOOT).await;
     world.docker.remove_network(&name).await.unwrap();

@@ -30,7 +30,7 @@ pub async fn said(world: &World, life: &Life, id: RuntimeId) -> Vec<String> {
         .iter()
         .any(|line| line.ends_with("typed sk-… in"))
     {
-        assert!(began.elapsed() < Duration::from_secs(30), "{}", whole(world, life, id).await);
+        assert!(began.elapsed() < Duration::from_secs(10), "{}", whole(world, life, id).await);
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     eprintln!("a line is in the kept log after {:?}", began.elapsed());

@@ -56,7 +56,7 @@ async fn whole_life(world: &World) {
     data::listen::notify(&mut world.pool.acquire().await.unwrap(), data::listen::Change::Catalog).await.unwrap();
     let told = Instant::now();
     while !world.inside(id, "cat /etc/clawloops/openclaw.json").await.contains("model-of-the-test") {
-        assert!(told.elapsed() < Duration::from_secs(20), "the configuration inside is the old one");
+        assert!(told.elapsed() < Duration::from_secs(3), "the configuration inside is the old one");
     }
     world.inside(id, "echo kept > /home/claw/.openclaw/note").await;
     keys::rotated(world, &life, id).await;
@@ -74,7 +74,7 @@ async fn whole_life(world: &World) {
     // Killed behind our back, it comes back by itself, of the same revision.
     let said = logs::said(world, &life, id).await;
     world.docker.kill_container(&world.name(id), None::<KillContainerOptions>).await.unwrap();
-    world.until(id, Phase::Retrying, Duration::from_secs(20)).await;
+    world.until(id, Phase::Retrying, Duration::from_secs(5)).await;
     world.until(id, Phase::Ready, BOOT).await;
     logs::outlived(world, &life, id, &said).await;
     let stats = life.orchestrator.engine().stats(id).await.unwrap().expect("a running runtime has statistics");

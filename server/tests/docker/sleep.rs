@@ -156,7 +156,7 @@ async fn sleeps(world: &World) {
     }
     assert!(is_paused(world, id).await, "nobody was there to wake it");
     let life = world.live_resting(REST);
-    let woke = world.until(id, Phase::Ready, Duration::from_secs(20)).await;
+    let woke = world.until(id, Phase::Ready, Duration::from_secs(5)).await;
     ran(address, "evening digest").await;
     eprintln!("a new server woke it after {woke:?}; it ran {} after it was due", OffsetDateTime::now_utc() - due);
 
@@ -166,7 +166,7 @@ async fn sleeps(world: &World) {
     world.docker.pause_container(&world.name(id)).await.unwrap();
     let told = Instant::now();
     while is_paused(world, id).await {
-        assert!(told.elapsed() < Duration::from_secs(20), "what a hand froze stays frozen");
+        assert!(told.elapsed() < Duration::from_secs(10), "what a hand froze stays frozen");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     eprintln!("what a hand froze went on after {:?}", told.elapsed());

@@ -101,7 +101,7 @@ async fn split_life(world: &World) {
     tokio::time::sleep(Duration::from_secs(6)).await;
     let said = super::logs::said(world, &life, id).await;
     world.docker.kill_container(&world.name(id), None::<bollard::query_parameters::KillContainerOptions>).await.unwrap();
-    world.until(id, Phase::Retrying, Duration::from_secs(20)).await;
+    world.until(id, Phase::Retrying, Duration::from_secs(5)).await;
     world.until(id, Phase::Ready, BOOT).await;
     super::logs::outlived(world, &life, id, &said).await;
 

@@ -131,7 +131,7 @@ pub async fn compare(world: &World) {
         if difference.is_empty() {
             return;
         }
-        assert!(began.elapsed() < Duration::from_secs(60), "{difference:?}");
+        assert!(began.elapsed() < Duration::from_secs(15), "{difference:?}");
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
 }

@@ -48,7 +48,7 @@ async fn one_that_wakes_slowly_is_waited_for_a_moment_and_then_said(pool: Pool) 
     let took = began.elapsed();
     assert_eq!((answer.status().as_u16(), answer.headers()["retry-after"].to_str().unwrap()), (503, "2"));
     assert!(answer.text().await.unwrap().contains("is waking up"));
-    assert!(took >= Duration::from_secs(2) && took < Duration::from_secs(20), "{took:?}");
+    assert!(took >= Duration::from_secs(2) && took < Duration::from_secs(4), "{took:?}");
 
     // One that wakes meanwhile is let through in the same request.
     let (answer, ()) = tokio::join!(ask().send(), async {
@@ -60,5 +60,5 @@ async fn one_that_wakes_slowly_is_waited_for_a_moment_and_then_said(pool: Pool) 
     becomes(&app, Phase::Creating);
     let began = Instant::now();
     assert_eq!(ask().send().await.unwrap().status(), 503);
-    assert!(began.elapsed() < Duration::from_secs(2), "sooner than one that wakes is given up");
+    assert!(began.elapsed() < Duration::from_secs(1));
 }

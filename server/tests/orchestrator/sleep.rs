@@ -126,9 +126,9 @@ async fn it_falls_asleep_and_wakes_in_time_without_a_pass(pool: Pool) {
     let schedule = world.clock.now() + Span::minutes(91);
     claw.say(Says { outlook: due(schedule), ..Says::default() });
     world.clock.advance(Span::minutes(31));
-    until(&world, id, Phase::Asleep, BUSY).await;
+    until(&world, id, Phase::Asleep, Duration::from_secs(10)).await;
     world.clock.advance(Span::minutes(60) - Span::seconds(15));
-    until(&world, id, Phase::Ready, BUSY).await;
+    until(&world, id, Phase::Ready, Duration::from_secs(10)).await;
     stop.cancel();
     running.await.unwrap();
 }
