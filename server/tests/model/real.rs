@@ -54,7 +54,7 @@ async fn calls_go_through_litellm_to_a_model_and_are_counted_as_the_model_counts
     // The first call waits for LiteLLM to come up. Under load that took 40 s.
     let demo = json!({"model": "demo", "messages": [{"role": "user", "content": "hello"}]});
     let mut answer = chat(&world, &key, demo.clone()).await;
-    for _ in 0..10 {
+    for _ in 0..4 {
         if answer.0 != 503 {
             break;
         }
@@ -64,16 +64,7 @@ async fn calls_go_through_litellm_to_a_model_and_are_counted_as_the_model_counts
     let said: Value = serde_json::from_str(&answer.1).unwrap();
     assert!(said["choices"][0]["message"]["content"].as_str().unwrap().contains("demo model of ClawLoops"), "{said}");
     assert_eq!(said["model"], "demo");
-    // It has three seconds to say so, and this machine other tests to run.
-    let mut problem = litellm::health(&world.service).await.problem;
-    for _ in 0..10 {
-        if problem.is_none() {
-            break;
-        }
-        tokio::time::sleep(std::time::Duration::from_secs(3)).await;
-        problem = litellm::health(&world.service).await.problem;
-    }
-    assert_eq!(problem, None);
+    assert!(litellm::health(&world.service).await.problem.is_none());
 
     // The local model counts its own tokens: ours must agree, streamed and not.
     let body = json!({"model": "local-tiny", "messages": [{"role": "user", "content": "hello there"}], "max_tokens": 12});
