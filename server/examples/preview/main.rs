@@ -10,6 +10,7 @@ mod fake;
 mod groups;
 mod sample;
 mod states;
+mod usage;
 
 use app::{App, ports::Ports};
 use axum::{

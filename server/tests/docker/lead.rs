@@ -24,8 +24,8 @@ use std::{
 };
 use tokio::task::JoinHandle;
 
-/// Ten seconds are promised, and held to where nothing else runs (`orchestrator/lead.rs`); here OpenClaws boot on the same processors.
-const TAKEOVER: Duration = Duration::from_secs(30);
+/// What is promised.
+const TAKEOVER: Duration = Duration::from_secs(10);
 /// How long a page may take on a busy machine.
 const PAGE: Duration = Duration::from_secs(5);
 

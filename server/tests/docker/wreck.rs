@@ -1,6 +1,7 @@
 //! The engine itself is restarted, under everything that runs in it: one of its own, since this machine's belongs to others.
 
 use super::{
+    faults::SEEN,
     storm::compare,
     world::{BOOT, World},
 };
@@ -66,9 +67,10 @@ async fn restarted(world: &World, engine: &Daemon) {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     // Its events are heard again, and what ends from here on was not ended with it.
-    for _ in 0..2 {
+    // The first time it may be the next pass that sees it and asks for the events; from then on they tell.
+    for patience in [Duration::from_secs(8), SEEN] {
         world.docker.kill_container(&world.name(id), None::<KillContainerOptions>).await.unwrap();
-        world.until(id, Phase::Retrying, PATIENCE).await;
+        world.until(id, Phase::Retrying, patience).await;
         world.until(id, Phase::Ready, BOOT).await;
     }
 }
