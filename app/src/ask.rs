@@ -107,6 +107,12 @@ where
     Asked { answers: answers(Box::new(move || Box::pin(question().sent()))), of: PhantomData }
 }
 
+/// What these answers say, for tests.
+#[cfg(all(test, feature = "ssr"))]
+pub fn asked_of<T, F: Future<Output = Answered<Json>> + Send + 'static>(send: impl Fn() -> F + Send + Sync + 'static) -> Asked<T> {
+    Asked { answers: answers(Box::new(move || Box::pin(send()))), of: PhantomData }
+}
+
 type Sending = Pin<Box<dyn Future<Output = Answered<Json>> + Send>>;
 
 /// A question on its way. No two are equal.

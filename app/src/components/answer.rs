@@ -48,6 +48,7 @@ fn drawn(answers: Answers, skeleton: fn() -> AnyView, part: Part, instead: fn(&P
             {move || {
                 let part = part.clone();
                 Suspend::new(async move {
+                    drawn_for_good().await;
                     match answers.await.and_then(|json| part(&json)) {
                         Ok(view) => view,
                         Err(error) => instead(&error.0),
@@ -57,6 +58,24 @@ fn drawn(answers: Answers, skeleton: fn() -> AnyView, part: Part, instead: fn(&P
         </Transition>
     }
     .into_any()
+}
+
+/// Ends when this is drawn to be sent. A page that is rendered is drawn twice before, to see what it asks: a part whose answer is there already would
+/// be made three times, and everything that it asks be asked three times. All that a part asks it waits for itself, so nothing is missed.
+async fn drawn_for_good() {
+    #[cfg(feature = "ssr")]
+    {
+        // What is drawn to be looked at is polled once.
+        let mut polled = false;
+        std::future::poll_fn(|context| {
+            if std::mem::replace(&mut polled, true) {
+                return std::task::Poll::Ready(());
+            }
+            context.waker().wake_by_ref();
+            std::task::Poll::Pending
+        })
+        .await;
+    }
 }
 
 /// Loads the page anew every two seconds while something moves, where there is no script to do better.
@@ -83,4 +102,52 @@ pub fn no_skeleton() -> AnyView {
 /// A whole page of skeletons.
 pub fn page_skeleton() -> AnyView {
     view! { <div class="stack" aria-busy="true" aria-label="Loading">{card_skeleton()}{card_skeleton()}</div> }.into_any()
+}
+
+#[cfg(all(test, feature = "ssr"))]
+mod tests {
+    use super::*;
+    use crate::ask::asked_of;
+    use futures::StreamExt as _;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    /// How often a part within a part is made, and asks.
+    async fn made(outer_comes_at_once: bool) -> (usize, usize, String) {
+        let (parts, questions) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let (counted, asking) = (Arc::clone(&parts), Arc::clone(&questions));
+        let owner = Owner::new_root(Some(Arc::new(hydration_context::SsrSharedContext::new())));
+        let view = owner.with(|| {
+            let outer = asked_of::<u8, _>(move || async move {
+                if !outer_comes_at_once {
+                    tokio::task::yield_now().await;
+                }
+                Ok(Json::from("1".to_owned()))
+            });
+            answer(outer, no_skeleton, move |_| {
+                counted.fetch_add(1, Ordering::Relaxed);
+                let asking = Arc::clone(&asking);
+                let inner = asked_of::<u8, _>(move || {
+                    asking.fetch_add(1, Ordering::Relaxed);
+                    async {
+                        tokio::task::yield_now().await;
+                        Ok(Json::from("2".to_owned()))
+                    }
+                });
+                answer(inner, no_skeleton, |number| view! { <b>{number}</b> }.into_any())
+            })
+        });
+        let stream = owner.with(|| view.to_html_stream_in_order());
+        let html = stream.collect::<String>().await;
+        (parts.load(Ordering::Relaxed), questions.load(Ordering::Relaxed), html)
+    }
+
+    #[tokio::test]
+    async fn a_part_is_made_once_and_asks_once() {
+        drop(any_spawner::Executor::init_tokio());
+        for at_once in [true, false] {
+            let (parts, questions, html) = made(at_once).await;
+            assert_eq!((parts, questions), (1, 1), "the outer answer at once: {at_once}");
+            assert!(html.contains("<b>2"), "{html}");
+        }
+    }
 }

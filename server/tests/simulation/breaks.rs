@@ -159,7 +159,7 @@ impl Break {
             // What stands still and was not asked is taken for a hand's work.
             Self::SleepsUnasked => (NothingAsleepAtWork, &[NothingAsleepBeforeVisitors, EndsAsDesired, RepairsAreOver]),
             Self::SleepsThrough => (NoScheduleMissed, &[]),
-            Self::NeverWakes => (EndsAsDesired, &[VisitorsWake, NoScheduleMissed, SleepsAsAgreed, SchedulesRun]),
+            Self::NeverWakes => (VisitorsWake, &[EndsAsDesired, NoScheduleMissed, SleepsAsAgreed, SchedulesRun]),
             Self::OverlooksVisitors => (NothingAsleepBeforeVisitors, &[VisitorsWake]),
             Self::SleepsShallow => (SleepsAsAgreed, &[NoScheduleMissed]),
             Self::LeavesFrozen => (SchedulesRun, &[EndsAsDesired, RepairsAreOver]),
