@@ -9,14 +9,14 @@ use leptos::prelude::*;
 pub fn warnings(limits: &[BudgetView]) -> AnyView {
     let near = limits.iter().filter(|limit| limit.unit != Unit::Concurrency && !matches!(limit.window, Window::Minute | Window::Hour));
     let told = near.filter(|limit| limit.percent() >= 50).map(|limit| {
-        let said = format!("{} of {}", title(limit), words::limit(limit.unit, limit.amount, limit.window));
+        let (which, amount) = (title(limit), words::limit(limit.unit, limit.amount, limit.window));
         let resets = limit.resets_at.map(|at| view! { " It resets "{time::time(at)}"." });
         let more = view! { " "<a href=routes::USAGE>"Ask for more"</a>"." };
         let percent = limit.percent();
         match percent {
-            100 => notice::warning(view! { <b>"Used up: "{said}"."</b>{resets}{more} }),
-            85.. => notice::warning(view! { <b>{percent}" % gone: "{said}"."</b>{resets}{more} }),
-            _ => notice::info(view! { {percent}" % gone: "{said}"."{resets} }),
+            100 => notice::warning(view! { <b>{which}": "{amount}" is used up."</b>{resets}{more} }),
+            85.. => notice::warning(view! { <b>{which}": "{percent}" % of "{amount}" is gone."</b>{resets}{more} }),
+            _ => notice::info(view! { {which}": "{percent}" % of "{amount}" is gone."{resets} }),
         }
     });
     view! { <div class="stack close" role="status">{told.collect_view()}</div> }.into_any()

@@ -111,7 +111,12 @@ mod tests {
         assert_eq!(dockerd(Some(own)).await, None, "this is no dockerd");
         assert!(epoch(&address).await.is_some_and(|epoch| !epoch.machine.is_empty()));
         drop(listening);
-        assert_eq!(epoch(&address).await, None, "a socket that was left behind");
+        // A process that another test is just about to start holds it open until then.
+        let begun = std::time::Instant::now();
+        while epoch(&address).await.is_some() {
+            assert!(begun.elapsed() < std::time::Duration::from_secs(10), "a socket that was left behind is an engine");
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
     }
 
     /// Whoever calls itself dockerd and listens anywhere is an engine, told from the one before it.

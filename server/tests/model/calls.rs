@@ -115,6 +115,20 @@ async fn a_caller_who_hangs_up_is_counted_in_full(pool: Pool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
+async fn a_caller_who_goes_after_the_last_event_did_not_hang_up(pool: Pool) {
+    let world = World::new(pool).await;
+    let (_, key, _) = world.with_key("ada").await;
+    let mut answer = world.chat(&key, &streamed("lingers", 3)).await;
+    let mut text = Vec::new();
+    while !text.ends_with(b"data: [DONE]\n\n") {
+        text.extend_from_slice(&answer.chunk().await.unwrap().expect("the upstream has not ended it yet"));
+    }
+    drop(answer);
+    world.settled().await;
+    assert_eq!(world.records().await, [("priced".to_owned(), 10, 4, 3, 31, "done".to_owned(), false)]);
+}
+
+#[sqlx::test(migrations = "../migrations")]
 async fn an_upstream_that_misbehaves_is_told_in_openais_shape_and_holds_nothing(pool: Pool) {
     let world = World::new(pool).await;
     let (ada, key, _) = world.with_key("ada").await;

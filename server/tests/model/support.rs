@@ -345,14 +345,20 @@ fn async_events(does: String, output: i64, shows_usage: bool, usage: Value) -> i
     paced(&does, events)
 }
 
-/// Events one by one: at once, or with a pause between them.
+/// Events one by one: at once, or with a pause between them, or with one before the end.
 pub fn paced(
     does: &str,
     events: Vec<Result<String, std::io::Error>>,
 ) -> impl futures::Stream<Item = Result<Bytes, std::io::Error>> + use<> {
     let pause = if does == "drips" { 20 } else { 0 };
+    let lingers = does == "lingers";
     futures::stream::unfold(events.into_iter(), move |mut events| async move {
-        let event = events.next()?;
+        let Some(event) = events.next() else {
+            if lingers {
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+            return None;
+        };
         if pause > 0 {
             tokio::time::sleep(Duration::from_millis(pause)).await;
         } else {

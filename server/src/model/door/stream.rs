@@ -54,6 +54,7 @@ async fn pump(
     let mut caller = Some(sender);
     let mut first = None;
     let mut until = None;
+    let mut has_all = false;
     let cut = hold.cut();
     let broken = loop {
         let silence = tokio::time::Instant::now() + SILENCE;
@@ -91,8 +92,10 @@ async fn pump(
             caller = None;
             until = Some(tokio::time::Instant::now() + READ_ON);
         }
+        has_all |= caller.is_some() && meter.is_done();
     };
-    let hung_up = until.is_some();
+    // Whoever goes after the last event, without waiting for the connection to end, took all there was.
+    let hung_up = until.is_some() && !has_all;
     let rest = meter.end();
     if let Some(sender) = &caller {
         if !rest.is_empty() {
