@@ -125,7 +125,7 @@ async fn a_caller_who_goes_after_the_last_event_did_not_hang_up(pool: Pool) {
     }
     drop(answer);
     world.settled().await;
-    assert_eq!(world.records().await, [("priced".to_owned(), 10, 4, 3, 31, "done".to_owned(), false)]);
+    assert_eq!(world.records().await, [("priced".to_owned(), 10, 4, 3, 65, "done".to_owned(), false)]);
 }
 
 #[sqlx::test(migrations = "../migrations")]

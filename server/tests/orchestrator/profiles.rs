@@ -6,7 +6,7 @@ use server::platform::{profiles, quotas};
 
 const GIB: i64 = 1 << 30;
 
-fn change(name: &str, gib: i64, cpu_millis: i64) -> ProfileChange {
+pub fn change(name: &str, gib: i64, cpu_millis: i64) -> ProfileChange {
     ProfileChange {
         name: name.to_owned(),
         description: String::new(),
@@ -26,11 +26,11 @@ fn change(name: &str, gib: i64, cpu_millis: i64) -> ProfileChange {
 }
 
 impl World {
-    async fn root(&self) -> Caller {
+    pub async fn root(&self) -> Caller {
         person(&self.pool, "root@example.org", Role::Administrator).await
     }
 
-    async fn profile(&self, root: &Caller, change: ProfileChange) -> ProfileView {
+    pub async fn profile(&self, root: &Caller, change: ProfileChange) -> ProfileView {
         profiles::add(&self.pool, root, change).await.unwrap()
     }
 

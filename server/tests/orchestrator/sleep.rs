@@ -24,6 +24,11 @@ struct Says {
 }
 
 impl Claw {
+    /// One that says that it works, whenever it is asked.
+    pub fn at_work() -> Self {
+        Self { says: Mutex::new(Says { works: true, ..Says::default() }), ..Self::default() }
+    }
+
     fn say(&self, says: Says) {
         *self.says.lock().unwrap() = says;
     }
@@ -62,7 +67,8 @@ fn due(at: OffsetDateTime) -> Outlook {
     Outlook { next: Some(Due { at, name: "daily digest".to_owned() }), watches: None }
 }
 
-fn server(world: &World, claw: &Arc<Claw>) -> Orchestrator {
+/// A server that speaks to this OpenClaw.
+pub fn server(world: &World, claw: &Arc<Claw>) -> Orchestrator {
     Arc::into_inner(world.server()).unwrap().speaking(Arc::clone(claw) as Arc<dyn Openclaw>)
 }
 

@@ -159,7 +159,7 @@ impl Break {
             // What stands still and was not asked is taken for a hand's work.
             Self::SleepsUnasked => (NothingAsleepAtWork, &[NothingAsleepBeforeVisitors, EndsAsDesired, RepairsAreOver]),
             Self::SleepsThrough => (NoScheduleMissed, &[]),
-            Self::NeverWakes => (VisitorsWake, &[EndsAsDesired, NoScheduleMissed, SleepsAsAgreed, SchedulesRun]),
+            Self::NeverWakes => (VisitorsWake, &[]),
             Self::OverlooksVisitors => (NothingAsleepBeforeVisitors, &[VisitorsWake]),
             Self::SleepsShallow => (SleepsAsAgreed, &[NoScheduleMissed]),
             Self::LeavesFrozen => (SchedulesRun, &[EndsAsDesired, RepairsAreOver]),
@@ -222,10 +222,6 @@ impl Break {
                 right => right,
             },
             Self::SleepsThrough => |facts| decide::next(&Facts { rest: Rest { wakes_at: None, ..facts.rest }, ..facts.clone() }),
-            Self::NeverWakes => |facts| match (facts.phase, facts.desired) {
-                (Phase::Waking, DesiredState::Running) => Action::Rest(Phase::Asleep),
-                _ => decide::next(facts),
-            },
             Self::SleepsShallow => |facts| match (facts.phase, facts.desired) {
                 (Phase::Asleep, DesiredState::Running) if facts.container.is_some() && facts.rest.depth == Some(SleepDepth::Stopped) => {
                     Action::Rest(Phase::Asleep)

@@ -399,7 +399,7 @@ impl Store for SimStore {
                 if broken != Break::OverlooksVisitors {
                     row.used_at = now;
                 }
-                if row.phase == Phase::Asleep && row.desired_state == DesiredState::Running {
+                if row.phase == Phase::Asleep && row.desired_state == DesiredState::Running && broken != Break::NeverWakes {
                     (row.phase, row.phase_since, row.woken_at) = (Phase::Waking, now, Some(now));
                 }
             }

@@ -281,10 +281,19 @@ impl World {
         }
     }
 
-    /// Somebody opens a runtime, and stays for a while.
+    /// Somebody opens a runtime, and stays for a while. In peace it is one that sleeps, where there is one.
     fn visit(&self) {
         let dice = &self.dice;
-        let ids: Vec<RuntimeId> = self.database.tables().rows.values().filter(|kept| !kept.gone).map(|kept| kept.row.runtime_id).collect();
+        let (mut ids, mut asleep) = (Vec::new(), Vec::new());
+        for kept in self.database.tables().rows.values().filter(|kept| !kept.gone) {
+            ids.push(kept.row.runtime_id);
+            if (kept.row.phase, kept.row.desired_state) == (Phase::Asleep, DesiredState::Running) {
+                asleep.push(kept.row.runtime_id);
+            }
+        }
+        if dice.is_quiet() && !asleep.is_empty() {
+            ids = asleep;
+        }
         if ids.is_empty() {
             return;
         }
@@ -492,7 +501,7 @@ pub fn play(seed: u64, broken: Break) -> Result<(), Wrong> {
         world.settle_wishes().await;
         world.rotate_keys().await;
         strict.store(true, Ordering::Relaxed);
-        world.visit();
+        let mut visited = false;
         let end = tokio::time::Instant::now() + PEACE;
         let mut last = world.judge();
         while tokio::time::Instant::now() < end {
@@ -500,8 +509,11 @@ pub fn play(seed: u64, broken: Break) -> Result<(), Wrong> {
             world.start_again().await;
             last = world.judge();
             match &last {
-                // And it stays so.
+                // And it stays so, whoever comes.
                 Ok(()) => {
+                    if !std::mem::replace(&mut visited, true) {
+                        world.visit();
+                    }
                     tokio::time::sleep(Duration::from_secs(11)).await;
                     last = world.judge();
                     if last.is_ok() {
