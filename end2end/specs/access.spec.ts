@@ -19,6 +19,7 @@ const CLOSED = [
   '/admin/runtimes',
   '/admin/profiles',
   '/admin/models',
+  '/admin/groups',
   '/admin/budgets',
   '/admin/requests',
   '/admin/usage',

@@ -87,6 +87,7 @@ test('an administrator', async () => {
   await looked(mira, 'admin-runtimes', '/admin/runtimes');
   await looked(mira, 'admin-profiles', '/admin/profiles');
   await looked(mira, 'admin-models', '/admin/models');
+  await looked(mira, 'admin-groups', '/admin/groups');
   await looked(mira, 'admin-budgets', '/admin/budgets');
   await looked(mira, 'admin-requests', '/admin/requests');
   await looked(mira, 'admin-usage', '/admin/usage');
