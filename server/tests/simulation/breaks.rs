@@ -177,6 +177,17 @@ impl Break {
         }
     }
 
+    /// The schedule to begin with. Some breaks are mostly noticed by others first: these begin shortly before where their own invariant was seen to notice
+    /// them, so that a run does not play thousands of schedules that say nothing new.
+    pub fn first_tried(self) -> u64 {
+        match self {
+            Self::KeepsWeakWalls => 1440,
+            Self::KeepsEdits => 1820,
+            Self::LeavesFrozen => 2460,
+            _ => 1,
+        }
+    }
+
     /// How a server that is broken in this way decides.
     pub fn decide(self) -> fn(&Facts<'_>) -> Action {
         match self {
