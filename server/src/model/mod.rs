@@ -18,6 +18,7 @@ mod request;
 mod shape;
 pub mod usage;
 pub mod vault;
+mod words;
 
 use crate::{
     Error, Result,

@@ -3,14 +3,14 @@
 use super::{
     Service, administrator,
     export::{self, Format},
+    words,
 };
 use crate::{
     Result, clock,
     data::{self, Connection, Pool, listen::Change, usage::Scope},
 };
 use contract::{
-    BudgetChange, BudgetView, Caller, Code, Micros, PersonId, Problem, Subject, SubjectView, Totals, Unit, UsageLine, UsageReport, Whose,
-    Window,
+    BudgetChange, BudgetView, Caller, Code, PersonId, Problem, Subject, SubjectView, Totals, Unit, UsageLine, UsageReport, Whose, Window,
 };
 use futures::stream::BoxStream;
 use std::collections::BTreeMap;
@@ -152,21 +152,8 @@ pub(super) fn is_sound(change: &BudgetChange) -> Result<()> {
 
 /// A limit in words, for the audit log.
 pub(super) fn said(window: Window, unit: Unit, amount: Option<i64>) -> String {
-    let window = match (unit, window) {
-        (Unit::Concurrency, _) => "at once",
-        (_, Window::Minute) => "a minute",
-        (_, Window::Hour) => "an hour",
-        (_, Window::Day) => "a day",
-        (_, Window::Week) => "a week",
-        (_, Window::Month) => "a month",
-        (_, Window::Total) => "in total",
-    };
-    match (unit, amount) {
-        (Unit::Money, Some(amount)) => format!("{} {window}", Micros(amount)),
-        (Unit::Tokens, Some(amount)) => format!("{amount} tokens {window}"),
-        (Unit::Requests | Unit::Concurrency, Some(amount)) => format!("{amount} calls {window}"),
-        (Unit::Money, None) => format!("money {window}"),
-        (Unit::Tokens, None) => format!("tokens {window}"),
-        (Unit::Requests | Unit::Concurrency, None) => format!("calls {window}"),
+    match amount {
+        Some(amount) => words::limit(amount, unit, window),
+        None => words::limited(unit, window),
     }
 }

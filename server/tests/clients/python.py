@@ -193,7 +193,7 @@ def errors():
         refused(kinds.NotFoundError, lambda: ask(client, model="none"), 404)
         refused(kinds.BadRequestError, lambda: ask(client, tools=[{"type": "web_search", "name": "web_search"}]), 400)
         error = refused(kinds.RateLimitError, lambda: ask(client.with_options(api_key=SPENT, max_retries=2)), 429)
-        assert "Your limit of 1 tokens a day is used up" in error.message, error.message
+        assert "Your limit of 1 token a day is used up" in error.message, error.message
         assert int(error.response.headers["retry-after"]) > 60
     assert error.body["error"]["type"] == "rate_limit_error", error.body
 

@@ -118,7 +118,7 @@ async fn a_runtimes_chat_reads_why_and_it_costs_nothing(pool: Pool) {
     assert_eq!(
         text,
         "Your limit of $0.00005 a day is used up, or what is left is too little for this message. It begins anew on Monday, 23 November 2026 at \
-         00:00 (Europe/Berlin). To go on before that, ask your administrator, root@example.com to raise it, or ask for more on the page Usage."
+         00:00 (Europe/Berlin). To go on before that, ask your administrator (root@example.com) to raise it, or ask for more on the page Usage."
     );
     assert_eq!(said["choices"][0]["finish_reason"], "stop");
 

@@ -285,7 +285,7 @@ async fn a_refusal_says_whose_limit_it_is_and_what_ran_out(pool: Pool) {
         )
     };
     for (subject, window, unit, amount, whose) in [
-        (shared, Window::Week, Unit::Tokens, 1, "The limit of 1 tokens a week that all members of the group Research share is used up"),
+        (shared, Window::Week, Unit::Tokens, 1, "The limit of 1 token a week that all members of the group Research share is used up"),
         (Subject::Key(key_id), Window::Hour, Unit::Requests, 0, "The limit of 0 calls an hour of the key laptop is used up"),
         (
             model_of(&world, "priced").await,

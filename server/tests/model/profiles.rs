@@ -62,8 +62,8 @@ async fn a_runtime_calls_only_the_models_of_its_profile(pool: Pool) {
     let said: Value = answer.json().await.unwrap();
     assert_eq!(
         said["choices"][0]["message"]["content"].as_str().unwrap(),
-        "The model `priced` is not part of this runtime's profile, Narrow. Choose another model, change the profile, or ask your administrator, \
-         root@example.com."
+        "The model `priced` is not part of this runtime's profile, Narrow. Choose another model, change the profile, or ask your administrator \
+         (root@example.com)."
     );
     let url = format!("http://{}/v1/embeddings", world.internal);
     let refused = world.http.post(url).bearer_auth(&key).json(&json!({"model": "priced", "input": "hello"})).send().await.unwrap();

@@ -7,13 +7,13 @@ use super::{answer::Fault, readable};
 use crate::{
     Result, data,
     data::{budget::Spent, model::KeptOut},
-    model::{Service, shape::Shape},
+    model::{Service, shape::Shape, words},
 };
 use axum::{
     http::{HeaderName, HeaderValue, StatusCode},
     response::{IntoResponse as _, Response},
 };
-use contract::{Micros, Subject, Unit, Window};
+use contract::{Subject, Unit, Window};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -62,8 +62,8 @@ impl Refusal {
         let mut connection = service.pool.acquire().await?;
         let whom = match data::budget::whom_to_ask(&mut connection).await?.as_slice() {
             [] => "an administrator".to_owned(),
-            [only] => format!("your administrator, {only}"),
-            [first, ..] => format!("an administrator, for example {first}"),
+            [only] => format!("your administrator ({only})"),
+            [first, ..] => format!("an administrator (for example {first})"),
         };
         Ok(match self {
             Self::Budget(spent) => {
@@ -181,39 +181,13 @@ pub async fn note(service: &Service, spent: &Spent) -> Option<String> {
 
 /// Whose limit of what: `Your limit of $20.00 a day`, `The limit of 60 calls a minute for the group Research`.
 pub fn limit_words(spent: &Spent) -> String {
-    let amount = match spent.unit {
-        Unit::Money => Micros(spent.amount).to_string(),
-        Unit::Tokens => format!("{} tokens", grouped(spent.amount)),
-        Unit::Requests => format!("{} call{}", grouped(spent.amount), if spent.amount == 1 { "" } else { "s" }),
-        Unit::Concurrency => format!("{} call{} at once", grouped(spent.amount), if spent.amount == 1 { "" } else { "s" }),
-    };
-    let window = match (spent.unit, spent.window) {
-        (Unit::Concurrency, _) => "",
-        (_, Window::Minute) => " a minute",
-        (_, Window::Hour) => " an hour",
-        (_, Window::Day) => " a day",
-        (_, Window::Week) => " a week",
-        (_, Window::Month) => " a month",
-        (_, Window::Total) => " in total",
-    };
+    let limit = words::limit(spent.amount, spent.unit, spent.window);
     let name = plain(&spent.name);
     match spent.subject {
-        Subject::Everyone | Subject::Person(_) => format!("Your limit of {amount}{window}"),
-        Subject::Group(_) => format!("The limit of {amount}{window} that all members of the group {name} share"),
-        Subject::Runtime(_) => format!("The limit of {amount}{window} of the runtime {name}"),
-        Subject::Key(_) => format!("The limit of {amount}{window} of the key {name}"),
-        Subject::Model(_) => format!("The limit of {amount}{window} that all who use the model {name} share"),
+        Subject::Everyone | Subject::Person(_) => format!("Your limit of {limit}"),
+        Subject::Group(_) => format!("The limit of {limit} that all members of the group {name} share"),
+        Subject::Runtime(_) => format!("The limit of {limit} of the runtime {name}"),
+        Subject::Key(_) => format!("The limit of {limit} of the key {name}"),
+        Subject::Model(_) => format!("The limit of {limit} that all who use the model {name} share"),
     }
-}
-
-fn grouped(number: i64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
