@@ -4,8 +4,8 @@ import { hasScript, settled } from './people';
 
 /** How long a start may take on a busy machine. */
 export const START_MS = 180_000;
-/** How long a stop or a removal may take: OpenClaw has a minute at most to end by itself, and then the engine has its part to do. */
-export const STOP_MS = 100_000;
+/** How long a stop or a removal may take: OpenClaw ends its turns first. */
+export const STOP_MS = 60_000;
 
 /** A runtime of the tests. */
 export interface Runtime {

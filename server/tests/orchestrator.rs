@@ -229,7 +229,8 @@ async fn a_crash_at_any_effect_ends_as_wished(pool: Pool) {
                 }
                 crashes += 1;
             }
-            assert!(effect > 1, "{wish:?} has effects");
+            // One that does a single thing to the engine dies over it and then lives through it.
+            assert!(effect > if matches!(wish, Wish::Sleep | Wish::Thaw) { 1 } else { 2 }, "{wish:?} has effects");
         }
     }
     assert!(crashes >= 70, "{crashes}");

@@ -2,7 +2,7 @@
 
 use super::{
     storm::compare,
-    world::{self, BOOT, Life, STOP, World},
+    world::{self, BOOT, Life, World},
 };
 use bollard::{
     models::{NetworkDisconnectRequest, VolumeCreateRequest},
@@ -155,9 +155,9 @@ async fn full_disk(world: &World) {
     eprintln!("a full disk: {}", problem.message);
     assert!(problem.message.starts_with("OpenClaw found no room on its disk"), "{problem:?}");
     life.orchestrator.stop(&world.caller, id).await.unwrap();
-    world.until(id, Phase::Stopped, STOP).await;
+    world.until(id, Phase::Stopped, Duration::from_secs(60)).await;
     life.orchestrator.delete(&world.caller, id, Retention::WipeWorkspace).await.unwrap();
-    world.until(id, Phase::Deleted, STOP).await;
+    world.until(id, Phase::Deleted, Duration::from_secs(60)).await;
     compare(world).await;
     assert_eq!(world.count().await, (0, 0, 0));
 }

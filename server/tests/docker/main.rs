@@ -26,7 +26,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::io::AsyncWriteExt as _;
-use world::{BOOT, STOP, World};
+use world::{BOOT, World};
 
 #[sqlx::test(migrations = "../migrations")]
 async fn a_runtime_lives_its_whole_life_on_real_docker(pool: Pool) {
@@ -83,7 +83,7 @@ async fn whole_life(world: &World) {
 
     // Stopped, only the workspace is left.
     life.orchestrator.stop(&world.caller, id).await.unwrap();
-    world.until(id, Phase::Stopped, STOP).await;
+    world.until(id, Phase::Stopped, Duration::from_secs(60)).await;
     assert_eq!(world.count().await, (0, 0, 1));
 
     // Started by servers that are killed again and again.
@@ -101,7 +101,7 @@ async fn whole_life(world: &World) {
 
     // Deleted and kept, the workspace is found again by a runtime of the same name.
     life.orchestrator.delete(&world.caller, id, Retention::PreserveWorkspace).await.unwrap();
-    world.until(id, Phase::Deleted, STOP).await;
+    world.until(id, Phase::Deleted, Duration::from_secs(60)).await;
     assert_eq!(world.count().await, (0, 0, 1));
     let again = life.orchestrator.create(&world.caller, "main", None).await.unwrap();
     world.until(again, Phase::Ready, BOOT).await;
@@ -110,7 +110,7 @@ async fn whole_life(world: &World) {
 
     // Wiped, nothing is left.
     life.orchestrator.delete(&world.caller, again, Retention::WipeWorkspace).await.unwrap();
-    world.until(again, Phase::Deleted, STOP).await;
+    world.until(again, Phase::Deleted, Duration::from_secs(60)).await;
     assert_eq!(world.count().await, (0, 0, 0));
 }
 

@@ -1,6 +1,6 @@
 //! The same with `clawloops runtime-manager` in a process of its own between the server and Docker.
 
-use super::world::{self, BOOT, STOP, World};
+use super::world::{self, BOOT, World};
 use contract::{Phase, Retention};
 use server::{
     data::Pool,
@@ -106,10 +106,10 @@ async fn split_life(world: &World) {
     super::logs::outlived(world, &life, id, &said).await;
 
     life.orchestrator.stop(&world.caller, id).await.unwrap();
-    world.until(id, Phase::Stopped, STOP).await;
+    world.until(id, Phase::Stopped, Duration::from_secs(60)).await;
     assert_eq!(world.count().await, (0, 0, 1));
     life.orchestrator.delete(&world.caller, id, Retention::WipeWorkspace).await.unwrap();
-    world.until(id, Phase::Deleted, STOP).await;
+    world.until(id, Phase::Deleted, Duration::from_secs(60)).await;
     assert_eq!(world.count().await, (0, 0, 0));
     remote.lift_walls().await.unwrap();
 }

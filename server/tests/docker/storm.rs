@@ -3,7 +3,7 @@
 
 use super::{
     process::{free_port, serve, wishes},
-    world::{self, BOOT, STOP, World},
+    world::{self, BOOT, World},
 };
 use bollard::query_parameters::{ListContainersOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder};
 use contract::{DesiredState, Phase, ProfileId, Retention, RuntimeId};
@@ -103,7 +103,7 @@ async fn storm(world: &World) {
     // And nothing is left of what goes for good.
     for id in left {
         wishes.delete(&world.caller, id, Retention::WipeWorkspace).await.unwrap();
-        world.until(id, Phase::Deleted, STOP).await;
+        world.until(id, Phase::Deleted, Duration::from_secs(60)).await;
     }
     compare(world).await;
 }

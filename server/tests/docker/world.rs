@@ -33,8 +33,6 @@ use tokio_util::sync::CancellationToken;
 
 /// How long OpenClaw may take to boot here.
 pub const BOOT: Duration = Duration::from_secs(240);
-/// How long a stop or a deletion may take: OpenClaw has a minute at most to end by itself, and then the engine has its part to do.
-pub const STOP: Duration = Duration::from_secs(100);
 
 /// Plays a test in a world of its own, and removes what is left of it also when it failed half way.
 pub async fn play(pool: Pool, test: impl AsyncFnOnce(&World)) {

@@ -3,7 +3,7 @@
 use super::{
     faults::SEEN,
     storm::compare,
-    world::{BOOT, STOP, World},
+    world::{BOOT, World},
 };
 use bollard::query_parameters::KillContainerOptions;
 use contract::Phase;
@@ -55,7 +55,7 @@ async fn restarted(world: &World, engine: &Daemon) {
     assert_eq!(world.row(id).await.unwrap().phase, Phase::Ready, "what is not known is not called broken");
     engine.begin().await;
 
-    world.until(other, Phase::Stopped, STOP).await;
+    world.until(other, Phase::Stopped, Duration::from_secs(60)).await;
     let after = world.inspect(id).await.state.unwrap();
     assert_eq!((after.running, after.started_at), (Some(true), before.started_at), "it runs on");
     assert_eq!(world.row(id).await.unwrap().phase, Phase::Ready);
