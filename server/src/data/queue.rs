@@ -87,17 +87,22 @@ pub async fn admit(
     Ok(Turn::Given)
 }
 
-/// How many are before a runtime that waits, under this wish. None when it has no place in the queue, or holds memory of another size than it wants.
+/// Nobody who is further behind needs to know how far.
+const FAR: i64 = 16;
+
+/// How many are before a runtime that waits, under this wish, [`FAR`] at most. None when it has no place in the queue, or holds memory of another size than it wants.
 async fn ahead_of(connection: &mut Connection, runtime_id: RuntimeId, generation: i64) -> Result<Option<i64>> {
     let ahead = sqlx::query_scalar!(
-        r#"select (select count(*) from runtime ahead
-                    where ahead.deleted_at is null and ahead.queued_at is not null
-                      and (ahead.queued_at, ahead.runtime_id) < (waits.queued_at, waits.runtime_id)) as "ahead!"
+        r#"select (select count(*) from (select from runtime ahead
+                                           where ahead.deleted_at is null and ahead.queued_at is not null
+                                             and (ahead.queued_at, ahead.runtime_id) < (waits.queued_at, waits.runtime_id)
+                                           order by ahead.queued_at, ahead.runtime_id limit $3) counted) as "ahead!"
              from runtime waits
             where runtime_id = $1 and generation = $2 and deleted_at is null and desired_state = 'running'
               and queued_at is not null and held_bytes in (0, memory_bytes)"#,
         runtime_id.0,
-        generation
+        generation,
+        FAR
     );
     Ok(ahead.fetch_optional(connection).await?)
 }

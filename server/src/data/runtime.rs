@@ -121,13 +121,18 @@ macro_rules! rows {
 
 macro_rules! rows_that {
     ($are:literal, $tail:literal $(, $argument:expr)*) => {
+        rows_with!(r#"runtime_models(person_id, profile_id) as "models?","#, "", $are, $tail $(, $argument)*)
+    };
+}
+
+macro_rules! rows_with {
+    ($models:literal, $beside:literal, $are:literal, $tail:literal $(, $argument:expr)*) => {
         sqlx::query_as!(
             Row,
             r#"select runtime_id as "runtime_id: RuntimeId", person_id as "person_id: PersonId", person.email as person_email, person.name as owner,
                       runtime.name, host_label, desired_state as "desired_state: DesiredState", retention as "retention: Retention",
                       generation, revision, key_number, phase as "phase: Phase", phase_since, problem as "problem: Json<Problem>", attempts, retry_at,
-                      profile_id as "profile_id: ProfileId", profile.name as "profile!",
-                      runtime_models(person_id, profile_id) as "models?",
+                      profile_id as "profile_id: ProfileId", profile.name as "profile!", "# + $models + r#"
                       profile.sleep_after_minutes as profile_sleep_minutes, profile.sleep_stop_after_minutes as profile_sleep_stop_minutes,
                       runtime.memory_bytes, runtime.cpu_millis, runtime.pids, runtime.workspace_bytes, runtime.gpu, runtime.oci_runtime,
                       runtime.image, volume, held_bytes,
@@ -135,7 +140,7 @@ macro_rules! rows_that {
                       queued_at, admitted_at, changed, restart_brings, configuration_hash, ran_in,
                       used_at, awake_until, sleep_depth as "sleep_depth: SleepDepth", suspension_id, agreed_until, schedule_at, schedule_name,
                       wakes_at, woken_at, sleep_minutes, drain_until, wished_at, runtime.created_at
-                 from runtime join person using (person_id) join profile using (profile_id)
+                 from runtime join person using (person_id) join profile using (profile_id) "# + $beside + r#"
                 where "# + $are + $tail
             $(, $argument)*
         )
@@ -206,9 +211,17 @@ pub async fn of_person(connection: &mut Connection, person_id: PersonId) -> Resu
     Ok(rows!("and person_id = $1 order by lower(runtime.name)", person_id.0).fetch_all(connection).await?)
 }
 
-/// Everyone's runtimes, by owner and name.
+/// Everyone's runtimes, by owner and name. Every pass reads them: which models a runtime may call is asked once a profile, and for itself only where its person
+/// is in a group that models are published to.
 pub async fn all(connection: &mut Connection) -> Result<Vec<Row>> {
-    Ok(rows!("order by lower(person.name), lower(runtime.name)").fetch_all(connection).await?)
+    let rows = rows_with!(
+        r#"case when is_grouped then runtime_models(person_id, profile_id) else for_everyone.models end as "models?","#,
+        "join (select profile_id, runtime_models(null, profile_id) as models from profile offset 0) for_everyone using (profile_id)
+         left join (select distinct person_id, true as is_grouped from person_group_member join model_group using (group_id)) grouped using (person_id)",
+        "deleted_at is null ",
+        "order by lower(person.name), lower(runtime.name)"
+    );
+    Ok(rows.fetch_all(connection).await?)
 }
 
 /// The workspace that a person's last runtime of this name left behind.

@@ -30,8 +30,10 @@ const GRACE_CEILING: Duration = Duration::seconds(60);
 const ASK_AGAIN: Duration = Duration::milliseconds(300);
 /// How soon whoever is about to have its turn asks for it again.
 const TURN_AGAIN: std::time::Duration = std::time::Duration::from_secs(1);
-/// How soon those far behind ask again: what is before them may go away at once. Whoever is first by then was told.
-const TURN_AGAIN_FAR: std::time::Duration = std::time::Duration::from_secs(60);
+/// Behind so many others nobody asks by and by: whoever is first is told, and a pass finds them if that was lost.
+const TURN_AGAIN_NEAR: i64 = 16;
+/// How soon those who wait behind more ask again.
+const TURN_AGAIN_FAR: std::time::Duration = std::time::Duration::from_secs(300);
 
 /// What a wish to start means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -364,11 +366,14 @@ pub fn grace(p95_ms: Option<i64>) -> Duration {
 }
 
 /// How soon a runtime that waits its turn behind so many others asks again, where `starts` boot at once. No boot takes less than a second, so nobody
-/// comes late by this, and many who wait cost little more than a few.
+/// comes late by this, and many who wait cost no more than a few.
 #[must_use]
 pub fn turn_again(ahead: i64, starts: i64) -> std::time::Duration {
+    if ahead >= TURN_AGAIN_NEAR {
+        return TURN_AGAIN_FAR;
+    }
     let rounds = u32::try_from(ahead.max(0) / starts.max(1)).unwrap_or(u32::MAX);
-    TURN_AGAIN.saturating_mul(rounds.saturating_add(1)).min(TURN_AGAIN_FAR)
+    TURN_AGAIN.saturating_mul(rounds.saturating_add(1))
 }
 
 /// The share of this machine's memory that runtimes may have: what is left after a fifth, at least 2 GiB where there is that much, for everything else.

@@ -67,10 +67,17 @@ impl Orchestrator {
             tracing::warn!(error = %chain(&error), "the logs of runtimes could not be looked after");
         }
         let nothing = Seen::default();
+        // Who waits behind others has nothing to do; whoever is first may not have been told.
+        let first =
+            rows.iter().filter(|row| row.queued_at.is_some()).min_by_key(|row| (row.queued_at, row.runtime_id)).map(|row| row.runtime_id);
         let mut found = Surveyed { restless: Vec::new(), resting: Vec::new(), runtimes: rows.len(), walled };
         for (number, row) in rows.iter().enumerate() {
             if number % ROWS_AT_ONCE == ROWS_AT_ONCE - 1 {
                 tokio::task::yield_now().await;
+            }
+            let waits = row.phase == Phase::Queued && row.queued_at.is_some() && first != Some(row.runtime_id);
+            if waits && !world.contains_key(&row.runtime_id) {
+                continue;
             }
             if !self.is_at_rest(row, world.get(&row.runtime_id).unwrap_or(&nothing), &models) {
                 found.restless.push(row.runtime_id);

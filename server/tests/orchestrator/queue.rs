@@ -30,6 +30,7 @@ async fn memory_is_given_once_and_in_order(pool: Pool) {
     assert_eq!(phases().await, [Phase::Ready, Phase::Ready, Phase::Queued, Phase::Queued], "2 GiB each of 5");
     assert_eq!(data::queue::waiting(&mut world.pool.acquire().await.unwrap()).await.unwrap().runtime_ids, ids[2..]);
     assert_eq!(tasks(&world, ids[3]).await, [(TaskKind::Create, TaskStatus::Accepted, String::new())]);
+    assert_eq!(server.pass().await.unwrap(), ids[2..3], "whoever waits behind others has nothing to do");
 
     // Whoever came later does not get by.
     server.stop(&world.ada, ids[0]).await.unwrap();

@@ -503,7 +503,7 @@ fn what_was_ended_with_its_machine_failed_at_nothing() {
 fn who_waits_far_behind_asks_less_often_and_never_comes_late() {
     let seconds = |ahead, starts| turn_again(ahead, starts).as_secs();
     assert_eq!((seconds(0, 2), seconds(1, 2), seconds(2, 2), seconds(9, 2)), (1, 1, 2, 5));
-    assert_eq!((seconds(10_000, 2), seconds(10_000, 0), seconds(-1, 1)), (60, 60, 1));
+    assert_eq!((seconds(10_000, 2), seconds(10_000, 10_000), seconds(9, 0), seconds(-1, 1)), (300, 300, 10, 1));
 }
 
 #[test]
