@@ -11,9 +11,11 @@ import sys
 import tempfile
 import time
 
+import cost
 import runtimes
 import sleep
-from load import line, micros, rounds, same
+import streams
+from load import line, micros, rounds, same, wrk
 from parts import RUNTIME_MIB, Child, ClawLoops, ask, free_port, litellm, nginx, wait_for
 
 BODY = '{"model":"%s","messages":[{"role":"user","content":"Say something in thirty-two words."}],"max_tokens":64}'
@@ -22,29 +24,43 @@ STARTS = int(os.environ.get("BENCH_STARTS", "3"))
 TOGETHER = int(os.environ.get("BENCH_TOGETHER", "8"))
 TURNS = int(os.environ.get("BENCH_TURNS", "2"))
 FLEET = int(os.environ.get("BENCH_FLEET", "10000"))
+CONNECTIONS = (1, 8, 64)
+STREAMS = int(os.environ.get("BENCH_STREAMS", "5000"))
 # How long what happens by itself is watched, in seconds.
 WATCH = 12 * SECONDS
 
 
-def proxy(loops, key, upstream, peer):
-    """The credential proxy against the same upstream asked directly, and against LiteLLM."""
+def proxy(loops, key, upstream, peer, side, other):
+    """The credential proxy against the same upstream asked directly, twice, through nginx, and through LiteLLM."""
     path = "/v1/chat/completions"
+    straight = {"url": f"http://127.0.0.1:{upstream}{path}", "body": BODY % "bench"}
     targets = {
-        "direct": {"url": f"http://127.0.0.1:{upstream}{path}", "body": BODY % "bench"},
+        "direct": straight,
         "clawloops": {"url": f"http://127.0.0.1:{loops.port}{path}", "body": BODY % "demo", "host": loops.host,
                       "headers": {"authorization": f"Bearer {key}"}},
+        "nginx": {**straight, "url": f"http://127.0.0.1:{side}{path}"},
         "litellm": {"url": f"http://127.0.0.1:{peer}{path}", "body": BODY % "bench", "headers": {"authorization": "Bearer sk-bench"}},
+        "direct again": straight,
     }
-    same({name: targets[name] for name in ("direct", "clawloops")})
-    one = rounds(targets, connections=1, seconds=SECONDS)
-    eight = rounds(targets, connections=8, seconds=SECONDS)
-    line("model proxy, throughput", f"{eight['clawloops']['rps'] / eight['litellm']['rps']:.1f} × LiteLLM, "
-         f"{eight['clawloops']['rps'] / eight['direct']['rps']:.3f} × direct (8 connections)")
-    line("model proxy, added latency", f"{micros(one['clawloops']['p50'] - one['direct']['p50'])} median, "
-         f"{micros(one['clawloops']['p99'] - one['direct']['p99'])} p99; LiteLLM adds {micros(one['litellm']['p50'] - one['direct']['p50'])} median")
-    for name in targets:
-        line(f"  {name}", f"{eight[name]['rps']:.0f} requests/s; alone {micros(one[name]['p50'])} median, {micros(one[name]['p99'])} p99; "
-             f"errors {one[name]['errors'] + eight[name]['errors']}")
+    same({name: targets[name] for name in ("direct", "clawloops", "nginx")})
+    seen = {connections: rounds(targets, connections=connections, seconds=SECONDS) for connections in CONNECTIONS}
+    for connections, run in seen.items():
+        def over(name, part, run=run):
+            return run[name][part] - run["direct"][part]
+        line(f"model proxy, {connections} at once", f"{micros(over('clawloops', 'p50'))} added at the median, {micros(over('clawloops', 'p99'))} p99; "
+             f"nginx {micros(over('nginx', 'p50'))}, {micros(over('nginx', 'p99'))}; LiteLLM {micros(over('litellm', 'p50'))}; "
+             f"noise {micros(abs(over('direct again', 'p50')))}, {micros(abs(over('direct again', 'p99')))}")
+        line("  throughput", f"{run['clawloops']['rps'] / run['litellm']['rps']:.1f} × LiteLLM, {run['clawloops']['rps'] / run['nginx']['rps']:.3f} × nginx, "
+             f"{run['clawloops']['rps'] / run['direct']['rps']:.3f} × direct")
+        for name in targets:
+            line(f"  {name}", f"{run[name]['rps']:.0f} requests/s, {micros(run[name]['p50'])} median, {micros(run[name]['p99'])} p99, errors {run[name]['errors']}")
+    costs = {}
+    for name, pid, beside in (("clawloops", loops.child.process.pid, loops.data), ("nginx", other["nginx"], None), ("litellm", other["litellm"], None)):
+        before = cost.seconds(pid, beside)
+        run = wrk(**{**targets[name], "connections": 8, "seconds": SECONDS})
+        costs[name] = (cost.seconds(pid, beside) - before) / (run["rps"] * SECONDS) * 1e6
+    line("model proxy, processor", f"{costs['clawloops'] / costs['nginx']:.1f} × nginx: {micros(costs['clawloops'])} a request with PostgreSQL, "
+         f"nginx {micros(costs['nginx'])}, LiteLLM {micros(costs['litellm'])} (8 at once)")
 
 
 def sessions(loops):
@@ -59,17 +75,30 @@ def sessions(loops):
 
 
 def fleet(folder):
-    """The orchestrator with many runtimes, which prints its own figures. It has a PostgreSQL of its own, and stops it when it is told to stop."""
+    """The orchestrator with many runtimes, which prints its own figures as they come. It has a PostgreSQL of its own, and stops it when it is told to stop."""
     log = os.path.join(folder, "fleet.log")
     child = Child([os.environ["CLAWLOOPS_FLEET_BIN"], "--data-dir", os.path.join(folder, "fleet"), "--runtimes", str(FLEET), "--idle", str(WATCH)], log)
     try:
-        ended = child.process.wait()
+        with open(log) as said:
+            ended = None
+            while ended is None:
+                ended = child.process.poll()
+                print(said.read(), end="", flush=True)
+                time.sleep(0.2)
     finally:
         child.stop()
-    with open(log) as said:
-        print(said.read(), end="", flush=True)
     if ended != 0:
         raise SystemExit("bench: the orchestrator with many runtimes was not measured to its end")
+
+
+def open_streams(loops, key):
+    """Streams on a direct route to an upstream of their own."""
+    upstream = streams.Upstream()
+    loops.call("add-provider", kind="open_ai_compatible", name="Streams", base_url=f"http://127.0.0.1:{upstream.port}/v1", private="on", direct="on")
+    found = next(one for one in loops.call("providers") if one["name"] == "Streams")
+    model = {"name": "streams", "upstream": "any", "context_tokens": "32000", "output_tokens": "4000", "pricing": "free", "published": "on"}
+    loops.call("add-model", provider_id=found["provider_id"], **{f"model[{member}]": value for member, value in model.items()})
+    streams.measure(loops, key, "streams", upstream, STREAMS)
 
 
 def together():
@@ -101,10 +130,14 @@ def main():
         os.chmod(folder, 0o755)
         fleet(folder)
         upstream, side, peer = free_port(), free_port(), free_port()
-        children = [nginx(folder, upstream, side, f"127.0.0.1:{upstream}")]
+        children = [nginx(folder, upstream, free_port(), f"127.0.0.1:{upstream}")]
         try:
             wait_for(upstream, "/health/liveliness")
             children.append(litellm(folder, peer, upstream))
+            between = os.path.join(folder, "between")
+            os.mkdir(between)
+            children.append(nginx(between, free_port(), side, f"127.0.0.1:{upstream}"))
+            others = {"litellm": children[1].process.pid, "nginx": children[2].process.pid}
             count = together()
             loops = ClawLoops(binary, folder, upstream, count)
             children.append(loops)
@@ -112,12 +145,13 @@ def main():
             wait_for(peer, "/health/liveliness")
             time.sleep(5)
             line("idle memory", f"{loops.memory_kib() / 1024:.0f} MB resident (the server alone)")
-            key = loops.call("make-key", name="bench", days="")["secret"]
+            key = loops.call("make-key", name="bench", ends="never")["secret"]
             sizes(site, loops)
-            proxy(loops, key, upstream, peer)
+            proxy(loops, key, upstream, peer, side, others)
             line("session check", "")
             sessions(loops)
-            children.pop(1).stop()  # LiteLLM would only take from the starts that follow
+            children.pop(1).stop()  # LiteLLM would only take from what follows
+            open_streams(loops, key)
             configuration = runtimes.measure(loops, folder, SECONDS, STARTS)
             line("memory after load", f"{loops.memory_kib() / 1024:.0f} MB resident")
             sleep.measure(loops, runtimes.measure_together(loops, configuration, folder, count, TURNS), WATCH)
