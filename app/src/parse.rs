@@ -120,6 +120,7 @@ pub fn model(form: &ModelForm) -> Parsed<ModelChange> {
         published: form.published.is_some(),
         groups,
         is_default: form.is_default.is_some(),
+        fallbacks: form.fallbacks.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect(),
     })
 }
 

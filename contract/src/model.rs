@@ -50,6 +50,23 @@ pub struct ModelView {
     pub groups: Option<Vec<GroupId>>,
     /// Whether new runtimes take it.
     pub is_default: bool,
+    /// The names of the models that answer where it does not, in this order. Told to administrators.
+    pub fallbacks: Vec<String>,
+    /// Since it fails, calls are not sent to it. Told to administrators.
+    pub unhealthy: Option<Unhealthy>,
+}
+
+/// A model whose provider failed so often that it is left alone for a while.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unhealthy {
+    /// Since when.
+    #[serde(with = "crate::moment")]
+    pub since: OffsetDateTime,
+    /// When the next call is let through, to see whether it is well again.
+    #[serde(with = "crate::moment")]
+    pub until: OffsetDateTime,
+    /// How it failed last, in a few words.
+    pub said: String,
 }
 
 /// How a provider is spoken to.
@@ -65,6 +82,14 @@ pub enum ProviderKind {
     OpenAi,
     /// Anthropic.
     Anthropic,
+    /// Google's Gemini API.
+    Google,
+    /// Azure OpenAI, by the address of the resource.
+    Azure,
+    /// Amazon Bedrock, by region, with a Bedrock API key.
+    Bedrock,
+    /// Mistral.
+    Mistral,
     /// OpenRouter.
     OpenRouter,
     /// Ollama, on this machine or another.
@@ -82,6 +107,10 @@ impl ProviderKind {
             Self::Local => "This machine",
             Self::OpenAi => "OpenAI",
             Self::Anthropic => "Anthropic",
+            Self::Google => "Google Gemini",
+            Self::Azure => "Azure OpenAI",
+            Self::Bedrock => "Amazon Bedrock",
+            Self::Mistral => "Mistral",
             Self::OpenRouter => "OpenRouter",
             Self::Ollama => "Ollama",
             Self::OpenAiCompatible => "OpenAI-compatible server",
@@ -89,7 +118,35 @@ impl ProviderKind {
     }
 
     /// The kinds that an administrator can add.
-    pub const ADDABLE: [Self; 5] = [Self::OpenAi, Self::Anthropic, Self::OpenRouter, Self::Ollama, Self::OpenAiCompatible];
+    pub const ADDABLE: [Self; 9] = [
+        Self::OpenAi,
+        Self::Anthropic,
+        Self::Google,
+        Self::Azure,
+        Self::Bedrock,
+        Self::Mistral,
+        Self::OpenRouter,
+        Self::Ollama,
+        Self::OpenAiCompatible,
+    ];
+
+    /// Whether it stands at an address that somebody has to tell.
+    #[must_use]
+    pub const fn wants_address(self) -> bool {
+        matches!(self, Self::Azure | Self::Ollama | Self::OpenAiCompatible)
+    }
+
+    /// Whether it wants a key.
+    #[must_use]
+    pub const fn wants_key(self) -> bool {
+        !matches!(self, Self::Demo | Self::Local | Self::Ollama | Self::OpenAiCompatible)
+    }
+
+    /// Whether it speaks OpenAI's API itself, so that it can be called without LiteLLM.
+    #[must_use]
+    pub const fn speaks_openai(self) -> bool {
+        !matches!(self, Self::Demo | Self::Local | Self::Anthropic | Self::Bedrock)
+    }
 }
 
 /// A provider, as an administrator sees it. Its secret is written, never read.
@@ -103,6 +160,10 @@ pub struct ProviderView {
     pub name: String,
     /// Where it is, where that is not fixed by the kind.
     pub base_url: Option<String>,
+    /// The region, of one that has regions.
+    pub region: Option<String>,
+    /// Whether it is called without LiteLLM where it speaks the caller's API itself.
+    pub is_direct: bool,
     /// The last characters of its secret.
     pub secret_hint: Option<String>,
     /// When it was added.
@@ -119,8 +180,14 @@ pub struct NewProvider {
     pub kind: ProviderKind,
     /// The name shown.
     pub name: String,
-    /// Where it is; needed for Ollama and OpenAI-compatible servers.
+    /// Where it is; needed where [`ProviderKind::wants_address`].
     pub base_url: Option<String>,
+    /// Whether that may be a private address: of this machine or its own network.
+    pub allows_private: bool,
+    /// The region; needed for Bedrock.
+    pub region: Option<String>,
+    /// Whether to call it without LiteLLM where it speaks the caller's API itself.
+    pub is_direct: bool,
     /// Its key, where it wants one. Sealed before it is stored.
     pub secret: Option<String>,
 }
@@ -146,6 +213,8 @@ pub struct ModelChange {
     pub groups: Option<Vec<GroupId>>,
     /// Whether new runtimes take it.
     pub is_default: bool,
+    /// The names of at most three models that answer where it does not, in this order.
+    pub fallbacks: Vec<String>,
 }
 
 /// A server found on this machine that is not used yet.

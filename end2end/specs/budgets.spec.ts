@@ -2,20 +2,18 @@
 import OpenAI from 'openai';
 import type { Page } from '@playwright/test';
 import { expect, test } from '../harness/test';
-import { makeKey } from '../harness/keys';
-import { MIRA, WEI, browserOf, pageOf, settled } from '../harness/people';
-import { running } from '../harness/product';
+import { callers } from '../harness/callers';
+import { WEI, settled } from '../harness/people';
 
 test.describe.configure({ mode: 'serial' });
 
 let mira: Page;
 let wei: Page;
 let client: OpenAI;
+let close: () => Promise<void>;
 
 test.beforeAll(async ({ browser }) => {
-  mira = await (await browserOf(browser, MIRA)).newPage();
-  wei = await pageOf(browser, WEI);
-  client = new OpenAI({ baseURL: `${running().url}/v1`, apiKey: await makeKey(wei, 'budgets'), maxRetries: 0 });
+  ({ mira, wei, client, close } = await callers(browser, 'budgets'));
 });
 
 test.afterAll(async () => {
@@ -27,8 +25,7 @@ test.afterAll(async () => {
     await rows.first().getByRole('button', { name: /^Remove now/ }).click();
     await expect(rows).toHaveCount(left - 1);
   }
-  await mira?.context().close();
-  await wei?.context().close();
+  await close?.();
 });
 
 /** Mira's page as it is now. */

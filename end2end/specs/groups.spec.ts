@@ -2,9 +2,8 @@
 import OpenAI from 'openai';
 import type { Page } from '@playwright/test';
 import { expect, test } from '../harness/test';
-import { makeKey } from '../harness/keys';
-import { MIRA, WEI, browserOf, pageOf, settled } from '../harness/people';
-import { running } from '../harness/product';
+import { callers } from '../harness/callers';
+import { WEI, settled } from '../harness/people';
 
 test.describe.configure({ mode: 'serial' });
 
@@ -14,18 +13,16 @@ const MODEL = 'demo';
 let mira: Page;
 let wei: Page;
 let client: OpenAI;
+let close: () => Promise<void>;
 
 test.beforeAll(async ({ browser }) => {
-  mira = await (await browserOf(browser, MIRA)).newPage();
-  wei = await pageOf(browser, WEI);
-  client = new OpenAI({ baseURL: `${running().url}/v1`, apiKey: await makeKey(wei, 'groups'), maxRetries: 0 });
+  ({ mira, wei, client, close } = await callers(browser, 'groups'));
 });
 
 test.afterAll(async () => {
   // Whoever comes after us finds the catalog as it was.
   await offered('Everyone');
-  await mira?.context().close();
-  await wei?.context().close();
+  await close?.();
 });
 
 const row = () => mira.getByRole('row').filter({ has: mira.getByText(MODEL, { exact: true }) });

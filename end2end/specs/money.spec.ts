@@ -2,9 +2,9 @@
 import OpenAI from 'openai';
 import type { Page } from '@playwright/test';
 import { expect, test } from '../harness/test';
-import { makeKey } from '../harness/keys';
+import { callers } from '../harness/callers';
 import { limited } from '../harness/limits';
-import { MIRA, WEI, browserOf, pageOf, settled } from '../harness/people';
+import { WEI, settled } from '../harness/people';
 import { running } from '../harness/product';
 
 test.describe.configure({ mode: 'serial' });
@@ -17,18 +17,16 @@ const PRICE = { input: 1000, output: 4000 };
 let mira: Page;
 let wei: Page;
 let client: OpenAI;
+let close: () => Promise<void>;
 /** Micro-dollars. */
 let spent = 0;
 
 test.beforeAll(async ({ browser }) => {
-  mira = await (await browserOf(browser, MIRA)).newPage();
-  wei = await pageOf(browser, WEI);
-  client = new OpenAI({ baseURL: `${running().url}/v1`, apiKey: await makeKey(wei, 'money'), maxRetries: 0 });
+  ({ mira, wei, client, close } = await callers(browser, 'money'));
 });
 
 test.afterAll(async () => {
-  await mira?.context().close();
-  await wei?.context().close();
+  await close?.();
 });
 
 const call = () => client.chat.completions.create({ model: MODEL, max_tokens: 8, messages: [{ role: 'user', content: 'Count' }] });
@@ -47,6 +45,10 @@ test('a provider is added and says which models it has', async () => {
   await dialog.getByRole('combobox', { name: 'Kind' }).selectOption({ label: 'OpenAI-compatible server' });
   await dialog.getByRole('textbox', { name: 'Name' }).fill(PROVIDER);
   await dialog.getByRole('textbox', { name: 'Address' }).fill(`http://127.0.0.1:${running().ports.local}/v1`);
+  // An address of this machine is not taken by mistake.
+  await dialog.getByRole('button', { name: 'Add the provider' }).click();
+  await expect(dialog).toContainText('tick that it is in your own network');
+  await dialog.getByRole('checkbox', { name: 'It is on this machine or in your own network' }).check();
   await dialog.getByRole('button', { name: 'Add the provider' }).click();
   await expect(dialog).toBeHidden();
   await expect(line()).toContainText('0 models');

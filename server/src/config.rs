@@ -249,6 +249,9 @@ pub struct Models {
     /// Where an Ollama is looked for, to be offered.
     #[arg(long, env = "CLAWLOOPS_OLLAMA_URL", default_value = "http://127.0.0.1:11434")]
     pub ollama_url: Url,
+    /// Where a vLLM is looked for, to be offered.
+    #[arg(long, env = "CLAWLOOPS_VLLM_URL", default_value = "http://127.0.0.1:8000/v1")]
+    pub vllm_url: Url,
     /// The proxy through which providers outside are reached, by the supervised LiteLLM and when their models are listed.
     #[arg(long, env = "HTTPS_PROXY", hide_env_values = true)]
     pub https_proxy: Option<SecretString>,

@@ -192,6 +192,8 @@ mod tests {
             published: true,
             groups: None,
             is_default: true,
+            fallbacks: Vec::new(),
+            unhealthy: None,
         };
         examples("https://claw.example/v1", &model)
     }

@@ -20,11 +20,26 @@ pub async fn offered_providers() -> Answered<Vec<OfferedProvider>> {
     Ok(request::ports()?.providers.offered_providers(&request::caller()?).await?)
 }
 
-/// Adds a provider.
+/// Adds a provider. `private` is there when its address may be in a private network, `direct` when it is to be called without LiteLLM.
 #[server(prefix = "/api/ui", endpoint = "add-provider")]
-pub async fn add_provider(kind: ProviderKind, name: String, base_url: Option<String>, secret: Option<String>) -> Answered<()> {
-    let provider =
-        NewProvider { kind, name: parse::name_or(&name, kind.label()), base_url: parse::some(base_url), secret: parse::some(secret) };
+pub async fn add_provider(
+    kind: ProviderKind,
+    name: String,
+    base_url: Option<String>,
+    private: Option<String>,
+    region: Option<String>,
+    direct: Option<String>,
+    secret: Option<String>,
+) -> Answered<()> {
+    let provider = NewProvider {
+        kind,
+        name: parse::name_or(&name, kind.label()),
+        base_url: parse::some(base_url),
+        allows_private: private.is_some(),
+        region: parse::some(region),
+        is_direct: direct.is_some(),
+        secret: parse::some(secret),
+    };
     request::ports()?.providers.add_provider(&request::caller()?, provider).await?;
     Ok(())
 }
@@ -84,6 +99,9 @@ pub struct ModelForm {
     /// Present when new runtimes take it.
     #[serde(default)]
     pub is_default: Option<String>,
+    /// The names of the models that answer in its place, with commas between.
+    #[serde(default)]
+    pub fallbacks: String,
 }
 
 /// Adds a provider's model to the catalog.
@@ -138,5 +156,6 @@ async fn present(model_id: ModelId) -> Answered<ModelChange> {
         published: model.published,
         groups: model.groups,
         is_default: model.is_default,
+        fallbacks: model.fallbacks,
     })
 }

@@ -519,5 +519,7 @@ fn changed(model_id: ModelId, provider_id: ProviderId, change: ModelChange) -> M
         published: change.published,
         groups: change.groups,
         is_default: change.is_default,
+        fallbacks: change.fallbacks,
+        unhealthy: None,
     }
 }

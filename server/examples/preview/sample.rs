@@ -233,6 +233,8 @@ pub fn models() -> Vec<ModelView> {
             published,
             groups: None,
             is_default: name == "claude-sonnet",
+            fallbacks: if name == "claude-sonnet" { vec!["gpt-mini".to_owned()] } else { Vec::new() },
+            unhealthy: (name == "qwen-local").then(|| Unhealthy { since: ago(4), until: ago(0), said: "it cannot be reached".to_owned() }),
         })
         .collect()
 }
@@ -251,6 +253,8 @@ pub fn providers() -> Vec<ProviderView> {
             kind,
             name: name.to_owned(),
             base_url: base_url.map(str::to_owned),
+            region: None,
+            is_direct: false,
             secret_hint: hint.map(str::to_owned),
             created_at: ago(28_800),
             models,

@@ -2,7 +2,7 @@
 
 use super::Connection;
 use crate::Result;
-use contract::{GroupId, KeyId, Micros, ModelChange, ModelId, ModelView, PersonId, Price, ProviderId, RuntimeId};
+use contract::{GroupId, KeyId, Micros, ModelChange, ModelId, ModelView, PersonId, Price, ProviderId, ProviderKind, RuntimeId};
 
 /// The whole catalog: the default first, then by name.
 pub async fn all(connection: &mut Connection) -> Result<Vec<ModelView>> {
@@ -11,7 +11,9 @@ pub async fn all(connection: &mut Connection) -> Result<Vec<ModelView>> {
                   input_price, cached_input_price, output_price, published, is_default,
                   case when for_everyone then null
                        else array(select group_id from model_group where model_group.model_id = model.model_id order by group_id)
-                  end as "groups?"
+                  end as "groups?",
+                  array(select fallback.name from model_fallback join model fallback on fallback.model_id = fallback_id
+                         where model_fallback.model_id = model.model_id order by place) as "fallbacks!"
            from model join provider using (provider_id)
            order by is_default desc, lower(model.name)"#
     )
@@ -32,6 +34,8 @@ pub async fn all(connection: &mut Connection) -> Result<Vec<ModelView>> {
             published: row.published,
             groups: row.groups.map(|ids| ids.into_iter().map(GroupId).collect()),
             is_default: row.is_default,
+            fallbacks: row.fallbacks,
+            unhealthy: None,
         })
         .collect())
 }
@@ -66,8 +70,16 @@ pub enum KeptOut {
 /// A model as a call needs it.
 #[derive(Clone, Debug)]
 pub struct Callable {
+    /// Which.
+    pub model_id: ModelId,
     /// Its name.
     pub name: String,
+    /// The provider's own name for it.
+    pub upstream: String,
+    /// Its provider, where it may be called without LiteLLM.
+    pub direct: Option<Direct>,
+    /// The names of the models that answer where it does not, in this order.
+    pub fallbacks: Vec<String>,
     /// The provider's name: the route of the usage record.
     pub provider: String,
     /// How many tokens fit into it.
@@ -80,6 +92,21 @@ pub struct Callable {
     pub kept_out: Option<KeptOut>,
 }
 
+/// A provider that may be called without LiteLLM.
+#[derive(Clone, Debug)]
+pub struct Direct {
+    /// Which.
+    pub provider_id: ProviderId,
+    /// How it is spoken to.
+    pub kind: ProviderKind,
+    /// Where it is, where that is not fixed by the kind.
+    pub base_url: Option<String>,
+    /// Whether that may be in a private network.
+    pub allows_private: bool,
+    /// Its secret, sealed, and with which key.
+    pub secret: Option<(Vec<u8>, String)>,
+}
+
 /// The model of this name that is published to the key's person, whether the key allows it, and for a runtime whether its profile does.
 pub async fn find_published(
     connection: &mut Connection,
@@ -88,7 +115,11 @@ pub async fn find_published(
     runtime_id: Option<RuntimeId>,
 ) -> Result<Option<Callable>> {
     let row = sqlx::query!(
-        r#"select model.name, provider.name as provider, context_tokens, output_tokens, input_price, cached_input_price, output_price,
+        r#"select model_id as "model_id: ModelId", model.name, upstream, provider.name as provider, context_tokens, output_tokens, input_price,
+                  cached_input_price, output_price,
+                  provider_id as "provider_id: ProviderId", kind as "kind: ProviderKind", base_url, allows_private, is_direct, secret_sealed, secret_key_id,
+                  array(select fallback.name from model_fallback join model fallback on fallback.model_id = fallback_id
+                         where model_fallback.model_id = model.model_id order by place) as "fallbacks!",
                   (select profile.name from runtime join profile using (profile_id)
                     where runtime_id = $2 and not all_models
                       and not exists (select from profile_model
@@ -107,7 +138,17 @@ pub async fn find_published(
     .fetch_optional(connection)
     .await?;
     Ok(row.map(|row| Callable {
+        model_id: row.model_id,
         name: row.name,
+        upstream: row.upstream,
+        direct: row.is_direct.then(|| Direct {
+            provider_id: row.provider_id,
+            kind: row.kind,
+            base_url: row.base_url,
+            allows_private: row.allows_private,
+            secret: row.secret_sealed.zip(row.secret_key_id),
+        }),
+        fallbacks: row.fallbacks,
         provider: row.provider,
         context_tokens: row.context_tokens,
         output_tokens: row.output_tokens,
@@ -178,6 +219,18 @@ async fn set_groups(connection: &mut Connection, id: ModelId, groups: Option<&[G
         .execute(connection)
         .await?;
     Ok(())
+}
+
+/// Sets which models answer in a model's place, by name. [`crate::Error::Missing`] when one is not in the catalog.
+pub async fn set_fallbacks(connection: &mut Connection, id: ModelId, fallbacks: &[String]) -> Result<()> {
+    sqlx::query!("delete from model_fallback where model_id = $1", id.0).execute(&mut *connection).await?;
+    let put = sqlx::query!(
+        "insert into model_fallback (model_id, place, fallback_id)
+         select $1, place, model.model_id from unnest($2::text[]) with ordinality as wanted (name, place) join model using (name)",
+        id.0,
+        fallbacks
+    );
+    if put.execute(connection).await?.rows_affected() == fallbacks.len() as u64 { Ok(()) } else { Err(crate::Error::Missing) }
 }
 
 /// Leaves the catalog without a default, for another to become it.

@@ -16,6 +16,12 @@ pub struct Row {
     pub name: String,
     /// Where it is.
     pub base_url: Option<String>,
+    /// Whether that may be in a private network.
+    pub allows_private: bool,
+    /// The region, of one that has regions.
+    pub region: Option<String>,
+    /// Whether it is called without LiteLLM.
+    pub is_direct: bool,
     /// Its secret, sealed.
     pub secret_sealed: Option<Vec<u8>>,
     /// With which key.
@@ -30,8 +36,8 @@ pub struct Row {
 pub async fn all(connection: &mut Connection) -> Result<Vec<Row>> {
     Ok(sqlx::query_as!(
         Row,
-        r#"select provider_id as "provider_id: ProviderId", kind as "kind: ProviderKind", name, base_url, secret_sealed, secret_key_id,
-                  secret_hint, created_at
+        r#"select provider_id as "provider_id: ProviderId", kind as "kind: ProviderKind", name, base_url, allows_private, region,
+                  is_direct, secret_sealed, secret_key_id, secret_hint, created_at
            from provider order by created_at, lower(name)"#
     )
     .fetch_all(connection)
@@ -42,8 +48,8 @@ pub async fn all(connection: &mut Connection) -> Result<Vec<Row>> {
 pub async fn get(connection: &mut Connection, id: ProviderId) -> Result<Row> {
     Ok(sqlx::query_as!(
         Row,
-        r#"select provider_id as "provider_id: ProviderId", kind as "kind: ProviderKind", name, base_url, secret_sealed, secret_key_id,
-                  secret_hint, created_at
+        r#"select provider_id as "provider_id: ProviderId", kind as "kind: ProviderKind", name, base_url, allows_private, region,
+                  is_direct, secret_sealed, secret_key_id, secret_hint, created_at
            from provider where provider_id = $1"#,
         id.0
     )
@@ -55,7 +61,8 @@ pub async fn get(connection: &mut Connection, id: ProviderId) -> Result<Row> {
 pub async fn views(connection: &mut Connection) -> Result<Vec<ProviderView>> {
     Ok(sqlx::query_as!(
         ProviderView,
-        r#"select provider_id as "provider_id: ProviderId", kind as "kind: ProviderKind", name, base_url, secret_hint, created_at,
+        r#"select provider_id as "provider_id: ProviderId", kind as "kind: ProviderKind", name, base_url, region, is_direct,
+                  secret_hint, created_at,
                   (select count(*) from model where model.provider_id = provider.provider_id) as "models!"
            from provider order by created_at, lower(name)"#
     )
@@ -66,12 +73,16 @@ pub async fn views(connection: &mut Connection) -> Result<Vec<ProviderView>> {
 /// Adds a provider.
 pub async fn add(connection: &mut Connection, row: &Row) -> Result<()> {
     sqlx::query!(
-        "insert into provider (provider_id, kind, name, base_url, secret_sealed, secret_key_id, secret_hint, created_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8)",
+        "insert into provider (provider_id, kind, name, base_url, allows_private, region, is_direct, secret_sealed, secret_key_id, secret_hint,
+                               created_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
         row.provider_id.0,
         row.kind as ProviderKind,
         row.name,
         row.base_url,
+        row.allows_private,
+        row.region,
+        row.is_direct,
         row.secret_sealed,
         row.secret_key_id,
         row.secret_hint,

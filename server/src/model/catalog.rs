@@ -14,11 +14,11 @@ pub async fn offered(connection: &mut Connection) -> Result<Vec<ModelView>> {
     Ok(models)
 }
 
-/// Those of them that are published to a person, or to a group of theirs. Which groups is not told.
+/// Those of them that are published to a person, or to a group of theirs. Which groups is not told, nor what answers in their place.
 pub async fn offered_to(connection: &mut Connection, person: PersonId) -> Result<Vec<ModelView>> {
     let theirs = data::model::published_to(connection, person).await?;
     let models = offered(connection).await?.into_iter().filter(|model| theirs.contains(&model.model_id));
-    Ok(models.map(|model| ModelView { groups: None, ..model }).collect())
+    Ok(models.map(|model| ModelView { groups: None, fallbacks: Vec::new(), ..model }).collect())
 }
 
 /// The same, for a page.
@@ -29,7 +29,11 @@ pub async fn for_caller(service: &Service, caller: &Caller) -> Result<Vec<ModelV
 /// The whole catalog, unpublished and unpriced models too.
 pub async fn all(service: &Service, caller: &Caller) -> Result<Vec<ModelView>> {
     administrator(caller)?;
-    data::model::all(&mut *service.pool.acquire().await?).await
+    let mut models = data::model::all(&mut *service.pool.acquire().await?).await?;
+    for model in &mut models {
+        model.unhealthy = service.health.unhealthy(model.model_id);
+    }
+    Ok(models)
 }
 
 /// Adds a provider's model.
@@ -43,6 +47,7 @@ pub async fn add(service: &Service, caller: &Caller, provider: ProviderId, chang
         data::model::clear_default(&mut transaction).await?;
     }
     data::model::add(&mut transaction, model_id, provider, &change).await.map_err(|error| taken(error, &change.name))?;
+    data::model::set_fallbacks(&mut transaction, model_id, &change.fallbacks).await.map_err(|error| error.on_missing(no_fallback))?;
     service.record(&mut transaction, caller, "model.added", None, &change.name, &detail(&change)).await?;
     finish(transaction, model_id).await
 }
@@ -56,6 +61,7 @@ pub async fn change(service: &Service, caller: &Caller, model: ModelId, change: 
         data::model::clear_default(&mut transaction).await?;
     }
     data::model::change(&mut transaction, model, &change).await.map_err(|error| taken(error.on_missing(unknown), &change.name))?;
+    data::model::set_fallbacks(&mut transaction, model, &change.fallbacks).await.map_err(|error| error.on_missing(no_fallback))?;
     service.record(&mut transaction, caller, "model.changed", None, &change.name, &detail(&change)).await?;
     finish(transaction, model).await
 }
@@ -82,6 +88,12 @@ fn unknown() -> Problem {
     Problem::new(Code::ModelNotFound, "This model is not in the catalog any more.")
 }
 
+fn no_fallback() -> Problem {
+    Problem::new(Code::Invalid, "One of these is no model of the catalog.")
+        .remedy("Write the names that callers use, with commas between.")
+        .field("fallbacks")
+}
+
 fn taken(error: Error, name: &str) -> Error {
     error.on_constraint("model_name_key", || {
         Problem::new(Code::Conflict, format!("There is a model named {name} already.")).remedy("Choose another name.").field("name")
@@ -98,7 +110,8 @@ fn detail(change: &ModelChange) -> String {
         None => "published".to_owned(),
         Some(groups) => format!("published to {} groups", groups.len()),
     };
-    format!("{price}; {published}")
+    let fallbacks = if change.fallbacks.is_empty() { String::new() } else { format!("; then {}", change.fallbacks.join(", ")) };
+    format!("{price}; {published}{fallbacks}")
 }
 
 /// What an administrator typed, trimmed and within bounds.
@@ -132,6 +145,10 @@ fn checked(mut change: ModelChange) -> Result<ModelChange> {
     if change.groups.as_ref().is_some_and(Vec::is_empty) {
         return Err(wrong("Choose at least one group, or publish it to everyone.", "groups"));
     }
+    let mut seen = std::collections::HashSet::new();
+    if change.fallbacks.len() > 3 || !change.fallbacks.iter().all(|name| *name != change.name && seen.insert(name)) {
+        return Err(wrong("At most three other models answer in its place, each named once.", "fallbacks"));
+    }
     if change.is_default && !(change.published && change.price.is_some()) {
         return Err(wrong("The default model must be published and have a price (zero is free).", "is_default"));
     }
@@ -154,6 +171,7 @@ mod tests {
             published: true,
             groups: None,
             is_default: true,
+            fallbacks: vec!["small".to_owned()],
         }
     }
 
@@ -161,7 +179,7 @@ mod tests {
     fn what_cannot_be_a_model_is_refused_with_its_field() {
         assert_eq!(checked(change()).unwrap().name, "gpt-5.2");
         type Spoil = fn(&mut ModelChange);
-        let cases: [(&str, Spoil); 9] = [
+        let cases: [(&str, Spoil); 12] = [
             ("name", |change| change.name = "*".to_owned()),
             ("name", |change| change.name = "a b".to_owned()),
             ("name", |change| change.name.clear()),
@@ -171,6 +189,9 @@ mod tests {
             ("price", |change| change.price = Some(Price { input: Micros(-1), ..Price::FREE })),
             ("groups", |change| change.groups = Some(Vec::new())),
             ("is_default", |change| change.price = None),
+            ("fallbacks", |change| change.fallbacks.push("gpt-5.2".to_owned())),
+            ("fallbacks", |change| change.fallbacks.push("small".to_owned())),
+            ("fallbacks", |change| change.fallbacks = ["a", "b", "c", "d"].map(str::to_owned).into()),
         ];
         for (field, spoil) in cases {
             let mut spoiled = change();

@@ -110,27 +110,32 @@ async fn render(service: &Service) -> Result<Rendered> {
                     }
                     json!({"model": format!("openai/{DEMO}"), "api_base": format!("os.environ/{OWN_BASE}")})
                 }
-                ProviderKind::Local => {
-                    json!({"model": format!("openai/{}", model.upstream),
-                           "api_base": format!("http://127.0.0.1:{}/v1", service.config.models.local_model_port)})
-                }
-                ProviderKind::OpenAi | ProviderKind::OpenAiCompatible => json!({"model": format!("openai/{}", model.upstream)}),
-                ProviderKind::Anthropic => json!({"model": format!("anthropic/{}", model.upstream)}),
-                ProviderKind::OpenRouter => json!({"model": format!("openrouter/{}", model.upstream)}),
-                // Ollama's own OpenAI shape: one translation less than LiteLLM's `ollama_chat`.
-                ProviderKind::Ollama => json!({"model": format!("openai/{}", model.upstream)}),
+                kind => json!({"model": format!("{}/{}", dialect(kind), model.upstream)}),
             };
             parameters["api_key"] = match provider.kind {
                 ProviderKind::Demo => json!("os.environ/LITELLM_MASTER_KEY"),
                 _ => key.clone(),
             };
             // Servers that are like OpenAI's all have its chat, and not all its responses.
-            let has_responses = matches!(provider.kind, ProviderKind::OpenAi | ProviderKind::Anthropic | ProviderKind::OpenRouter);
-            if !has_responses {
+            let has_chat_alone = matches!(
+                provider.kind,
+                ProviderKind::Demo | ProviderKind::Local | ProviderKind::Ollama | ProviderKind::OpenAiCompatible | ProviderKind::Mistral
+            );
+            if has_chat_alone {
                 parameters["use_chat_completions_api"] = json!(true);
             }
-            if let Some(base) = &provider.base_url {
-                parameters["api_base"] = json!(super::providers::api_base(provider.kind, base));
+            let base =
+                || super::providers::api_base(provider.kind, provider.base_url.as_deref(), None, service.config.models.local_model_port);
+            match provider.kind {
+                ProviderKind::Demo => {}
+                ProviderKind::Bedrock => {
+                    parameters["aws_region_name"] = json!(provider.region);
+                    if provider.base_url.is_some() {
+                        parameters["aws_bedrock_runtime_endpoint"] = json!(base());
+                    }
+                }
+                kind if kind == ProviderKind::Local || provider.base_url.is_some() => parameters["api_base"] = json!(base()),
+                _ => {}
             }
             list.push(json!({"model_name": model.name, "litellm_params": parameters}));
             names.insert(model.name.clone());
@@ -146,6 +151,24 @@ async fn render(service: &Service) -> Result<Rendered> {
         "general_settings": {"master_key": "os.environ/LITELLM_MASTER_KEY"},
     });
     Ok(Rendered { file, secrets, models: names })
+}
+
+/// What LiteLLM calls the API of a provider.
+const fn dialect(kind: ProviderKind) -> &'static str {
+    match kind {
+        ProviderKind::Anthropic => "anthropic",
+        ProviderKind::Google => "gemini",
+        ProviderKind::Bedrock => "bedrock",
+        ProviderKind::Mistral => "mistral",
+        ProviderKind::OpenRouter => "openrouter",
+        // Azure's newer API and Ollama's are OpenAI's: one translation less than by their own.
+        ProviderKind::Demo
+        | ProviderKind::Local
+        | ProviderKind::OpenAi
+        | ProviderKind::Azure
+        | ProviderKind::Ollama
+        | ProviderKind::OpenAiCompatible => "openai",
+    }
 }
 
 /// A LiteLLM that answers.

@@ -25,6 +25,9 @@ pub(super) async fn put_into_catalog(service: &Service) -> Result<()> {
                 kind: ProviderKind::Local,
                 name: ProviderKind::Local.label().to_owned(),
                 base_url: None,
+                allows_private: false,
+                region: None,
+                is_direct: false,
                 secret_sealed: None,
                 secret_key_id: None,
                 secret_hint: None,
@@ -41,6 +44,7 @@ pub(super) async fn put_into_catalog(service: &Service) -> Result<()> {
                 published: true,
                 groups: None,
                 is_default: false,
+                fallbacks: Vec::new(),
             };
             data::model::add(&mut transaction, crate::clock::new_id(), provider_id, &model).await?;
         }

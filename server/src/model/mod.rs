@@ -1,11 +1,13 @@
 //! MODEL: the credential proxy: keys, the catalog, reservations, streaming, metering, LiteLLM, the vault.
 
+mod address;
 pub mod breaker;
 pub mod budget;
 pub mod catalog;
 mod child;
 pub mod door;
 pub mod export;
+mod health;
 pub mod key_text;
 pub mod keys;
 mod ledger;
@@ -28,7 +30,6 @@ use crate::{
     platform::audit::{self, Actor},
 };
 use contract::{Caller, Code, PersonId, Problem};
-use secrecy::ExposeSecret as _;
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::watch, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -46,7 +47,8 @@ pub struct Service {
     /// For what runs beside us.
     http: reqwest::Client,
     /// For providers.
-    outside: reqwest::Client,
+    outside: address::Outside,
+    health: Arc<health::Health>,
     /// Where calls go now; none while LiteLLM starts.
     upstream: watch::Sender<Option<Arc<litellm::Upstream>>>,
     books: budget::Books,
@@ -61,25 +63,8 @@ impl Service {
     /// When no HTTP client can be made.
     pub fn new(pool: Pool, clock: Arc<dyn Clock>, config: Arc<Config>, vault_key: [u8; 32], changes: Changes) -> Result<Arc<Self>> {
         ensure_tls();
-        let failed = |error: reqwest::Error| Error::internal("making the HTTP clients for models", error);
-        let plain = || {
-            reqwest::Client::builder()
-                .redirect(reqwest::redirect::Policy::none())
-                .connect_timeout(Duration::from_secs(5))
-                .tcp_nodelay(true)
-                .pool_max_idle_per_host(256)
-                .no_proxy()
-        };
-        let outside = match &config.models.https_proxy {
-            Some(proxy) => {
-                let direct = reqwest::NoProxy::from_string(&config.models.direct_hosts());
-                // Without the address: it may carry a password.
-                let proxy = reqwest::Proxy::https(proxy.expose_secret()).map_err(|error| failed(error.without_url()))?;
-                plain().proxy(proxy.no_proxy(direct))
-            }
-            None => plain(),
-        };
-        let (http, outside) = (plain().build().map_err(failed)?, outside.build().map_err(failed)?);
+        let http = client().build().map_err(|error| Error::internal("making the HTTP client for models", error))?;
+        let outside = address::Outside::new(&config.models)?;
         Ok(Arc::new(Self {
             pool,
             clock,
@@ -88,6 +73,7 @@ impl Service {
             vault: vault::Vault::new(&vault_key),
             http,
             outside,
+            health: Arc::default(),
             upstream: watch::Sender::new(None),
             books: budget::Books::default(),
             tracker: TaskTracker::new(),
@@ -141,6 +127,17 @@ impl Service {
     ) -> Result<()> {
         audit::record(connection, Actor::Person(caller), action, person_id, subject, detail).await
     }
+}
+
+/// How model servers are spoken to, wherever they are.
+fn client() -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(Duration::from_secs(5))
+        .tcp_nodelay(true)
+        .pool_max_idle_per_host(256)
+        // Of the environment's proxies none is taken unseen.
+        .no_proxy()
 }
 
 /// TLS has one provider in this process. Set twice is set once.

@@ -62,6 +62,12 @@ impl Shape {
         !self.length().is_empty()
     }
 
+    /// Whether whatever speaks OpenAI's API has it: others are translated for.
+    #[must_use]
+    pub const fn is_plain_openai(self) -> bool {
+        matches!(self, Self::Chat | Self::Completions | Self::Embeddings)
+    }
+
     /// Whether a stream tells its usage only to who asks for it by `stream_options`.
     #[must_use]
     pub const fn usage_is_asked_for(self) -> bool {

@@ -55,6 +55,9 @@ async fn real_clients_speak_every_shape_and_are_counted_as_the_upstream_counts(p
     let admin = Caller { role: Role::Administrator, ..ada.clone() };
     let provider = NewProvider {
         kind: ProviderKind::OpenAiCompatible,
+        allows_private: true,
+        region: None,
+        is_direct: false,
         name: "Tools".to_owned(),
         base_url: Some(format!("http://{upstream}/v1")),
         secret: None,
@@ -70,6 +73,7 @@ async fn real_clients_speak_every_shape_and_are_counted_as_the_upstream_counts(p
         published: true,
         groups: None,
         is_default: false,
+        fallbacks: Vec::new(),
     };
     catalog::add(&world.service, &admin, provider.provider_id, model).await.unwrap();
     world.service.changes().tell(Change::Catalog);

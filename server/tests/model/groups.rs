@@ -23,6 +23,7 @@ async fn publish(world: &World, root: &Caller, to: Option<Vec<GroupId>>) -> Mode
         published: model.published,
         groups: to,
         is_default: model.is_default,
+        fallbacks: model.fallbacks,
     };
     catalog::change(&world.service, root, model.model_id, change).await.unwrap().model_id
 }

@@ -47,6 +47,7 @@ fn change(name: &str, published: bool, price: Option<Price>) -> ModelChange {
         published,
         groups: None,
         is_default: false,
+        fallbacks: Vec::new(),
     }
 }
 
@@ -69,7 +70,15 @@ async fn an_ollama_is_found_offered_published_and_called(pool: Pool) {
 
     let offered = providers::offered(&world.service, &admin).await.unwrap().remove(0);
     assert_eq!((offered.kind, &offered.base_url, &offered.models), (ProviderKind::Ollama, &address, &vec!["qwen3:4b".to_owned()]));
-    let new = NewProvider { kind: offered.kind, name: "Ollama".to_owned(), base_url: Some(offered.base_url), secret: None };
+    let new = NewProvider {
+        kind: offered.kind,
+        name: "Ollama".to_owned(),
+        base_url: Some(offered.base_url),
+        allows_private: true,
+        region: None,
+        is_direct: false,
+        secret: None,
+    };
     let provider = providers::add(&world.service, &admin, new).await.unwrap().provider_id;
     assert!(providers::offered(&world.service, &admin).await.unwrap().is_empty(), "what is taken is not offered again");
     assert_eq!(providers::upstream_models(&world.service, &admin, provider).await.unwrap(), ["qwen3:4b"]);

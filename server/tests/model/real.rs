@@ -115,6 +115,9 @@ async fn calls_go_through_litellm_to_a_model_and_are_counted_as_the_model_counts
     let admin = Caller { role: Role::Administrator, ..ada.clone() };
     let provider = NewProvider {
         kind: ProviderKind::OpenAiCompatible,
+        allows_private: true,
+        region: None,
+        is_direct: false,
         name: "Mine".to_owned(),
         base_url: Some(local_url),
         secret: Some("sk-not-wanted-here".to_owned()),
@@ -131,6 +134,7 @@ async fn calls_go_through_litellm_to_a_model_and_are_counted_as_the_model_counts
         published: true,
         groups: None,
         is_default: false,
+        fallbacks: Vec::new(),
     };
     catalog::add(&world.service, &admin, provider.provider_id, model).await.unwrap();
     world.service.changes().tell(Change::Catalog);

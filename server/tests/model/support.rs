@@ -85,6 +85,7 @@ pub fn config(litellm_url: Option<String>) -> Config {
             local_model_bin: None,
             local_model_port: 0,
             ollama_url: parse("http://127.0.0.1:1"),
+            vllm_url: parse("http://127.0.0.1:1/v1"),
             https_proxy: None,
             no_proxy: None,
             ..Config::for_tests().models
@@ -99,17 +100,22 @@ pub async fn serve(router: Router) -> SocketAddr {
     address
 }
 
+/// An upstream that does what is asked of it in the call, and where it is.
+pub async fn upstream() -> (Arc<Upstream>, SocketAddr) {
+    let upstream = Arc::new(Upstream::default());
+    let router = Router::new()
+        .route("/v1/chat/completions", post(chat))
+        .route("/v1/embeddings", post(embeddings))
+        .route("/v1/models", get(async || Json(json!({"data": [{"id": "b"}, {"id": "a"}]}))))
+        .merge(crate::upstream::router())
+        .with_state(upstream.clone());
+    (upstream, serve(router).await)
+}
+
 impl World {
     /// A door before the misbehaving upstream.
     pub async fn new(pool: Pool) -> Self {
-        let upstream = Arc::new(Upstream::default());
-        let router = Router::new()
-            .route("/v1/chat/completions", post(chat))
-            .route("/v1/embeddings", post(embeddings))
-            .route("/v1/models", get(async || Json(json!({"data": [{"id": "b"}, {"id": "a"}]}))))
-            .merge(crate::upstream::router())
-            .with_state(upstream.clone());
-        let address = serve(router).await;
+        let (upstream, address) = upstream().await;
         let mut world = Self::before(pool, config(Some(format!("http://{address}")))).await;
         world.upstream = upstream;
         world

@@ -106,6 +106,7 @@ fn fields(dialog: &str, model: Option<&ModelView>, groups: &[GroupView]) -> AnyV
         <label class="check"><input r#type="checkbox" name="model[published]" checked=published />"Offer it to people"</label>
         {audience(model.and_then(|model| model.groups.as_deref()), groups)}
         <label class="check"><input r#type="checkbox" name="model[is_default]" checked=is_default />"New runtimes take it"</label>
+        <Field label="Fallbacks" name="model[fallbacks]" id=id("fallbacks") value=text(|model| model.fallbacks.join(", ")) optional=true placeholder="gpt-mini, qwen-local" hint="At most three models that answer when it does not, in this order. Each is counted at its own price." />
     }
     .into_any()
 }

@@ -125,6 +125,8 @@ pub fn page() -> AnyView {
 fn provider_line(provider: &ProviderView, groups: &[GroupView], deeds: Deeds) -> AnyView {
     let key = provider.secret_hint.as_ref().map(|hint| format!("Key ending in {hint}, "));
     let place = provider.base_url.as_ref().map(|url| format!("at {url}, "));
+    let region = provider.region.as_ref().map(|region| format!("in {region}, "));
+    let direct = provider.is_direct.then_some("called directly, ");
     let built_in = matches!(provider.kind, ProviderKind::Demo | ProviderKind::Local);
     let fields = vec![("provider_id", provider.provider_id.to_string())];
     let name = Some(format!("Remove {} now", provider.name));
@@ -142,7 +144,7 @@ fn provider_line(provider: &ProviderView, groups: &[GroupView], deeds: Deeds) ->
             {badge(&provider.name)}
             <div>
                 <b>{provider.name.clone()}</b>
-                <div class="tiny faint">{provider.kind.label()}" · "{key}{place}{words::plural(provider.models, "model")}", added "{time::time(provider.created_at)}</div>
+                <div class="tiny faint">{provider.kind.label()}" · "{key}{place}{region}{direct}{words::plural(provider.models, "model")}", added "{time::time(provider.created_at)}</div>
             </div>
             <span class="aside row tight">{add}{verbs}</span>
         </li>
@@ -152,7 +154,12 @@ fn provider_line(provider: &ProviderView, groups: &[GroupView], deeds: Deeds) ->
 
 fn offered_line(offered: &OfferedProvider, deeds: Deeds) -> AnyView {
     let name = format!("{} on this machine", offered.kind.label());
-    let fields = vec![("kind", kind_word(offered.kind).to_owned()), ("name", name.clone()), ("base_url", offered.base_url.clone())];
+    let fields = vec![
+        ("kind", kind_word(offered.kind).to_owned()),
+        ("name", name.clone()),
+        ("base_url", offered.base_url.clone()),
+        ("private", "on".to_owned()),
+    ];
     view! {
         <li>
             {badge(&name)}
@@ -173,6 +180,10 @@ const fn kind_word(kind: ProviderKind) -> &'static str {
         ProviderKind::Local => "local",
         ProviderKind::OpenAi => "open_ai",
         ProviderKind::Anthropic => "anthropic",
+        ProviderKind::Google => "google",
+        ProviderKind::Azure => "azure",
+        ProviderKind::Bedrock => "bedrock",
+        ProviderKind::Mistral => "mistral",
         ProviderKind::OpenRouter => "open_router",
         ProviderKind::Ollama => "ollama",
         ProviderKind::OpenAiCompatible => "open_ai_compatible",
@@ -185,14 +196,18 @@ fn provider_dialog(add: Deed) -> AnyView {
     let body = view! {
         <Form deed=add>
             <div class="body stack">
-                {form_problem(wrong, &["name", "base_url", "secret"])}
+                {form_problem(wrong, &["name", "base_url", "region", "secret"])}
                 <div class="field">
                     <label r#for="provider-kind">"Kind"</label>
                     <select class="input" id="provider-kind" name="kind">{kinds}</select>
                 </div>
                 <Field label="Name" name="name" id="provider-name".to_owned() optional=true hint="What people see. The kind's own name when it is empty." wrong=wrong />
-                <Field label="Key" name="secret" id="provider-secret".to_owned() kind="password" optional=true hint="Sealed before it is stored, and never shown again. Ollama needs none." wrong=wrong />
-                <Field label="Address" name="base_url" id="provider-url".to_owned() kind="url" optional=true placeholder="http://10.0.4.12:8000/v1" hint="For Ollama and OpenAI-compatible servers." wrong=wrong />
+                <Field label="Key" name="secret" id="provider-secret".to_owned() kind="password" optional=true hint="Sealed before it is stored, and never shown again. Ollama needs none; Bedrock wants a Bedrock API key." wrong=wrong />
+                <Field label="Address" name="base_url" id="provider-url".to_owned() kind="url" optional=true placeholder="http://10.0.4.12:8000/v1" hint="For Azure, Ollama and OpenAI-compatible servers." wrong=wrong />
+                <label class="check"><input r#type="checkbox" name="private" />"It is on this machine or in your own network"</label>
+                <Field label="Region" name="region" id="provider-region".to_owned() optional=true placeholder="eu-central-1" hint="For Amazon Bedrock." wrong=wrong />
+                <label class="check"><input r#type="checkbox" name="direct" />"Call it directly, without LiteLLM"</label>
+                <p class="hint">"Faster, for what speaks OpenAI's API itself, as vLLM and Ollama do. Responses and Anthropic's messages still go through LiteLLM, which translates."</p>
                 <div class="row end">{cancel("add-provider")}{submit("Add the provider", "btn primary", add.pending())}</div>
             </div>
         </Form>
@@ -224,7 +239,7 @@ fn model_table(models: &[ModelView], groups: &[GroupView], deeds: Deeds) -> AnyV
                 </td>
                 {prices(model)}
                 <td class="right muted">{words::context(model.context_tokens)}</td>
-                <td>{offer(model, groups)}</td>
+                <td>{offer(model, groups)}{health(model)}</td>
                 <td class="right"><span class="row tight end nowrap">
                     {may_default.then(|| press(deeds.make_default, default))}
                     {press(deeds.publish, publish)}
@@ -241,6 +256,17 @@ fn model_table(models: &[ModelView], groups: &[GroupView], deeds: Deeds) -> AnyV
         </table>
     }
     .into_any()
+}
+
+/// Whether its provider is left alone, and what answers in its place.
+fn health(model: &ModelView) -> AnyView {
+    let fallbacks = (!model.fallbacks.is_empty())
+        .then(|| view! { <br /><span class="small faint">{format!("then {}", model.fallbacks.join(", "))}</span> });
+    let unhealthy = model.unhealthy.as_ref().map(|seen| view! {
+        <br />{labelled("state failed", "Failing")}
+        <br /><span class="small faint">{format!("{}; since ", seen.said)}{time::time(seen.since)}", tried again "{time::time(seen.until)}</span>
+    });
+    view! { {fallbacks}{unhealthy} }.into_any()
 }
 
 /// Whether it is offered, and to whom.

@@ -6,63 +6,42 @@ use super::{
     rates::Rate,
     readable,
     refusal::{self, Asker, Refusal},
+    route::Route,
     stream::stream,
+    way::Way,
 };
 use crate::{
     data::{
         self,
-        budget::{Outcome, Used, Wanted},
+        budget::{Outcome, Wanted},
         limit::Scope,
     },
     model::{
         Service,
         budget::{self, Answer, Hold, LEASE},
-        keys::Proven,
-        litellm::Upstream,
-        meter::{self, Count},
-        request::Call,
+        health::Trial,
+        meter,
         shape::Shape,
     },
 };
 use axum::{
     body::Body,
-    http::{HeaderMap, HeaderName, HeaderValue, header},
+    http::{HeaderName, HeaderValue, header},
     response::{IntoResponse as _, Response},
 };
 use contract::BudgetView;
-use secrecy::ExposeSecret as _;
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 use tokio::time::timeout;
-use uuid::Uuid;
 
 const OVERHEAD: HeaderName = HeaderName::from_static("x-clawloops-overhead-ms");
+/// Which model answered, where it is not the one that was asked.
+const MODEL: HeaderName = HeaderName::from_static("x-clawloops-model");
 /// So long after it was proven, a key is looked at once more before the call is sent.
 const KEY_HOLDS: Duration = Duration::from_millis(500);
-/// How long a call waits for a LiteLLM that starts, or that learns a new model.
-const WAIT_FOR_LITELLM: Duration = Duration::from_secs(45);
 /// An answer larger than this is not one.
 const MOST_ANSWER: usize = 64 << 20;
 /// How long an answer waits for what is left to be read, which was begun with the call.
 const WAIT_FOR_RATES: Duration = Duration::from_millis(200);
-
-/// A call on its way.
-pub struct Way {
-    pub service: Arc<Service>,
-    pub key: Proven,
-    pub id: Uuid,
-    pub shape: Shape,
-    pub call: Call,
-    pub headers: HeaderMap,
-    /// When the request came.
-    pub came: Instant,
-    /// When its body was read.
-    pub read: Instant,
-    /// How long the key took.
-    pub proving: Duration,
-}
 
 /// Answers a call. Runs on its own task, to its end.
 pub async fn run(way: Way) -> Response {
@@ -72,32 +51,79 @@ pub async fn run(way: Way) -> Response {
     }
 }
 
+/// Sends a call to its model and, where that does not answer, to those that answer in its place.
 async fn send(way: Way) -> Result<Response, Fault> {
+    let (told, mut way, fallbacks) = match attempt(way).await? {
+        Tried::Answered(response) => return Ok(response),
+        Tried::Missed { told, way, fallbacks } => (told, way, fallbacks),
+    };
+    for name in fallbacks {
+        tracing::info!(call = %way.id, model = way.call.model, fallback = name, "another model is asked in its place");
+        let said = HeaderValue::from_str(&name);
+        way.call.model = name;
+        way.record = crate::clock::new_id();
+        match attempt(*way).await? {
+            Tried::Answered(mut response) => {
+                if let Ok(name) = said {
+                    response.headers_mut().insert(MODEL, name);
+                }
+                return Ok(response);
+            }
+            Tried::Missed { way: back, .. } => way = back,
+        }
+    }
+    // What went wrong first is what the caller can do something about.
+    Ok(told)
+}
+
+/// What came of asking one model.
+enum Tried {
+    Answered(Response),
+    /// It did not answer, and nothing went to the caller: what to tell them if no other model does, and which may be asked.
+    Missed {
+        told: Response,
+        way: Box<Way>,
+        fallbacks: Vec<String>,
+    },
+}
+
+/// Asks one model: reserved, settled and recorded by itself.
+async fn attempt(mut way: Way) -> Result<Tried, Fault> {
     let asker = Asker { runtime: way.key.runtime_id.is_some(), stream: way.call.stream, shape: way.shape, id: way.id };
+    let refused = |told, way| Ok(Tried::Missed { told, way: Box::new(way), fallbacks: Vec::new() });
     let found = async {
         let mut connection = way.service.pool.acquire().await?;
         data::model::find_published(&mut connection, &way.call.model, way.key.key_id, way.key.runtime_id).await
     };
-    let Some(model) = found.await.map_err(Fault::from_error)? else {
-        return Ok(Refusal::UnknownModel(way.call.model.clone()).answer(&way.service, &asker).await);
+    let Some(mut model) = found.await.map_err(Fault::from_error)? else {
+        return refused(Refusal::UnknownModel(way.call.model.clone()).answer(&way.service, &asker).await, way);
     };
     if let Some(by) = model.kept_out {
-        return Ok(Refusal::KeptOut { model: model.name, by }.answer(&way.service, &asker).await);
+        return refused(Refusal::KeptOut { model: model.name, by }.answer(&way.service, &asker).await, way);
     }
     let Some(price) = model.price else {
-        return Ok(Refusal::Unpriced(model.name).answer(&way.service, &asker).await);
+        return refused(Refusal::Unpriced(model.name).answer(&way.service, &asker).await, way);
+    };
+    // A vector is of use beside others of the same model alone.
+    let fallbacks = if way.shape.answers() { std::mem::take(&mut model.fallbacks) } else { Vec::new() };
+    let trial = match way.service.health.admit(model.model_id, way.service.clock.now()) {
+        Ok(trial) => trial,
+        Err(wait) => {
+            let told = failure::left_alone(&model.name, wait).into_response();
+            return Ok(Tried::Missed { told, way: Box::new(way), fallbacks });
+        }
     };
     let waiting = Instant::now();
-    let upstream = upstream_for(&way.service, &model.name).await?;
-    let waited = waiting.elapsed();
+    let route = Route::find(&way.service, &model, way.shape).await?;
+    way.waited += waiting.elapsed();
 
     if way.shape == Shape::TokenCount {
-        return count_tokens(&way, &upstream, waited).await;
+        return count_tokens(&way, &route).await.map(Tried::Answered);
     }
 
     let now = way.service.clock.now();
     let wanted = Wanted {
-        id: way.id,
+        id: way.record,
         person_id: way.key.person_id,
         runtime_id: way.key.runtime_id,
         key_id: way.key.key_id,
@@ -119,7 +145,7 @@ async fn send(way: Way) -> Result<Response, Fault> {
         Answer::Refused(spent) => {
             let mut response = Refusal::Budget(spent).answer(&way.service, &asker).await;
             Rate::tell(&limits(&way.service, way.scope()).await, response.headers_mut(), way.shape.dialect(), now);
-            return Ok(response);
+            return refused(response, way);
         }
     };
     hold.proven_by(way.key.secret_id);
@@ -130,7 +156,7 @@ async fn send(way: Way) -> Result<Response, Fault> {
     }
     // Where a limit applies, the length that was reserved is the length that is sent.
     let bound = if limited { way.call.bound(granted) } else { None };
-    let body = way.call.to_upstream(bound);
+    let body = way.call.to_upstream(&route.model, bound);
     let note = match &warning {
         Some(warning) => refusal::note(&way.service, warning).await,
         None => None,
@@ -140,35 +166,52 @@ async fn send(way: Way) -> Result<Response, Fault> {
         let (service, scope) = (way.service.clone(), way.scope());
         way.service.tracker.spawn(async move { limits(&service, scope).await })
     });
-    let overhead = way.overhead(waited);
-    let sent = way.sent(&upstream, body);
-    let answer = match timeout(SILENCE, sent).await {
+    let overhead = way.overhead();
+    let asked = Instant::now();
+    let answer = match timeout(SILENCE, route.send(way.shape, way.headers.clone(), body)).await {
         Ok(Ok(answer)) => answer,
         failed => {
             let connecting = match failed {
                 Ok(Err(error)) => {
                     let connecting = error.is_connect();
-                    tracing::warn!(call = %way.id, error = %crate::error::chain(&error.without_url()), "LiteLLM could not be asked");
+                    tracing::warn!(call = %way.id, error = %crate::error::chain(&error.without_url()), "the upstream could not be asked");
                     connecting
                 }
                 _ => false,
             };
             let used = if connecting { way.nothing() } else { way.broken(hold.wanted(), 0) };
             hold.settle(used).await;
-            return Err(if connecting { restarting() } else { silent() });
+            if route.is_direct() {
+                trial.failed(if connecting { "it cannot be reached" } else { "no answer" }, way.service.clock.now());
+            }
+            let fault = match (route.is_direct(), connecting) {
+                (true, true) => failure::unreachable(&way.call.model),
+                (false, true) => restarting(),
+                (_, false) => silent(),
+            };
+            way.waited += asked.elapsed();
+            return Ok(Tried::Missed { told: fault.into_response(), way: Box::new(way), fallbacks });
         }
     };
-    let dialect = way.shape.dialect();
-    let mut response = if !answer.status().is_success() {
-        let used = if failure::was_refused(answer.status()) { way.nothing() } else { way.broken(hold.wanted(), 0) };
+    let (dialect, status) = (way.shape.dialect(), answer.status());
+    let mut response = if !status.is_success() {
+        let used = if failure::was_refused(status) { way.nothing() } else { way.broken(hold.wanted(), 0) };
         let fault = failure::told(way.id, &way.call.model, answer).await;
         hold.settle(used).await;
+        if failure::is_the_providers_own(status) {
+            trial.failed(&format!("HTTP {status}"), way.service.clock.now());
+        }
+        if failure::may_go_well_elsewhere(status) {
+            way.waited += asked.elapsed();
+            return Ok(Tried::Missed { told: fault.into_response(), way: Box::new(way), fallbacks });
+        }
         fault.into_response()
     } else if is_stream(&answer) {
+        trial.went_well();
         let note = note.map(|note| readable::chat_event(&note, way.id, now));
-        stream(way, answer, hold, upstream, note)
+        stream(way, answer, hold, route, note)
     } else {
-        whole(way, answer, hold, note).await
+        whole(way, answer, hold, trial, note).await
     };
     tell_overhead(&mut response, overhead);
     if let Some(rates) = rates
@@ -176,13 +219,14 @@ async fn send(way: Way) -> Result<Response, Fault> {
     {
         Rate::tell(&limits, response.headers_mut(), dialect, now);
     }
-    Ok(response)
+    Ok(Tried::Answered(response))
 }
 
 /// Counts a prompt's tokens: LiteLLM does it, or the provider, and neither bills it. So nothing is held and nothing is recorded.
-async fn count_tokens(way: &Way, upstream: &Upstream, waited: Duration) -> Result<Response, Fault> {
-    let overhead = way.overhead(waited);
-    let answer = match timeout(SILENCE, way.sent(upstream, way.call.to_upstream(None))).await {
+async fn count_tokens(way: &Way, route: &Route) -> Result<Response, Fault> {
+    let overhead = way.overhead();
+    let body = way.call.to_upstream(&route.model, None);
+    let answer = match timeout(SILENCE, route.send(way.shape, way.headers.clone(), body)).await {
         Ok(Ok(answer)) => answer,
         Ok(Err(error)) if error.is_connect() => return Err(restarting()),
         Ok(Err(_)) | Err(_) => return Err(silent()),
@@ -223,90 +267,6 @@ async fn is_good(way: &Way) -> bool {
     found.await.is_ok_and(|good| good)
 }
 
-impl Way {
-    /// The call on its way to LiteLLM.
-    fn sent(&self, upstream: &Upstream, body: Vec<u8>) -> impl Future<Output = reqwest::Result<reqwest::Response>> + use<> {
-        self.service
-            .http
-            .post(format!("{}{}", upstream.base, self.shape.path()))
-            .headers(self.headers.clone())
-            .header(header::CONTENT_TYPE, "application/json")
-            .bearer_auth(upstream.key.expose_secret())
-            .body(body)
-            .send()
-    }
-
-    /// What the limits of this call are looked for by.
-    fn scope(&self) -> Scope {
-        Scope {
-            person_id: self.key.person_id,
-            runtimes: self.key.runtime_id.into_iter().collect(),
-            keys: vec![self.key.key_id],
-            model: Some(self.call.model.clone()),
-        }
-    }
-
-    /// Whether a sentence of ours may stand before the answer: in a runtime's chat, where the answer is text for a person.
-    fn tells(&self) -> bool {
-        self.key.runtime_id.is_some() && self.shape == Shape::Chat && self.call.is_prose()
-    }
-
-    /// Our own time until now, without that of LiteLLM's start.
-    fn overhead(&self, waited: Duration) -> Duration {
-        self.proving + self.read.elapsed().saturating_sub(waited)
-    }
-
-    pub(super) fn used(&self, count: Count, outcome: Outcome, first: Option<Duration>, estimated: bool) -> Used {
-        let millis = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
-        Used {
-            input_tokens: count.input,
-            cached_input_tokens: count.cached,
-            output_tokens: count.output,
-            latency_ms: millis(self.came.elapsed()),
-            first_token_ms: first.map(millis),
-            outcome,
-            estimated,
-        }
-    }
-
-    /// What an answer without a count most likely cost, never more than was held.
-    pub(super) fn estimate(&self, held: &Wanted, output: i64) -> Count {
-        let input = self.call.likely_input_tokens().clamp(1, held.input_tokens.max(1));
-        Count { input, cached: 0, output: output.min(held.output_tokens * held.answers) }
-    }
-
-    /// A call that reached no provider, or that one refused: nobody bills it.
-    fn nothing(&self) -> Used {
-        self.used(Count::default(), Outcome::Failed, None, false)
-    }
-
-    /// A call that was sent and whose answer did not come whole. A provider may have done the work all the same: what was sent and what was
-    /// seen of the answer count.
-    fn broken(&self, held: &Wanted, output: i64) -> Used {
-        self.used(self.estimate(held, output), Outcome::Failed, None, true)
-    }
-
-    /// How many tokens an answer of so many bytes most likely has.
-    fn answered(&self, bytes: usize) -> i64 {
-        if self.shape.answers() { i64::try_from(bytes).unwrap_or(i64::MAX) / 4 } else { 0 }
-    }
-}
-
-/// A LiteLLM that knows the model, waiting while it starts.
-async fn upstream_for(service: &Service, model: &str) -> Result<Arc<Upstream>, Fault> {
-    let mut present = service.upstream.subscribe();
-    let known = present.wait_for(|upstream| upstream.as_ref().is_some_and(|upstream| upstream.knows(model)));
-    match timeout(WAIT_FOR_LITELLM, known).await {
-        Ok(Ok(upstream)) => upstream.clone().ok_or_else(away),
-        Ok(Err(_)) | Err(_) => Err(away()),
-    }
-}
-
-fn away() -> Fault {
-    Fault::unavailable("The model service does not answer yet. Try again in a moment; if it lasts, tell your administrator.")
-        .retry_after(10)
-}
-
 fn is_stream(answer: &reqwest::Response) -> bool {
     answer
         .headers()
@@ -332,16 +292,18 @@ pub(super) fn dead_key() -> Fault {
 }
 
 /// An answer in one piece.
-async fn whole(way: Way, answer: reqwest::Response, hold: Hold, note: Option<String>) -> Response {
+async fn whole(way: Way, answer: reqwest::Response, hold: Hold, trial: Trial, note: Option<String>) -> Response {
     let kind = answer.headers().get(header::CONTENT_TYPE).cloned();
     let body = match limited_body(answer, MOST_ANSWER).await {
         Ok(body) => body,
         Err(part) => {
             let used = way.broken(hold.wanted(), way.answered(part.len()));
             hold.settle(used).await;
+            trial.failed("its answer broke off", way.service.clock.now());
             return broken_off().into_response();
         }
     };
+    trial.went_well();
     let (count, estimated) = match meter::whole(&body, way.shape.dialect()) {
         Some(count) => (count, false),
         None => (way.estimate(hold.wanted(), way.answered(body.len())), true),

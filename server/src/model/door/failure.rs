@@ -19,6 +19,31 @@ pub fn was_refused(status: StatusCode) -> bool {
     !status.is_server_error() && status != StatusCode::REQUEST_TIMEOUT
 }
 
+/// Whether a status says that the provider is not well, or not set up well, so that every call would fail. What a caller can bring about by asking for
+/// too much, or for what is not there, is none of these.
+pub fn is_the_providers_own(status: StatusCode) -> bool {
+    status.is_server_error()
+        || matches!(status, StatusCode::UNAUTHORIZED | StatusCode::PAYMENT_REQUIRED | StatusCode::FORBIDDEN | StatusCode::REQUEST_TIMEOUT)
+}
+
+/// Whether another model may take what this one did not.
+pub fn may_go_well_elsewhere(status: StatusCode) -> bool {
+    is_the_providers_own(status) || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::NOT_FOUND)
+}
+
+/// A model that is left alone, since it failed again and again.
+pub fn left_alone(model: &str, wait: time::Duration) -> Fault {
+    let seconds = wait.whole_seconds().max(1).unsigned_abs();
+    let message =
+        format!("The provider of `{model}` failed several times in a row, and is tried again in {seconds} s. Or choose another model.");
+    Fault::unavailable(message).retry_after(seconds)
+}
+
+/// A provider that cannot be reached.
+pub fn unreachable(model: &str) -> Fault {
+    Fault::unavailable(format!("The provider of `{model}` cannot be reached. Try again in a moment, or choose another model."))
+}
+
 /// What an upstream's error means to the caller. A key of ours that a provider refused is not the caller's fault, and must not look like it.
 pub async fn told(call: Uuid, model: &str, answer: reqwest::Response) -> Fault {
     let status = answer.status();

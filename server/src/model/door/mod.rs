@@ -7,7 +7,9 @@ mod models;
 mod rates;
 mod readable;
 mod refusal;
+mod route;
 mod stream;
+mod way;
 
 use super::{
     Service,
@@ -32,6 +34,7 @@ use std::{
     time::{Duration, Instant},
 };
 use uuid::Uuid;
+use way::Way;
 
 /// On which listener a door stands: it decides which keys open it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -187,16 +190,18 @@ async fn take(
             return Fault::new(StatusCode::BAD_REQUEST, "invalid_request_error", "invalid_request", message).param(member).into_response();
         }
     };
-    let way = call::Way {
+    let way = Way {
         service: door.service.clone(),
         key: opened.key,
         id: id.0,
+        record: id.0,
         shape,
         call,
         headers,
         came: opened.began,
         read: began,
         proving: opened.took,
+        waited: Duration::ZERO,
     };
     // A task of its own: what is held must be settled also when the caller goes now.
     let task = door.service.tracker.spawn(call::run(way));

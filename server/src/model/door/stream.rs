@@ -1,12 +1,14 @@
 //! An answer that streams: passed on as it comes, and read on to its end when the caller goes.
 
 use super::{
-    call::{Way, broken_off, dead_key},
+    call::{broken_off, dead_key},
     failure::SILENCE,
+    route::Route,
+    way::Way,
 };
 use crate::{
     data::budget::Outcome,
-    model::{budget::Hold, litellm::Upstream, meter::Meter},
+    model::{budget::Hold, meter::Meter},
 };
 use axum::{
     body::{Body, Bytes},
@@ -14,7 +16,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use futures::StreamExt as _;
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 use tokio::{
     sync::mpsc,
     time::{timeout, timeout_at},
@@ -27,13 +29,13 @@ const READ_ON: Duration = Duration::from_secs(60);
 const STALLED: Duration = Duration::from_secs(300);
 
 /// An answer that streams: passed on as it comes, on a task that reads on when the caller goes.
-pub fn stream(way: Way, answer: reqwest::Response, hold: Hold, upstream: Arc<Upstream>, note: Option<Bytes>) -> Response {
+pub fn stream(way: Way, answer: reqwest::Response, hold: Hold, route: Route, note: Option<Bytes>) -> Response {
     let (sender, receiver) = mpsc::channel::<Result<Bytes, std::convert::Infallible>>(32);
     let tracker = way.service.tracker.clone();
     tracker.spawn(async move {
         pump(way, answer, hold, sender, note).await;
         // Held to the end, so that a replaced LiteLLM is not ended under its last streams.
-        drop(upstream);
+        drop(route);
     });
     let mut response = Body::from_stream(ReceiverStream::new(receiver)).into_response();
     let headers = response.headers_mut();

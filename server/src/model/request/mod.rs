@@ -140,11 +140,14 @@ impl Call {
         (self.shape.answers() && !is_enough).then_some(granted)
     }
 
-    /// The body to send: usage asked for on a stream, and the answer's length bound where `most_output` is given.
+    /// The body to send: by the name that the upstream knows, usage asked for on a stream, and the answer's length bound where `most_output` is given.
     #[must_use]
-    pub fn to_upstream(&self, most_output: Option<i64>) -> Vec<u8> {
+    pub fn to_upstream(&self, name: &str, most_output: Option<i64>) -> Vec<u8> {
         let mut body = self.body.clone();
         steering::strip(&mut body);
+        if body.get::<String>("model").as_deref() != Some(name) {
+            body.set("model", &name.into());
+        }
         if self.stream && self.shape.usage_is_asked_for() {
             let mut options = body.get::<serde_json::Map<String, serde_json::Value>>("stream_options").unwrap_or_default();
             options.insert("include_usage".to_owned(), true.into());
@@ -174,17 +177,26 @@ mod tests {
         let call = Call::read(text, Shape::Chat).unwrap();
         assert_eq!((call.model.as_str(), call.stream, call.wants_usage, call.most_output, call.answers), ("demo", true, false, None, 1));
         assert_eq!(
-            String::from_utf8(call.to_upstream(Some(64))).unwrap(),
+            String::from_utf8(call.to_upstream(&call.model, Some(64))).unwrap(),
             r#"{"model":"demo","temperature":1.50,"messages":[{"role":"user","content":"h\u00ef"}],"x":{"b":1,"a":[ ]},"stream":true,"stream_options":{"include_usage":true},"max_tokens":64}"#
         );
+    }
+
+    #[test]
+    fn a_model_is_sent_by_the_name_that_the_upstream_knows() {
+        let call = Call::read(br#"{"x":[1.50],"model":"ours","messages":[]}"#, Shape::Chat).unwrap();
+        assert_eq!(call.to_upstream("theirs/8b", None), br#"{"x":[1.50],"model":"theirs/8b","messages":[]}"#);
     }
 
     #[test]
     fn the_length_is_bound_in_the_callers_own_word() {
         let call = Call::read(br#"{"model":"m","messages":[],"max_completion_tokens":900,"max_tokens":5}"#, Shape::Chat).unwrap();
         assert_eq!(call.most_output, Some(900));
-        assert_eq!(String::from_utf8(call.to_upstream(Some(20))).unwrap(), r#"{"model":"m","messages":[],"max_completion_tokens":20}"#);
-        assert_eq!(call.to_upstream(None), br#"{"model":"m","messages":[],"max_completion_tokens":900,"max_tokens":5}"#);
+        assert_eq!(
+            String::from_utf8(call.to_upstream(&call.model, Some(20))).unwrap(),
+            r#"{"model":"m","messages":[],"max_completion_tokens":20}"#
+        );
+        assert_eq!(call.to_upstream(&call.model, None), br#"{"model":"m","messages":[],"max_completion_tokens":900,"max_tokens":5}"#);
     }
 
     #[test]
@@ -197,11 +209,11 @@ mod tests {
             let word = shape.length()[0];
             let call = Call::read(format!("{body},\"{word}\":30,\"n_predict\":900}}").as_bytes(), shape).unwrap();
             assert_eq!((call.most_output, call.output_tokens(4096), call.bound(900), call.bound(20)), (Some(900), 900, None, Some(20)));
-            assert_eq!(String::from_utf8(call.to_upstream(Some(20))).unwrap(), format!("{body}{bound}"));
+            assert_eq!(String::from_utf8(call.to_upstream(&call.model, Some(20))).unwrap(), format!("{body}{bound}"));
             // In another shape's word it was said to nobody.
             let foreign = Call::read(format!("{body},\"max_new_tokens\":20}}").as_bytes(), shape).unwrap();
             assert_eq!(foreign.bound(20), Some(20));
-            assert_eq!(String::from_utf8(foreign.to_upstream(Some(20))).unwrap(), format!("{body}{bound}"));
+            assert_eq!(String::from_utf8(foreign.to_upstream(&foreign.model, Some(20))).unwrap(), format!("{body}{bound}"));
             assert_eq!(Call::read(format!("{body}}}").as_bytes(), shape).unwrap().bound(4096), Some(4096));
         }
         let embeddings = Call::read(br#"{"model":"m","input":"p","max_tokens":9}"#, Shape::Embeddings).unwrap();
@@ -234,7 +246,7 @@ mod tests {
             let text = format!("{{\"model\":\"m\",\"{content}\":[],\"stream\":true}}");
             let call = Call::read(text.as_bytes(), shape).unwrap();
             assert_eq!(call.wants_usage, !asks, "{shape:?}");
-            let sent = String::from_utf8(call.to_upstream(None)).unwrap();
+            let sent = String::from_utf8(call.to_upstream(&call.model, None)).unwrap();
             assert_eq!(sent.contains("include_usage"), asks, "{shape:?}");
             assert!(asks || sent == text, "{shape:?}");
         }
@@ -244,7 +256,7 @@ mod tests {
     fn a_member_given_twice_cannot_mean_two_things() {
         let call = Call::read(br#"{"model":"cheap","messages":[],"model":"dear","max_tokens":1,"max_tokens":9}"#, Shape::Chat).unwrap();
         assert_eq!((call.model.as_str(), call.most_output), ("dear", Some(9)));
-        assert_eq!(call.to_upstream(None), br#"{"model":"dear","messages":[],"max_tokens":9}"#);
+        assert_eq!(call.to_upstream(&call.model, None), br#"{"model":"dear","messages":[],"max_tokens":9}"#);
     }
 
     #[test]
@@ -253,7 +265,7 @@ mod tests {
             "Metadata":{},"litellm_metadata":{},"mock_response":"z","extra_headers":{},"timeout":1,"temperature":1,"top_k":4,"user":"u"}"#;
         let call = Call::read(text, Shape::Chat).unwrap();
         assert_eq!(
-            String::from_utf8(call.to_upstream(None)).unwrap(),
+            String::from_utf8(call.to_upstream(&call.model, None)).unwrap(),
             r#"{"model":"cheap","messages":[],"temperature":1,"top_k":4,"user":"u"}"#
         );
     }
