@@ -234,7 +234,7 @@ pub fn models() -> Vec<ModelView> {
             groups: None,
             is_default: name == "claude-sonnet",
             fallbacks: if name == "claude-sonnet" { vec!["gpt-mini".to_owned()] } else { Vec::new() },
-            unhealthy: (name == "qwen-local").then(|| Unhealthy { since: ago(4), until: ago(0), said: "it cannot be reached".to_owned() }),
+            unhealthy: (name == "qwen-local").then(|| Unhealthy { since: ago(4), until: ago(0), said: "It cannot be reached".to_owned() }),
         })
         .collect()
 }

@@ -113,9 +113,7 @@ pub fn page() -> AnyView {
                     {answer(groups, list_skeleton, move |groups| answer(catalog, list_skeleton, move |models| model_table(&models, &groups, deeds)))}
                 </div>
             </section>
-            {answer(catalog, no_skeleton, |models| models.iter().filter(|model| model.price.is_none()).map(|model| notice::warning(view! {
-                <b>{model.name.clone()}" has no price. "</b>"It is refused until you price it or mark it free, so that no limit is passed unseen."
-            })).collect_view().into_any())}
+            {answer(catalog, no_skeleton, |models| models.iter().map(warnings).collect_view().into_any())}
         </div>
         {provider_dialog(deeds.add_provider)}
     }
@@ -258,15 +256,26 @@ fn model_table(models: &[ModelView], groups: &[GroupView], deeds: Deeds) -> AnyV
     .into_any()
 }
 
+/// What keeps calls from it.
+fn warnings(model: &ModelView) -> AnyView {
+    let name = || model.name.clone();
+    let unpriced = model.price.is_none().then(|| {
+        notice::warning(view! {
+            <b>{name()}" has no price. "</b>"It is refused until you price it or mark it free, so that no limit is passed unseen."
+        })
+    });
+    let unhealthy = model.unhealthy.as_ref().map(|seen| notice::warning(view! {
+        <b>{name()}" fails. "</b>{format!("{}, first ", seen.said)}{time::time(seen.since)}". It is left alone for up to a minute at a time, then one call tries whether it is well again."
+    }));
+    view! { {unpriced}{unhealthy} }.into_any()
+}
+
 /// Whether its provider is left alone, and what answers in its place.
 fn health(model: &ModelView) -> AnyView {
+    let unhealthy = model.unhealthy.is_some().then(|| view! { " "{labelled("state failed", "Failing")} });
     let fallbacks = (!model.fallbacks.is_empty())
         .then(|| view! { <br /><span class="small faint">{format!("then {}", model.fallbacks.join(", "))}</span> });
-    let unhealthy = model.unhealthy.as_ref().map(|seen| view! {
-        <br />{labelled("state failed", "Failing")}
-        <br /><span class="small faint">{format!("{}; since ", seen.said)}{time::time(seen.since)}", tried again "{time::time(seen.until)}</span>
-    });
-    view! { {fallbacks}{unhealthy} }.into_any()
+    view! { {unhealthy}{fallbacks} }.into_any()
 }
 
 /// Whether it is offered, and to whom.

@@ -182,7 +182,7 @@ async fn attempt(mut way: Way) -> Result<Tried, Fault> {
             let used = if connecting { way.nothing() } else { way.broken(hold.wanted(), 0) };
             hold.settle(used).await;
             if route.is_direct() {
-                trial.failed(if connecting { "it cannot be reached" } else { "no answer" }, way.service.clock.now());
+                trial.failed(if connecting { "It cannot be reached" } else { "It does not answer" }, way.service.clock.now());
             }
             let fault = match (route.is_direct(), connecting) {
                 (true, true) => failure::unreachable(&way.call.model),
@@ -299,7 +299,7 @@ async fn whole(way: Way, answer: reqwest::Response, hold: Hold, trial: Trial, no
         Err(part) => {
             let used = way.broken(hold.wanted(), way.answered(part.len()));
             hold.settle(used).await;
-            trial.failed("its answer broke off", way.service.clock.now());
+            trial.failed("Its answer broke off", way.service.clock.now());
             return broken_off().into_response();
         }
     };
