@@ -146,7 +146,8 @@ fn changes(call: &Call, came: &Members, left: &Members, bound: Option<i64>, shap
 
 /// Where a limit applies, no word for the answer's length says more than was granted, and one that the shape knows says it.
 fn holds(left: &Members, granted: i64, bound: Option<i64>, shape: Shape) {
-    let said = |name: &&str| left.get(*name).filter(|value| *value != "null").map(|value| value.parse::<i64>().expect("a length is a number"));
+    let said =
+        |name: &&str| left.get(*name).filter(|value| *value != "null").map(|value| value.parse::<i64>().expect("a length is a number"));
     let all: Vec<i64> = LENGTHS.iter().filter_map(said).collect();
     assert!(all.iter().all(|length| *length <= granted), "{all:?} where {granted} are granted");
     assert!(shape.length().iter().filter_map(said).count() > 0, "nothing bounds the answer");

@@ -1,12 +1,7 @@
 //! What the model door stands on goes away in the middle of calls: PostgreSQL here, LiteLLM for `real.rs`. The upstream's own count is the judge.
 
 use super::support::{INPUT, World, call, paced, serve, streamed};
-use axum::{
-    Router,
-    body::Body,
-    http::header,
-    routing::post,
-};
+use axum::{Router, body::Body, http::header, routing::post};
 use contract::{BudgetChange, Role, Subject, Unit, Window};
 use nix::{
     sys::signal::{Signal, kill},
@@ -42,7 +37,8 @@ const SOON: Duration = Duration::from_secs(20);
 /// People who call all the while.
 const CALLERS: usize = 8;
 /// The shapes that stream, and the member that holds what is asked.
-const SHAPES: [(&str, &str); 4] = [("chat/completions", "messages"), ("completions", "prompt"), ("responses", "input"), ("messages", "messages")];
+const SHAPES: [(&str, &str); 4] =
+    [("chat/completions", "messages"), ("completions", "prompt"), ("responses", "input"), ("messages", "messages")];
 
 /// A PostgreSQL of the test's own. It outlives whoever started it by design, so it is ended by name when the test fails.
 struct Database {
@@ -262,7 +258,8 @@ async fn judge(world: &World, second: &Service) {
         }
     };
     timeout(LONG, quiet).await.expect("nothing is held any more");
-    let mut reached: Vec<i64> = world.upstream.seen.lock().unwrap().iter().map(|seen| seen.body["x_fake"]["output"].as_i64().unwrap()).collect();
+    let mut reached: Vec<i64> =
+        world.upstream.seen.lock().unwrap().iter().map(|seen| seen.body["x_fake"]["output"].as_i64().unwrap()).collect();
     reached.sort_unstable();
     let records: Vec<(i64, i64, String, bool)> =
         sqlx::query_as("select input_tokens, output_tokens, outcome, estimated from usage_record order by output_tokens")

@@ -206,10 +206,7 @@ impl Meter {
         }
         if self.shows_usage || told.usage.is_none() {
             out.extend_from_slice(event);
-        } else if tells_error
-            || tells_end
-            || told.is_piece(self.shape)
-            || told.choices.iter().any(|choice| choice.finish_reason.is_some())
+        } else if tells_error || tells_end || told.is_piece(self.shape) || told.choices.iter().any(|choice| choice.finish_reason.is_some())
         {
             // It carries more than the usage: only that goes.
             if let Ok(mut object) = serde_json::from_slice::<Object>(data) {
