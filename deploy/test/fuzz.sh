@@ -23,7 +23,8 @@ build() {
 runs() {
   case $1 in
     key) echo 200000 ;;
-    *) echo 20000 ;;
+    meter) echo 5000 ;;
+    *) echo 50000 ;;
   esac
 }
 
@@ -31,7 +32,7 @@ run() {
   local name=$1 corpus=$2
   shift 2
   mkdir -p "$corpus" "$artifacts/$name"
-  "$target/$host/release/$name" "$@" -dict="fuzz/dictionaries/$name" -artifact_prefix="$artifacts/$name/" -timeout=20 -rss_limit_mb=1024 \
+  "$target/$host/release/$name" "$@" -dict="fuzz/dictionaries/$name" -artifact_prefix="$artifacts/$name/" -timeout=20 -max_len=3000 -rss_limit_mb=1024 \
     "$corpus" "fuzz/seeds/$name"
 }
 

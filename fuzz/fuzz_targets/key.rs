@@ -57,8 +57,8 @@ fn has_form(text: &str, kind: Kind) -> bool {
     let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
     let bare = kind.prefix().len() + public + 1 + secret;
     let parts = text.strip_prefix(kind.prefix()).and_then(|rest| rest.split_once('_'));
-    let sum = text.get(bare..).unwrap_or("?");
-    plain && parts.is_some_and(|(id, _)| id.len() == public) && (sum.is_empty() || sum == checksum::of(&text[..bare]))
+    let has_sum = |(key, sum): (&str, &str)| sum.is_empty() || sum == checksum::of(key);
+    plain && parts.is_some_and(|(id, _)| id.len() == public) && text.split_at_checked(bare).is_some_and(has_sum)
 }
 
 /// A key as the server renders it: a runtime's, or a person's of these digits.
@@ -76,7 +76,7 @@ fn rendered(root: u8, data: &[u8]) -> String {
     whole.push_str(&checksum::of(&whole));
     let sent = parse(&whole).ok().expect("what was rendered is a key");
     assert!(sent.kind == Kind::Person && sent.public_id == &digits[..12] && sent.secret == &digits[12..]);
-    whole.clone()
+    whole
 }
 
 /// One letter for another, one left out, one typed twice, two that changed places.
