@@ -1,6 +1,6 @@
 # The front door. Each target is a script that can be read on its own.
 .DEFAULT_GOAL := help
-.PHONY: help run test check sim soak ui bench sqlx dev-db doctor
+.PHONY: help run test check sim soak fuzz ui bench sqlx dev-db doctor
 
 help: ## What there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do printf '  make %-8s %s\n' "$$name" "$$text"; done
@@ -17,7 +17,10 @@ check: ## Format, clippy for server and page, the layers
 sim: ## Play the orchestrator's simulation: SCHEDULES=n of them (a million), or one again by SEED=n
 	@exec deploy/test/sim.sh "$(SCHEDULES)" "$(SEED)"
 
-soak: ## The proofs that take long: a million schedules, the server killed 300 times on real Docker
+fuzz: ## Look for what breaks the model door's parsers: TARGET=request, meter or key (each), SECONDS=n (60)
+	@exec deploy/test/fuzz.sh long "$(TARGET)" "$(SECONDS)"
+
+soak: ## The proofs that take long: a million schedules, a minute without PostgreSQL, the server killed 300 times on real Docker
 	@exec deploy/test/soak.sh
 
 ui: ## The page alone, rebuilt as it is edited, beside a running server

@@ -55,6 +55,13 @@ cat "$work/check"
 count checks "$(grep -c '^check .* s$' "$work/check" || true)" "$(grep -c '^check .* failed$' "$work/check" || true)" "$status"
 printf 'step %-18s %7s s\n' checks "$(seconds "$begun")" >&2
 
+begun=$(now_ms)
+status=0
+deploy/test/fuzz.sh >"$work/fuzz" || status=$?
+cat "$work/fuzz"
+count fuzz "$(grep -c '^fuzz .* s$' "$work/fuzz" || true)" "$(grep -c '^fuzz .* failed$' "$work/fuzz" || true)" "$status"
+printf 'step %-18s %7s s\n' fuzz "$(seconds "$begun")" >&2
+
 # What the browser tests run with, and the clients that the model door is called with.
 node=$(step node deploy/setup/node.sh)
 export PATH="$node/bin:$PATH"

@@ -28,7 +28,8 @@ check() {
   fi
 }
 
-check format cargo fmt --all --check
+format() { cargo fmt --all --check && cargo fmt --manifest-path fuzz/Cargo.toml --check; }
+check format format
 check page-is-pure pure
 check clippy-server cargo clippy --quiet --locked -p contract -p app -p server --features app/ssr --all-targets -- -D warnings
 check clippy-page cargo clippy --quiet --locked -p frontend --lib --target wasm32-unknown-unknown --features hydrate -- -D warnings

@@ -123,6 +123,26 @@ pub async fn begin(pool: &Pool) -> crate::Result<Transaction> {
     Ok(pool.begin().await?)
 }
 
+/// The error of a database that is away.
+#[must_use]
+pub fn away() -> Error {
+    sqlx::Error::PoolTimedOut.into()
+}
+
+/// Whether PostgreSQL was not there to be asked, or had no room: the same statement may pass later. One that broke off may have been done.
+#[must_use]
+pub fn is_away(error: &Error) -> bool {
+    let Error::Database(source) = error else { return false };
+    match source.downcast_ref::<sqlx::Error>() {
+        // Connection, resources, an operator's intervention, the system around it; and a standby that is not the primary yet.
+        Some(sqlx::Error::Database(error)) => {
+            error.code().is_some_and(|code| ["08", "53", "57", "58", "25006"].iter().any(|class| code.starts_with(class)))
+        }
+        Some(sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) | sqlx::Error::PoolTimedOut) => true,
+        _ => false,
+    }
+}
+
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         match error {

@@ -1,8 +1,11 @@
 //! Reserve, call, settle: what a call may cost is held before it is sent, and settled however it ends.
 
-use super::{Service, breaker, ledger::Ledger};
+use super::{
+    Service, breaker,
+    ledger::{Ledger, Written},
+};
 use crate::{
-    Result,
+    Error, Result,
     data::{
         self,
         budget::{Orphan, Outcome, Reserved, Used, Wanted},
@@ -27,8 +30,11 @@ pub const LEASE: time::Duration = time::Duration::seconds(60);
 const RENEW: Duration = Duration::from_secs(20);
 /// How long a refusal waits for calls in progress to give back what they do not need.
 const SECOND_THOUGHT: Duration = Duration::from_millis(30);
-/// How long settling is tried when the database is gone; after that the lease runs out and the sweep settles the worst case.
+/// How often a settlement is tried that the database does not take; after that the lease runs out and the sweep settles the worst case.
 const SETTLE_TRIES: u32 = 9;
+/// The first pause before it is tried again, which grows threefold, and the longest one.
+const SETTLE_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// A call in progress.
 struct InProgress {
@@ -125,7 +131,16 @@ pub async fn reserve(service: &Arc<Service>, wanted: Wanted) -> Result<Answer> {
     let mut connection = service.pool.acquire().await?;
     let mut tries = 0;
     let spent = loop {
-        match data::budget::reserve(&mut connection, &wanted, false).await? {
+        let reserved = match data::budget::reserve(&mut connection, &wanted, false).await {
+            Ok(reserved) => reserved,
+            Err(error) => {
+                if data::is_away(&error) {
+                    service.tracker.spawn(take_back(service.clone(), wanted.id));
+                }
+                return Err(error);
+            }
+        };
+        match reserved {
             Reserved::Granted { output_tokens, limited, warning } => {
                 let cut = CancellationToken::new();
                 let entry = InProgress { person_id: wanted.person_id, key_id: wanted.key_id, secret_id: None, cut: cut.clone() };
@@ -149,6 +164,50 @@ pub async fn reserve(service: &Arc<Service>, wanted: Wanted) -> Result<Answer> {
     Ok(Answer::Refused(spent))
 }
 
+/// Takes back what may be held for a call that was never sent, since only the answer was lost with the database: nothing of it counts.
+async fn take_back(service: Arc<Service>, id: Uuid) {
+    let nothing = Used {
+        input_tokens: 0,
+        cached_input_tokens: 0,
+        output_tokens: 0,
+        latency_ms: 0,
+        first_token_ms: None,
+        outcome: Outcome::Failed,
+        estimated: false,
+    };
+    let mut patience = Patience::default();
+    loop {
+        let taken = async { data::budget::settle(&mut *service.pool.acquire().await?, id, &nothing).await };
+        let Err(error) = taken.await else { return };
+        if !patience.lasts(id, &error).await {
+            return;
+        }
+    }
+}
+
+/// How long a settlement is tried: as long as the database is away, and a few times where it does not take it.
+///
+/// What waits is kept in memory. It is never more than the calls that were in progress when the database went, since none begins without it.
+#[derive(Default)]
+struct Patience {
+    pause: Duration,
+    tries: u32,
+}
+
+impl Patience {
+    /// Waits until the next try; false when there is none.
+    async fn lasts(&mut self, call: Uuid, error: &Error) -> bool {
+        self.tries += u32::from(!data::is_away(error));
+        if self.tries >= SETTLE_TRIES {
+            return false;
+        }
+        tracing::debug!(%call, error = %crate::error::chain(error), "a call could not be settled, trying again");
+        self.pause = (self.pause * 3).clamp(SETTLE_PAUSE, LONGEST_PAUSE);
+        sleep(self.pause).await;
+        true
+    }
+}
+
 impl Hold {
     /// What was held.
     #[must_use]
@@ -169,29 +228,39 @@ impl Hold {
         self.cut.clone()
     }
 
-    /// Settles: gives back what was held, counts what was used. Goes on trying while the database is away.
+    /// Settles: gives back what was held, counts what was used. While that cannot be written it is kept and tried again, and nobody waits for it.
     pub async fn settle(mut self, used: Used) {
-        let mut pause = Duration::from_millis(50);
-        for _ in 0..SETTLE_TRIES {
-            match self.settle_once(&used).await {
-                Ok(()) => {
-                    self.settled = true;
-                    open(&self.service.books.news).insert(self.wanted.person_id);
-                    open(&self.service.books.spenders).extend(self.wanted.runtime_id);
-                    return;
-                }
-                Err(error) => {
-                    tracing::warn!(call = %self.wanted.id, error = %crate::error::chain(&error), "a call could not be settled, trying again");
-                    sleep(pause).await;
-                    pause *= 3;
-                }
+        match self.settle_once(&used).await {
+            Ok(()) => self.done(),
+            Err(error) => {
+                tracing::warn!(call = %self.wanted.id, error = %crate::error::chain(&error), "a call could not be settled yet");
+                let tracker = self.service.tracker.clone();
+                tracker.spawn(self.settle_later(used, error));
             }
         }
     }
 
+    async fn settle_later(mut self, used: Used, mut error: Error) {
+        let mut patience = Patience::default();
+        while patience.lasts(self.wanted.id, &error).await {
+            match self.settle_once(&used).await {
+                Ok(()) => return self.done(),
+                Err(next) => error = next,
+            }
+        }
+    }
+
+    fn done(&mut self) {
+        self.settled = true;
+        open(&self.service.books.news).insert(self.wanted.person_id);
+        open(&self.service.books.spenders).extend(self.wanted.runtime_id);
+    }
+
     async fn settle_once(&self, used: &Used) -> Result<()> {
-        if self.service.books.ledger.settle(&self.service.pool, self.wanted.id, *used).await {
-            return Ok(());
+        match self.service.books.ledger.settle(&self.service.pool, self.wanted.id, *used).await {
+            Written::Settled => return Ok(()),
+            Written::Away => return Err(data::away()),
+            Written::Alone => {}
         }
         let mut connection = self.service.pool.acquire().await?;
         if data::budget::settle(&mut connection, self.wanted.id, used).await? {

@@ -8,6 +8,7 @@ mod groups;
 mod keys;
 mod limits;
 mod ollama;
+mod outages;
 mod profiles;
 mod providers;
 mod real;

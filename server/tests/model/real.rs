@@ -1,13 +1,16 @@
 //! The whole way: the door, a supervised LiteLLM and a supervised local model. `make test` sets the two programs; without them this fails.
 
-use crate::support::{World, config};
+use crate::{
+    outages::{endless, litellm_goes},
+    support::{World, config},
+};
 use contract::{Caller, ModelChange, NewProvider, Price, ProviderKind, Role};
 use serde_json::{Value, json};
 use server::{
     data::{Pool, listen::Change},
     model::{catalog, litellm, providers},
 };
-use std::time::Duration;
+use std::{path::Path, sync::Arc, time::Duration};
 
 pub fn program(name: &str) -> std::path::PathBuf {
     std::env::var_os(name).unwrap_or_else(|| panic!("{name} is not set: `make test` sets it")).into()
@@ -38,6 +41,19 @@ fn told(text: &str) -> (i64, i64, i64) {
     )
 }
 
+fn kill_litellm(data_dir: &Path) {
+    let pids: Vec<String> = std::fs::read_dir(data_dir.join("litellm"))
+        .unwrap()
+        .map(|entry| entry.unwrap())
+        .filter(|entry| entry.file_name().to_string_lossy().starts_with("pid-"))
+        .map(|entry| std::fs::read_to_string(entry.path()).unwrap())
+        .collect();
+    assert!(!pids.is_empty());
+    for pid in pids {
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid.parse().unwrap()), nix::sys::signal::Signal::SIGKILL).ok();
+    }
+}
+
 #[sqlx::test(migrations = "../migrations")]
 async fn calls_go_through_litellm_to_a_model_and_are_counted_as_the_model_counts(pool: Pool) {
     let folder = tempfile::tempdir().unwrap();
@@ -48,7 +64,7 @@ async fn calls_go_through_litellm_to_a_model_and_are_counted_as_the_model_counts
     (config.models.litellm_port, config.models.local_model_port) = (free_port(), free_port());
     let local_port = config.models.local_model_port;
     let (litellm_port, local_url) = (config.models.litellm_port, format!("http://127.0.0.1:{local_port}/v1"));
-    let world = World::before(pool, config).await;
+    let world = Arc::new(World::before(pool, config).await);
     let (ada, key, _) = world.with_key("ada").await;
 
     // The first call waits for LiteLLM to come up. Under load that took 40 s.
@@ -136,7 +152,16 @@ async fn calls_go_through_litellm_to_a_model_and_are_counted_as_the_model_counts
         is_default: false,
         fallbacks: Vec::new(),
     };
+    let endless_model = ModelChange { name: "mine/endless".to_owned(), upstream: "drips".to_owned(), ..model.clone() };
     catalog::add(&world.service, &admin, provider.provider_id, model).await.unwrap();
+    let endless_provider = NewProvider {
+        kind: ProviderKind::OpenAiCompatible,
+        name: "Endless".to_owned(),
+        base_url: Some(format!("http://{}/v1", endless().await)),
+        secret: None,
+    };
+    let endless_provider = providers::add(&world.service, &admin, endless_provider).await.unwrap();
+    catalog::add(&world.service, &admin, endless_provider.provider_id, endless_model).await.unwrap();
     world.service.changes().tell(Change::Catalog);
     let (status, text) =
         chat(&world, &key, json!({"model": "mine/small", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 5})).await;
@@ -147,16 +172,8 @@ async fn calls_go_through_litellm_to_a_model_and_are_counted_as_the_model_counts
         assert!(!text.contains("sk-not-wanted-here"), "a secret stands in a file");
     }
 
-    // Killed from outside, LiteLLM comes back by itself.
-    let pid = std::fs::read_dir(folder.path().join("litellm"))
-        .unwrap()
-        .filter_map(|entry| entry.unwrap().file_name().into_string().ok().filter(|name| name.starts_with("pid-")))
-        .map(|name| std::fs::read_to_string(folder.path().join("litellm").join(name)).unwrap())
-        .collect::<Vec<_>>();
-    assert!(!pid.is_empty(), "port {litellm_port}");
-    for pid in pid {
-        nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid.parse().unwrap()), nix::sys::signal::Signal::SIGKILL).ok();
-    }
+    // Killed from outside in the middle of streams, LiteLLM comes back by itself.
+    litellm_goes(&world, &key, "mine/endless", || kill_litellm(folder.path())).await;
     let mut back = chat(&world, &key, demo.clone()).await;
     for _ in 0..20 {
         if back.0 == 200 {

@@ -340,6 +340,7 @@ fn async_events(does: String, output: i64, shows_usage: bool, usage: Value) -> i
     let mut events: Vec<Result<String, std::io::Error>> = (0..output).map(|_| Ok(chunk("word"))).collect();
     if does == "stops in the middle" {
         events.truncate(usize::try_from(output / 2).unwrap());
+        events.push(Ok(chunk("word")[..20].to_owned()));
         events.push(Err(std::io::Error::other("gone")));
     } else {
         events.push(Ok(format!("data: {}\n\n", json!({"id": "1", "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}))));

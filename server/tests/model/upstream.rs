@@ -51,6 +51,7 @@ async fn answer(State(upstream): State<Arc<Upstream>>, headers: HeaderMap, Json(
     let mut events: Vec<Result<String, std::io::Error>> = (shape.begin)().into_iter().map(Ok).collect();
     if does == "stops in the middle" {
         events.extend((0..output / 2).map(|_| Ok((shape.piece)())));
+        events.push(Ok((shape.piece)()[..20].to_owned()));
         events.push(Err(std::io::Error::other("gone")));
     } else {
         events.extend((0..output).map(|_| Ok((shape.piece)())));

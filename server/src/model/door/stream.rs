@@ -8,7 +8,10 @@ use super::{
 };
 use crate::{
     data::budget::Outcome,
-    model::{budget::Hold, meter::Meter},
+    model::{
+        budget::Hold,
+        meter::{Count, Meter},
+    },
 };
 use axum::{
     body::{Body, Bytes},
@@ -58,7 +61,7 @@ async fn pump(
     let mut until = None;
     let mut has_all = false;
     let cut = hold.cut();
-    let broken = loop {
+    loop {
         let silence = tokio::time::Instant::now() + SILENCE;
         let next = tokio::select! {
             next = timeout_at(until.map_or(silence, |until: tokio::time::Instant| until.min(silence)), stream.next()) => next,
@@ -77,8 +80,7 @@ async fn pump(
         };
         let out = match next {
             Ok(Some(Ok(part))) => meter.pass(&part),
-            Ok(None) => break !meter.is_done(),
-            Ok(Some(Err(_))) | Err(_) => break true,
+            Ok(None) | Ok(Some(Err(_))) | Err(_) => break,
         };
         if out.is_empty() {
             continue;
@@ -95,22 +97,25 @@ async fn pump(
             until = Some(tokio::time::Instant::now() + READ_ON);
         }
         has_all |= caller.is_some() && meter.is_done();
-    };
+    }
     // Whoever goes after the last event, without waiting for the connection to end, took all there was.
     let hung_up = until.is_some() && !has_all;
     let rest = meter.end();
+    let broken = !meter.is_done();
     if let Some(sender) = &caller {
-        if !rest.is_empty() {
-            drop(timeout(STALLED, sender.send(Ok(rest))).await);
-        }
-        if broken && !meter.has_failed() {
-            drop(timeout(STALLED, sender.send(Ok(broken_off().event(way.shape, way.id)))).await);
+        // Half an event would swallow the one that tells that it broke off.
+        let last = if broken && !meter.has_failed() { broken_off().event(way.shape, way.id) } else { rest };
+        if !last.is_empty() {
+            drop(timeout(STALLED, sender.send(Ok(last))).await);
         }
     }
     drop(caller);
+    let seen = way.estimate(hold.wanted(), meter.estimate());
     let (count, estimated) = match meter.count() {
+        // What a message tells where it begins is not what it came to.
+        Some(count) if broken && count.output < seen.output => (Count { output: seen.output, ..count }, true),
         Some(count) => (count, false),
-        None => (way.estimate(hold.wanted(), meter.estimate()), true),
+        None => (seen, true),
     };
     if !estimated && way.call.is_plain() {
         way.service.books.learn(&way.call.model, way.call.text_bytes, count.input);

@@ -180,7 +180,8 @@ impl Meter {
             out.extend_from_slice(event);
             return;
         };
-        if told.error.is_some() || told.is(&["error", "response.failed"]) {
+        let tells_error = told.error.is_some() || told.is(&["error", "response.failed"]);
+        if tells_error {
             // LiteLLM tells one in the middle of a stream in OpenAI's words, which an Anthropic client does not hear: then it is left to the door.
             if self.shape.dialect() == Dialect::Anthropic && !told.is(&["error"]) {
                 self.untold = true;
@@ -188,18 +189,25 @@ impl Meter {
             }
             self.failed = true;
         }
-        self.done |= told.is(&["message_stop", "response.completed", "response.incomplete", "response.failed"]);
+        let tells_end = told.is(&["message_stop", "response.completed", "response.incomplete", "response.failed"]);
+        self.done |= tells_end;
         if told.is_piece(self.shape) {
             self.chunks += 1;
             self.text_bytes += i64::try_from(told.text(self.shape)).unwrap_or(0);
         }
-        let within = |part: &RawValue| serde_json::from_str::<Told>(part.get()).ok()?.usage;
-        for usage in [told.message, told.response].into_iter().flatten().filter_map(within).chain(told.usage) {
+        let within = match self.shape {
+            Shape::Messages => told.message,
+            Shape::Responses => told.response,
+            Shape::Chat | Shape::Completions | Shape::Embeddings | Shape::TokenCount => None,
+        };
+        let within = within.and_then(|part| serde_json::from_str::<Told>(part.get()).ok()?.usage);
+        for usage in within.into_iter().chain(told.usage) {
             self.usage = self.usage.and(usage);
         }
         if self.shows_usage || told.usage.is_none() {
             out.extend_from_slice(event);
-        } else if told.is_piece(self.shape) || told.choices.iter().any(|choice| choice.finish_reason.is_some()) {
+        } else if tells_error || tells_end || told.is_piece(self.shape) || told.choices.iter().any(|choice| choice.finish_reason.is_some())
+        {
             // It carries more than the usage: only that goes.
             if let Ok(mut object) = serde_json::from_slice::<Object>(data) {
                 object.remove("usage");
@@ -265,6 +273,34 @@ mod tests {
         let mut meter = Meter::new(Shape::Chat, false);
         assert_eq!(through(&mut meter, &[BARE, BOTH, DONE].concat(), 7), [STOP, DONE].concat());
         assert_eq!(meter.count(), Some(Count { input: 8, cached: 0, output: 6 }));
+    }
+
+    #[test]
+    fn an_error_beside_the_usage_is_told_without_it() {
+        let mut meter = Meter::new(Shape::Chat, false);
+        let error = "data: {\"error\":{\"message\":\"boom\"},\"usage\":{\"prompt_tokens\":8,\"completion_tokens\":6}}\n\n";
+        assert_eq!(through(&mut meter, error, 9), "data: {\"error\":{\"message\":\"boom\"}}\n\n");
+        assert_eq!((meter.count(), meter.has_failed()), (Some(Count { input: 8, cached: 0, output: 6 }), true));
+    }
+
+    #[test]
+    fn usage_counts_where_its_shape_tells_it() {
+        let foreign = "data: {\"message\":{\"usage\":{\"prompt_tokens\":8}},\"response\":{\"usage\":{\"prompt_tokens\":9}}}\n\n";
+        let mut meter = Meter::new(Shape::Chat, false);
+        assert_eq!(through(&mut meter, foreign, 9), foreign);
+        assert_eq!(meter.count(), None);
+    }
+
+    #[test]
+    fn an_event_without_an_end_is_not_kept_for_ever() {
+        let mut meter = Meter::new(Shape::Chat, true);
+        let part = vec![b'x'; 1 << 20];
+        let (mut came, mut passed) = (0, 0);
+        while came < 2 * LONGEST_EVENT {
+            came += part.len();
+            passed += meter.pass(&part).len();
+            assert!(came - passed <= LONGEST_EVENT, "{} bytes are kept", came - passed);
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ const FRAME_TOKENS: i64 = 16;
 const LEAST_OUTPUT: i64 = 16;
 /// Every member by which some provider lets an answer's length be bound. One that is not the shape's own passes, so it must not say more than
 /// was reserved.
-const LENGTHS: [&str; 7] =
+pub const LENGTHS: [&str; 7] =
     ["max_tokens", "max_completion_tokens", "max_output_tokens", "max_tokens_to_sample", "max_new_tokens", "n_predict", "num_predict"];
 
 /// What a call asks for.
@@ -149,14 +149,14 @@ impl Call {
             body.set("model", &name.into());
         }
         if self.stream && self.shape.usage_is_asked_for() {
-            let mut options = body.get::<serde_json::Map<String, serde_json::Value>>("stream_options").unwrap_or_default();
-            options.insert("include_usage".to_owned(), true.into());
-            body.set("stream_options", &options.into());
+            let mut options = body.get::<Object>("stream_options").unwrap_or_default();
+            options.set("include_usage", &true);
+            body.set("stream_options", &options);
         }
         if let (Some(most), [first, others @ ..]) = (most_output, self.shape.length()) {
             // The caller's own word for it stays; one is enough upstream.
             let word = others.iter().find(|word| body.has(word)).unwrap_or(first);
-            body.set(word, &most.into());
+            body.set(word, &most);
             for other in LENGTHS.iter().filter(|other| *other != word) {
                 body.remove(other);
             }
@@ -250,6 +250,16 @@ mod tests {
             assert_eq!(sent.contains("include_usage"), asks, "{shape:?}");
             assert!(asks || sent == text, "{shape:?}");
         }
+    }
+
+    #[test]
+    fn what_else_is_asked_of_a_stream_keeps_its_bytes() {
+        let text = br#"{"model":"m","messages":[],"stream":true,"stream_options":{"z":1.50,"include_usage":false,"a":1e999}}"#;
+        let call = Call::read(text, Shape::Chat).unwrap();
+        assert_eq!(
+            String::from_utf8(call.to_upstream(None)).unwrap(),
+            r#"{"model":"m","messages":[],"stream":true,"stream_options":{"z":1.50,"include_usage":true,"a":1e999}}"#
+        );
     }
 
     #[test]

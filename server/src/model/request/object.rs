@@ -1,14 +1,14 @@
 //! A JSON object that can be changed in one member while the others keep their bytes.
 
 use serde::{
-    Deserialize, Deserializer,
+    Deserialize, Deserializer, Serialize, Serializer,
     de::{MapAccess, Visitor},
 };
 use serde_json::value::RawValue;
 use std::fmt;
 
 /// A JSON object whose values keep their bytes. Of a member given twice the last one counts, as it does upstream.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Object(Vec<(String, Box<RawValue>)>);
 
 impl<'de> Deserialize<'de> for Object {
@@ -28,6 +28,12 @@ impl<'de> Deserialize<'de> for Object {
             }
         }
         deserializer.deserialize_map(Members)
+    }
+}
+
+impl Serialize for Object {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
     }
 }
 
@@ -51,8 +57,8 @@ impl Object {
         }
     }
 
-    /// Sets a member to plain JSON.
-    pub fn set(&mut self, name: &str, value: &serde_json::Value) {
+    /// Sets a member.
+    pub fn set(&mut self, name: &str, value: &impl Serialize) {
         if let Ok(raw) = serde_json::value::to_raw_value(value) {
             self.put(name, raw);
         }
@@ -77,16 +83,8 @@ impl Object {
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
         let mut text = Vec::with_capacity(self.0.iter().map(|(name, value)| name.len() + value.get().len() + 8).sum());
-        text.push(b'{');
-        for (place, (name, value)) in self.0.iter().enumerate() {
-            if place > 0 {
-                text.push(b',');
-            }
-            text.extend_from_slice(serde_json::Value::String(name.clone()).to_string().as_bytes());
-            text.push(b':');
-            text.extend_from_slice(value.get().as_bytes());
-        }
-        text.push(b'}');
+        // Writing to a Vec cannot fail, nor can names and raw values.
+        let _ = serde_json::to_writer(&mut text, self);
         text
     }
 }

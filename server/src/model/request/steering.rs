@@ -9,9 +9,15 @@ use serde_json::value::RawValue;
 pub fn strip(body: &mut Object) {
     body.drop_named(is_steering);
     // A provider, or LiteLLM in its place, would sum up the conversation by a call of its own, counted apart.
-    if body.get::<&RawValue>("context_management").is_some_and(|edits| edits.get().contains("compact")) {
+    if body.get::<&RawValue>("context_management").is_some_and(sums_up) {
         body.remove("context_management");
     }
+}
+
+/// Whether such edits ask for a summary, in whatever spelling. What cannot be read may.
+fn sums_up(edits: &RawValue) -> bool {
+    // Written anew, no letter of it is escaped.
+    serde_json::from_str::<serde_json::Value>(edits.get()).map_or(true, |edits| edits.to_string().contains("compact"))
 }
 
 fn is_steering(name: &str) -> bool {
@@ -315,6 +321,11 @@ mod tests {
             left,
             json!({"user": "u", "thinking": {"type": "adaptive"}, "prompt_cache_key": "k", "store": false, "verbosity": "low"})
         );
+        for edits in [r#"{"edits":[{"type":"comp\u0061ct_20260112"}]}"#, r#"{"edits":1e999}"#] {
+            let mut body: Object = serde_json::from_str(&format!("{{\"context_management\":{edits}}}")).unwrap();
+            strip(&mut body);
+            assert_eq!(body.names().count(), 0, "{edits}");
+        }
         let edits = json!({"context_management": {"edits": [{"type": "clear_tool_uses_20250919"}]}});
         let mut body: Object = serde_json::from_value(edits.clone()).unwrap();
         strip(&mut body);
