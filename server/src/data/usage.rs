@@ -1,4 +1,4 @@
-//! SQL of `usage_record`.
+//! SQL of `usage_record`, and of `usage_entry`: all usage, of which old records are totals.
 
 use super::Connection;
 use crate::{Result, data::budget::Wanted};
@@ -49,10 +49,11 @@ pub async fn today(connection: &mut Connection, now: OffsetDateTime, time_zone: 
 /// By day and model, in order.
 pub async fn by_day(connection: &mut Connection, scope: Scope<'_>) -> Result<Vec<UsageDay>> {
     let rows = sqlx::query!(
-        r#"select (at at time zone $3)::date as "day!", model,
-                  count(*) filter (where outcome <> 'refused') as "calls!", count(*) filter (where outcome = 'refused') as "refused!",
+        r#"select (at at time zone $3)::date as "day!", model as "model!",
+                  coalesce(sum(calls) filter (where outcome <> 'refused'), 0)::bigint as "calls!",
+                  coalesce(sum(calls) filter (where outcome = 'refused'), 0)::bigint as "refused!",
                   sum(input_tokens)::bigint as "input!", sum(output_tokens)::bigint as "output!", sum(cost)::bigint as "cost!"
-           from usage_record
+           from usage_entry
            where ($1::uuid is null or person_id = $1) and at >= $2::date::timestamp at time zone $3
            group by 1, 2 order by 1, 2"#,
         scope.person_id.map(|id| id.0),
@@ -84,12 +85,13 @@ macro_rules! lines {
             "select "
                 + $what
                 + r#",
-                  count(*) filter (where outcome <> 'refused') as "calls!", count(*) filter (where outcome = 'refused') as "refused!",
+                  coalesce(sum(calls) filter (where outcome <> 'refused'), 0)::bigint as "calls!",
+                  coalesce(sum(calls) filter (where outcome = 'refused'), 0)::bigint as "refused!",
                   sum(input_tokens)::bigint as "input!", sum(output_tokens)::bigint as "output!", sum(cost)::bigint as "cost!"
-           from usage_record join person using (person_id) "#
+           from usage_entry join person using (person_id) "#
                 + $of
                 + r#"
-           where ($1::uuid is null or usage_record.person_id = $1) and at >= $2::date::timestamp at time zone $3
+           where ($1::uuid is null or usage_entry.person_id = $1) and at >= $2::date::timestamp at time zone $3
            group by "#
                 + $by
                 + " order by 7 desc, 5 desc, 1",
@@ -116,9 +118,9 @@ macro_rules! lines {
 /// By person, the most expensive first.
 pub async fn by_person(connection: &mut Connection, scope: Scope<'_>) -> Result<Vec<UsageLine>> {
     Ok(lines!(
-        r#"person.name as "name!", usage_record.person_id as "person_id?""#,
+        r#"person.name as "name!", usage_entry.person_id as "person_id?""#,
         "",
-        "usage_record.person_id, person.name",
+        "usage_entry.person_id, person.name",
         scope,
         connection
     )?)
@@ -140,7 +142,7 @@ pub async fn by_runtime(connection: &mut Connection, scope: Scope<'_>) -> Result
     Ok(lines!(
         r#"case when $1::uuid is null then runtime.name || ', ' || person.name else runtime.name end as "name!",
            null::uuid as "person_id?""#,
-        "join runtime on runtime.runtime_id = usage_record.runtime_id",
+        "join runtime on runtime.runtime_id = usage_entry.runtime_id",
         "runtime.runtime_id, runtime.name, person.name",
         scope,
         connection
@@ -151,7 +153,7 @@ pub async fn by_runtime(connection: &mut Connection, scope: Scope<'_>) -> Result
 pub async fn by_key(connection: &mut Connection, scope: Scope<'_>) -> Result<Vec<UsageLine>> {
     Ok(lines!(
         r#"model_key.name as "name!", null::uuid as "person_id?""#,
-        "join model_key on model_key.key_id = usage_record.key_id and model_key.runtime_id is null",
+        "join model_key on model_key.key_id = usage_entry.key_id and model_key.runtime_id is null",
         "model_key.key_id, model_key.name",
         scope,
         connection

@@ -2,7 +2,7 @@
 
 use super::{
     Service, administrator,
-    export::{self, Format},
+    export::{self, By, Format},
     words,
 };
 use crate::{
@@ -19,7 +19,7 @@ use time::{Date, OffsetDateTime};
 /// Usage over the last `days` days, today among them, in the caller's time zone.
 pub async fn report(service: &Service, caller: &Caller, whose: Whose, days: u16) -> Result<UsageReport> {
     let mut connection = service.pool.acquire().await?;
-    let (scope, to) = scope(&mut connection, service.clock.now(), caller, whose, days).await?;
+    let (scope, to) = scope(&mut connection, service.clock.now(), caller, whose, (days, REPORTED)).await?;
     let by_day = data::usage::by_day(&mut connection, scope).await?;
     let by_runtime = data::usage::by_runtime(&mut connection, scope).await?;
     let (by_person, by_group, by_key) = if whose == Whose::Everyone {
@@ -39,17 +39,25 @@ pub async fn report(service: &Service, caller: &Caller, whose: Whose, days: u16)
     Ok(UsageReport { from: scope.from, to, totals, by_day, by_model, by_person, by_group, by_runtime, by_key })
 }
 
-/// The records of the last `days` days as a file, as [`report`] covers them.
+/// How far back a report goes, in days.
+const REPORTED: u16 = 366;
+/// How far back totals of days are exported: ten years.
+const EXPORTED: u16 = 3660;
+
+/// The last `days` days as a file: the records that [`report`] covers, or totals of days, which go further back.
 pub async fn export(
     pool: &Pool,
     now: OffsetDateTime,
     caller: &Caller,
-    whose: Whose,
-    days: u16,
-    format: Format,
+    (whose, days): (Whose, u16),
+    (by, format): (By, Format),
 ) -> Result<BoxStream<'static, Result<String>>> {
-    let (scope, _) = scope(&mut *pool.acquire().await?, now, caller, whose, days).await?;
-    Ok(export::file(pool.clone(), scope, format))
+    let most = if by == By::Day { EXPORTED } else { REPORTED };
+    let (scope, to) = scope(&mut *pool.acquire().await?, now, caller, whose, (days, most)).await?;
+    Ok(match by {
+        By::Call => export::records(pool.clone(), scope, format),
+        By::Day => export::days(pool.clone(), scope, to, format),
+    })
 }
 
 /// Which records the caller asks for and may see, and the last day of them: today.
@@ -58,10 +66,10 @@ async fn scope<'a>(
     now: OffsetDateTime,
     caller: &'a Caller,
     whose: Whose,
-    days: u16,
+    (days, most): (u16, u16),
 ) -> Result<(Scope<'a>, Date)> {
-    if !(1..=366).contains(&days) {
-        return Err(Problem::new(Code::Invalid, "A report covers 1 to 366 days.").field("days").into());
+    if !(1..=most).contains(&days) {
+        return Err(Problem::new(Code::Invalid, format!("This covers 1 to {most} days.")).field("days").into());
     }
     let person_id = match whose {
         Whose::Mine => Some(caller.person_id),

@@ -10,6 +10,7 @@ mod limits;
 mod ollama;
 mod profiles;
 mod real;
+mod retention;
 mod settling;
 mod shapes;
 mod storm;
