@@ -1,7 +1,10 @@
 //! Records that become totals: no sum changes, whenever, by whomever and however often it is done.
 
-use super::support::{World, config};
-use contract::{BudgetChange, Caller, GroupId, KeyId, ModelId, Role, RuntimeId, Subject, Unit, UsageReport, Whose, Window};
+use super::{
+    settling::{used, wanted},
+    support::{World, config},
+};
+use contract::{Breakdown, BudgetChange, Caller, GroupId, KeyId, ModelId, Role, RuntimeId, Subject, Unit, UsageReport, Whose, Window};
 use futures::TryStreamExt as _;
 use proptest::{
     collection::vec,
@@ -11,10 +14,9 @@ use proptest::{
 };
 use server::{
     clock::Clock as _,
-    config::Models,
     data::{
         self, Pool,
-        budget::{Outcome, Used, Wanted},
+        budget::{Outcome, Used},
         limit::Scope,
         listen::Changes,
     },
@@ -32,8 +34,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 /// Where people are: half hours and quarters of hours, and the ends of the world.
-const ZONES: [&str; 6] =
-    ["UTC", "Asia/Kathmandu", "America/St_Johns", "Australia/Lord_Howe", "Pacific/Chatham", "Pacific/Kiritimati"];
+const ZONES: [&str; 6] = ["UTC", "Asia/Kathmandu", "America/St_Johns", "Australia/Lord_Howe", "Pacific/Chatham", "Pacific/Kiritimati"];
 const OUTCOMES: [&str; 5] = ["done", "hung_up", "failed", "refused", "lost"];
 const DAY: i64 = 86_400;
 
@@ -79,7 +80,7 @@ struct Team {
 
 impl Team {
     async fn new(pool: Pool) -> Self {
-        let world = World::before(pool, config(None)).await;
+        let world = World::before(pool, config(Some("http://127.0.0.1:1".to_owned()))).await;
         let root = world.person("root", Role::Administrator).await;
         let mut people = Vec::new();
         let mut keys = Vec::new();
@@ -105,6 +106,13 @@ impl Team {
 
     fn pool(&self) -> &Pool {
         &self.world.pool
+    }
+
+    /// Another server of this team, which keeps records for so many days.
+    fn server(&self, days: i64) -> Arc<Service> {
+        let mut settings = config(Some("http://127.0.0.1:1".to_owned()));
+        settings.models.usage_retention_days = days;
+        Service::new(self.pool().clone(), self.world.clock.clone(), Arc::new(settings), [7; 32], Changes::new()).unwrap()
     }
 
     async fn put(&self, calls: &[Call]) {
@@ -160,9 +168,14 @@ impl Team {
         for zone in ZONES {
             let root = Caller { time_zone: zone.to_owned(), ..self.root.clone() };
             let ada = Caller { time_zone: zone.to_owned(), ..self.people[0].clone() };
-            for days in [1, 22, 60] {
-                picture.reports.push(usage::report(&self.world.service, &root, Whose::Everyone, days).await.unwrap());
-                picture.reports.push(usage::report(&self.world.service, &ada, Whose::Mine, days).await.unwrap());
+            for (days, everyones, mine) in [
+                (1, Breakdown::Model, Breakdown::Runtime),
+                (22, Breakdown::Group, Breakdown::Model),
+                (60, Breakdown::Person, Breakdown::Key),
+                (40, Breakdown::Runtime, Breakdown::Runtime),
+            ] {
+                picture.reports.push(usage::report(&self.world.service, &root, Whose::Everyone, days, everyones).await.unwrap());
+                picture.reports.push(usage::report(&self.world.service, &ada, Whose::Mine, days, mine).await.unwrap());
             }
             picture.files.push(self.days(&root, Whose::Everyone).await);
             picture.files.push(self.days(&ada, Whose::Mine).await);
@@ -263,7 +276,7 @@ async fn every_day_of_every_time_zone_begins_with_a_quarter_of_an_hour(pool: Poo
     assert_eq!(odd, 0);
 }
 
-/// Calls of one person in the last two hours of a day long ago.
+/// Calls of all three within two hours of a day long ago.
 fn crowd(calls: i64) -> Vec<Call> {
     let call = |n: i64| Call {
         ago: 30 * DAY + n % 7200,
@@ -323,7 +336,7 @@ async fn a_runtime_that_is_gone_is_not_found_as_with_records(pool: Pool) {
     team.fold(team.world.clock.now() - time::Duration::days(10), 10).await;
     assert_eq!(team.kept().await, (1, 1));
     sqlx::query("delete from runtime where runtime_id = $1").bind(team.runtimes[0].0).execute(team.pool()).await.unwrap();
-    let report = usage::report(&team.world.service, &team.people[0], Whose::Mine, 60).await.unwrap();
+    let report = usage::report(&team.world.service, &team.people[0], Whose::Mine, 60, Breakdown::Runtime).await.unwrap();
     assert_eq!((report.totals.calls, report.by_runtime), (2, Vec::new()));
     let file = team.days(&team.people[0], Whose::Mine).await;
     assert_eq!(file.matches(",ada,ada@example.com,,,priced,Demo,done,1,").count(), 2, "{file}");
@@ -332,8 +345,9 @@ async fn a_runtime_that_is_gone_is_not_found_as_with_records(pool: Pool) {
 #[sqlx::test(migrations = "../migrations")]
 async fn what_is_old_is_what_the_setting_says(pool: Pool) {
     let team = Team::new(pool).await;
-    team.put(&[Call { ago: 400 * DAY - 5, ..crowd(1).remove(0) }, Call { ago: 400 * DAY + 5, ..crowd(1).remove(0) }]).await;
+    team.put(&[400 * DAY - 5, 400 * DAY + 5].map(|ago| Call { ago, ..crowd(1).remove(0) })).await;
     let go = CancellationToken::new();
+    assert_eq!(retention::fold(&team.server(0), &go).await.unwrap(), 0, "kept for ever");
     assert_eq!(retention::fold(&team.world.service, &go).await.unwrap(), 1);
     team.world.clock.advance(time::Duration::seconds(10));
     assert_eq!(retention::fold(&team.world.service, &go).await.unwrap(), 1);
@@ -341,29 +355,14 @@ async fn what_is_old_is_what_the_setting_says(pool: Pool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn a_server_folds_by_itself_unless_records_are_kept_for_ever(pool: Pool) {
-    let mut settings = config(None);
-    let put = async |world: &World| {
-        let person = world.person("ada", Role::Person).await;
-        let put = sqlx::query(
-            "insert into usage_record (usage_record_id, at, person_id, model, route, outcome)
-             select gen_random_uuid(), $1, $2, 'priced', 'Demo', 'done' from generate_series(1, 5)",
-        );
-        put.bind(world.clock.now() - time::Duration::days(1000)).bind(person.person_id.0).execute(&world.pool).await.unwrap();
-    };
-    settings.models = Models { usage_retention_days: 0, ..settings.models };
-    let world = World::before(pool.clone(), settings.clone()).await;
-    put(&world).await;
-    assert_eq!(retention::fold(&world.service, &CancellationToken::new()).await.unwrap(), 0);
-
-    settings.models = Models { usage_retention_days: 30, ..settings.models };
-    let service = Service::new(pool.clone(), world.clock.clone(), Arc::new(settings), [7; 32], Changes::new()).unwrap();
+async fn a_server_folds_by_itself(pool: Pool) {
+    let team = Team::new(pool).await;
+    team.put(&crowd(50)).await;
     let stop = CancellationToken::new();
     let _stopped = stop.clone().drop_guard();
-    tokio::spawn(service.run(stop));
+    tokio::spawn(team.server(29).run(stop));
     for _ in 0..500 {
-        let left: i64 = sqlx::query_scalar("select count(*) from usage_record").fetch_one(&pool).await.unwrap();
-        if left == 0 {
+        if team.kept().await == (0, 50) {
             return;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -374,43 +373,15 @@ async fn a_server_folds_by_itself_unless_records_are_kept_for_ever(pool: Pool) {
 #[sqlx::test(migrations = "../migrations")]
 async fn a_lost_call_that_ends_after_its_record_became_a_total_is_not_counted_again(pool: Pool) {
     let team = Team::new(pool).await;
-    let (world, eve) = (&team.world, &team.people[2]);
-    let wanted = Wanted {
-        id: Uuid::now_v7(),
-        person_id: eve.person_id,
-        runtime_id: None,
-        key_id: team.keys[2],
-        model: "priced".to_owned(),
-        route: "Demo".to_owned(),
-        at: world.clock.now(),
-        lease_until: world.clock.now() + budget::LEASE,
-        input_tokens: 100,
-        output_tokens: 50,
-        least_output_tokens: 16,
-        answers: 1,
-        input_price: 3_000_000,
-        cached_input_price: 300_000,
-        output_price: 15_000_000,
-        tells: false,
-    };
-    let Answer::Held { hold, .. } = budget::reserve(&world.service, wanted.clone()).await.unwrap() else { panic!("refused") };
-    let used = |outcome, tokens| Used {
-        input_tokens: tokens,
-        cached_input_tokens: 0,
-        output_tokens: 50,
-        latency_ms: 1,
-        first_token_ms: None,
-        outcome,
-        estimated: false,
-    };
+    let wanted = wanted(&team.world, &team.people[2], team.keys[2], 100);
+    let Answer::Held { hold, .. } = budget::reserve(&team.world.service, wanted.clone()).await.unwrap() else { panic!("refused") };
     // Another server writes it off, and a long time goes by.
-    let mut connection = world.pool.acquire().await.unwrap();
-    assert!(data::budget::settle(&mut connection, wanted.id, &used(Outcome::Lost, 100)).await.unwrap());
-    world.clock.advance(time::Duration::days(401));
-    assert_eq!(retention::fold(&world.service, &CancellationToken::new()).await.unwrap(), 1);
-    hold.settle(used(Outcome::Done, 40)).await;
+    let lost = Used { outcome: Outcome::Lost, ..used(100, 50) };
+    assert!(data::budget::settle(&mut team.pool().acquire().await.unwrap(), wanted.id, &lost).await.unwrap());
+    team.world.clock.advance(time::Duration::days(401));
+    assert_eq!(retention::fold(&team.world.service, &CancellationToken::new()).await.unwrap(), 1);
+    hold.settle(used(40, 50)).await;
     assert_eq!(team.kept().await, (0, 1));
-    let counted: (i64, i64) =
-        sqlx::query_as("select sum(input_tokens)::bigint, sum(output_tokens)::bigint from usage_entry").fetch_one(&world.pool).await.unwrap();
-    assert_eq!(counted, (100, 50));
+    let counted = "select sum(input_tokens)::bigint, sum(output_tokens)::bigint from usage_entry";
+    assert_eq!(sqlx::query_as::<_, (i64, i64)>(counted).fetch_one(team.pool()).await.unwrap(), (100, 50));
 }
