@@ -116,8 +116,8 @@ pub trait Models: Send + Sync {
 /// What was used and what may be.
 #[async_trait]
 pub trait Usage: Send + Sync {
-    /// Usage over the last `days` days, today among them (1 to 366).
-    async fn report(&self, caller: &Caller, whose: Whose, days: u16) -> Answer<UsageReport>;
+    /// Usage over the last `days` days, today among them (1 to 366); the days broken down by `by`, which is one of `whose.breakdowns()`.
+    async fn report(&self, caller: &Caller, whose: Whose, days: u16, by: Breakdown) -> Answer<UsageReport>;
     /// The limits that apply to a person; `None` asks for the caller's own, another's is for administrators.
     async fn budgets(&self, caller: &Caller, person: Option<PersonId>) -> Answer<Vec<BudgetView>>;
     /// Every limit; for administrators.

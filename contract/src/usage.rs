@@ -5,7 +5,7 @@ use crate::{
     money::Micros,
 };
 use serde::{Deserialize, Serialize};
-use std::{fmt, str::FromStr};
+use std::{fmt, ops::Add, str::FromStr};
 use time::{Date, OffsetDateTime};
 
 /// Whose usage is asked for.
@@ -35,14 +35,75 @@ pub struct Totals {
     pub cost: Micros,
 }
 
-/// One model on one day, in the caller's time zone.
+impl Add for Totals {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            calls: self.calls + other.calls,
+            refused: self.refused + other.refused,
+            input_tokens: self.input_tokens + other.input_tokens,
+            output_tokens: self.output_tokens + other.output_tokens,
+            cost: self.cost + other.cost,
+        }
+    }
+}
+
+/// What usage is broken down by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Breakdown {
+    /// Models.
+    #[default]
+    Model,
+    /// Persons; only of everyone's usage.
+    Person,
+    /// Groups, as their persons are in them now; only of everyone's usage.
+    Group,
+    /// Runtimes: what keys of people's own called is not among it.
+    Runtime,
+    /// Keys of one's own: what runtimes called is not among it. Not of everyone's usage.
+    Key,
+}
+
+impl Breakdown {
+    /// What everyone's usage is broken down by.
+    pub const OF_EVERYONE: [Self; 4] = [Self::Model, Self::Person, Self::Group, Self::Runtime];
+    /// What a person's usage is broken down by.
+    pub const OF_ONE: [Self; 3] = [Self::Model, Self::Runtime, Self::Key];
+
+    /// As an address says it.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Model => "model",
+            Self::Person => "person",
+            Self::Group => "group",
+            Self::Runtime => "runtime",
+            Self::Key => "key",
+        }
+    }
+}
+
+impl Whose {
+    /// What such usage is broken down by.
+    #[must_use]
+    pub const fn breakdowns(self) -> &'static [Breakdown] {
+        match self {
+            Self::Everyone => &Breakdown::OF_EVERYONE,
+            Self::Mine | Self::Person(_) => &Breakdown::OF_ONE,
+        }
+    }
+}
+
+/// One line of a break-down on one day, in the caller's time zone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UsageDay {
     /// The day.
     #[serde(with = "crate::moment::day")]
     pub day: Date,
-    /// The model's name.
-    pub model: String,
+    /// The place among the lines of [`UsageReport::by`]; none is all together that come after [`UsageReport::LEADERS`].
+    pub line: Option<u8>,
     /// What was used.
     pub totals: Totals,
 }
@@ -69,7 +130,9 @@ pub struct UsageReport {
     pub to: Date,
     /// All of it.
     pub totals: Totals,
-    /// By day and model; days without usage are left out.
+    /// What the days are broken down by.
+    pub by: Breakdown,
+    /// By day and line of that; days without usage are left out.
     pub by_day: Vec<UsageDay>,
     /// By model, the most expensive first.
     pub by_model: Vec<UsageLine>,
@@ -81,6 +144,34 @@ pub struct UsageReport {
     pub by_runtime: Vec<UsageLine>,
     /// By one's own key, the most expensive first; empty where everyone was asked for.
     pub by_key: Vec<UsageLine>,
+}
+
+impl UsageReport {
+    /// How many lines are told apart day by day, the most expensive ones.
+    pub const LEADERS: usize = 5;
+
+    /// The lines of a break-down.
+    #[must_use]
+    pub fn lines(&self, by: Breakdown) -> &[UsageLine] {
+        match by {
+            Breakdown::Model => &self.by_model,
+            Breakdown::Person => &self.by_person,
+            Breakdown::Group => &self.by_group,
+            Breakdown::Runtime => &self.by_runtime,
+            Breakdown::Key => &self.by_key,
+        }
+    }
+
+    /// The same, to be filled.
+    pub fn lines_mut(&mut self, by: Breakdown) -> &mut Vec<UsageLine> {
+        match by {
+            Breakdown::Model => &mut self.by_model,
+            Breakdown::Person => &mut self.by_person,
+            Breakdown::Group => &mut self.by_group,
+            Breakdown::Runtime => &mut self.by_runtime,
+            Breakdown::Key => &mut self.by_key,
+        }
+    }
 }
 
 /// The time within which a limit counts, in the time zone of the person whose it is (UTC where several share it): a changed one counts from the end of

@@ -97,6 +97,11 @@ test('usage is shown', async () => {
   await page.goto('/usage');
   await expect(page.getByRole('heading', { level: 1 })).toHaveText('Usage');
   await expect(page.getByRole('row', { name: /^demo/ })).toContainText('Free');
+  const by = page.getByRole('group', { name: 'By', exact: true });
+  await by.getByRole('link', { name: 'Key' }).click();
+  await page.waitForURL((url) => url.search === '?days=30&by=key');
+  await expect(by.getByRole('link', { name: 'Key' })).toHaveAttribute('aria-current', 'page');
+  await expect(page.getByText('What runtimes called is left out.')).toBeVisible();
 });
 
 test('the password is changed, and other sessions end', async ({ browser }) => {

@@ -21,7 +21,7 @@ use crate::{
         usage::{MyLimits, MyUsage},
     },
 };
-use contract::{AuditEntry, ProfileView, RuntimeView};
+use contract::{AuditEntry, Breakdown, ProfileView, RuntimeView};
 use leptos::prelude::*;
 
 /// The days that home's chart shows.
@@ -43,7 +43,7 @@ pub fn page() -> AnyView {
     });
     let usage = ask(move || {
         live.usage.track();
-        MyUsage { days: DAYS }
+        MyUsage { days: DAYS, by: Breakdown::Model }
     });
     let log = ask(move || {
         live.runtimes.track();
@@ -59,7 +59,7 @@ pub fn page() -> AnyView {
                 {form_problem(wrongs([wrong(create), verbs.wrong()]), &[])}
                 {aside(limits, no_skeleton, |limits| limit::warnings(&limits))}
                 {answer(runtimes, page_skeleton, move |runtimes| your_runtimes(&runtimes, verbs, create, profiles))}
-                {aside(usage, card_skeleton, |usage| chart::card(&usage, 640.0))}
+                {aside(usage, card_skeleton, |usage| chart::card(&usage, 640.0, ().into_any()))}
             </div>
             <div class="stack">
                 {aside(limits, card_skeleton, |limits| limit::cards(&limits))}

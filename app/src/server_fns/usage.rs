@@ -3,27 +3,27 @@
 use crate::api::Answered;
 #[cfg(feature = "ssr")]
 use crate::{parse, request};
+use contract::{Breakdown, BudgetView, MoreAnswer, PersonId, RequestId, RequestView, SubjectView, Unit, UsageReport, Window};
 #[cfg(feature = "ssr")]
 use contract::{BudgetChange, Whose};
-use contract::{BudgetView, MoreAnswer, PersonId, RequestId, RequestView, SubjectView, Unit, UsageReport, Window};
 use leptos::prelude::*;
 
 /// The caller's own usage over the last days.
 #[server(prefix = "/api/ui", endpoint = "my-usage")]
-pub async fn my_usage(days: u16) -> Answered<UsageReport> {
-    Ok(request::ports()?.usage.report(&request::caller()?, Whose::Mine, days).await?)
+pub async fn my_usage(days: u16, by: Breakdown) -> Answered<UsageReport> {
+    Ok(request::ports()?.usage.report(&request::caller()?, Whose::Mine, days, by).await?)
 }
 
 /// Everyone's usage over the last days.
 #[server(prefix = "/api/ui", endpoint = "everyones-usage")]
-pub async fn everyones_usage(days: u16) -> Answered<UsageReport> {
-    Ok(request::ports()?.usage.report(&request::caller()?, Whose::Everyone, days).await?)
+pub async fn everyones_usage(days: u16, by: Breakdown) -> Answered<UsageReport> {
+    Ok(request::ports()?.usage.report(&request::caller()?, Whose::Everyone, days, by).await?)
 }
 
 /// One person's usage over the last days.
 #[server(prefix = "/api/ui", endpoint = "usage-of-person")]
 pub async fn usage_of(person_id: PersonId, days: u16) -> Answered<UsageReport> {
-    Ok(request::ports()?.usage.report(&request::caller()?, Whose::Person(person_id), days).await?)
+    Ok(request::ports()?.usage.report(&request::caller()?, Whose::Person(person_id), days, Breakdown::default()).await?)
 }
 
 /// The limits that apply to the caller.

@@ -309,61 +309,95 @@ pub fn keys() -> Vec<KeyView> {
     ]
 }
 
-pub fn usage(days: u16, everyone: bool) -> UsageReport {
+/// The lines of a break-down: name, share of calls and of cost, in percent.
+fn shares(by: Breakdown, everyone: bool) -> &'static [(&'static str, i64, i64)] {
+    match (by, everyone) {
+        (Breakdown::Model, _) => &[("claude-sonnet", 41, 87), ("gpt-mini", 35, 13), ("qwen-local", 24, 0)],
+        (Breakdown::Person, _) => &[
+            ("Ada Lindqvist", 31, 38),
+            ("Jonas Berg", 24, 22),
+            ("Lena Fischer", 17, 15),
+            ("Sana Khan", 11, 11),
+            ("Mira Okafor", 9, 8),
+            ("New Person", 5, 4),
+            ("Per Holm", 3, 2),
+        ],
+        (Breakdown::Group, _) => {
+            &[("Research", 62, 64), ("Support and everyone who helps out there in the busy weeks before a release", 23, 21)]
+        }
+        (Breakdown::Runtime, true) => &[
+            ("research, Ada Lindqvist", 22, 27),
+            ("notes, Lena Fischer", 17, 15),
+            ("research, Jonas Berg", 14, 13),
+            ("triage, Sana Khan", 9, 10),
+            ("research-2, Ada Lindqvist", 8, 8),
+            ("digest, Mira Okafor", 6, 5),
+            ("scratch, Jonas Berg", 4, 3),
+        ],
+        (Breakdown::Runtime, false) => &[("research", 58, 63), ("research-2", 20, 16)],
+        (Breakdown::Key, _) => &[("laptop", 16, 15), ("notebook", 6, 6)],
+    }
+}
+
+fn share(of: Totals, calls: i64, cost: i64) -> Totals {
+    Totals {
+        calls: of.calls * calls / 100,
+        refused: of.refused * calls / 100,
+        input_tokens: of.input_tokens * calls / 100,
+        output_tokens: of.output_tokens * calls / 100,
+        cost: Micros(of.cost.0 * cost / 100),
+    }
+}
+
+pub fn usage(days: u16, everyone: bool, by: Breakdown) -> UsageReport {
     let to = OffsetDateTime::now_utc().date();
     let from = to - Duration::days(i64::from(days.max(1)) - 1);
     let factor = if everyone { 19 } else { 1 };
-    let mut by_day = Vec::new();
-    let mut by_model: Vec<UsageLine> = Vec::new();
-    for (place, (model, price)) in [("claude-sonnet", 21_000), ("gpt-mini", 3_000), ("qwen-local", 0)].into_iter().enumerate() {
-        let mut totals = Totals::default();
-        for offset in 0..i64::from(days) {
-            let calls = ((offset * 37 + place as i64 * 11) % 23 + if offset % 7 < 2 { 1 } else { 14 }) * factor;
-            let day = Totals {
-                calls,
-                refused: i64::from(offset % 9 == 0),
-                input_tokens: calls * 4_300,
-                output_tokens: calls * 310,
-                cost: Micros(calls * price),
-            };
-            totals = Totals {
-                calls: totals.calls + day.calls,
-                refused: totals.refused + day.refused,
-                input_tokens: totals.input_tokens + day.input_tokens,
-                output_tokens: totals.output_tokens + day.output_tokens,
-                cost: totals.cost + day.cost,
-            };
-            by_day.push(UsageDay { day: from + Duration::days(offset), model: model.to_owned(), totals: day });
+    let on_day = |offset: i64| {
+        let calls = (offset * 37 % 53 + if offset % 7 < 2 { 3 } else { 42 }) * factor;
+        Totals {
+            calls,
+            refused: 3 * i64::from(offset % 9 == 0),
+            input_tokens: calls * 4_300,
+            output_tokens: calls * 310,
+            cost: Micros(calls * 9_700),
         }
-        by_model.push(UsageLine { name: model.to_owned(), person_id: None, totals });
+    };
+    let totals = (0..i64::from(days)).map(on_day).fold(Totals::default(), |sum, day| sum + day);
+    let mut report = UsageReport {
+        from,
+        to,
+        totals,
+        by,
+        by_day: Vec::new(),
+        by_model: Vec::new(),
+        by_person: Vec::new(),
+        by_group: Vec::new(),
+        by_runtime: Vec::new(),
+        by_key: Vec::new(),
+    };
+    let whose = if everyone { Whose::Everyone } else { Whose::Mine };
+    for breakdown in whose.breakdowns() {
+        *report.lines_mut(*breakdown) = shares(*breakdown, everyone)
+            .iter()
+            .map(|(name, calls, cost)| UsageLine {
+                name: (*name).to_owned(),
+                person_id: people().into_iter().find(|person| person.name == *name).map(|person| person.person_id),
+                totals: share(totals, *calls, *cost),
+            })
+            .collect();
     }
-    let totals = by_model.iter().fold(Totals::default(), |sum, line| Totals {
-        calls: sum.calls + line.totals.calls,
-        refused: sum.refused + line.totals.refused,
-        input_tokens: sum.input_tokens + line.totals.input_tokens,
-        output_tokens: sum.output_tokens + line.totals.output_tokens,
-        cost: sum.cost + line.totals.cost,
-    });
-    let shares = [(2, 45), (3, 30), (4, 15), (1, 10)];
-    let by_person = shares
-        .into_iter()
-        .filter(|_| everyone)
-        .map(|(number, share)| UsageLine {
-            name: people().into_iter().find(|person| person.person_id.0 == id(number)).map(|person| person.name).unwrap_or_default(),
-            person_id: Some(PersonId(id(number))),
-            totals: Totals {
-                calls: totals.calls * share / 100,
-                refused: 0,
-                input_tokens: totals.input_tokens * share / 100,
-                output_tokens: totals.output_tokens * share / 100,
-                cost: Micros(totals.cost.0 * share / 100),
-            },
-        })
-        .collect();
-    let named = |names: &[&str]| names.iter().map(|name| UsageLine { name: (*name).to_owned(), person_id: None, totals }).collect();
-    let (by_group, by_key) = if everyone { (named(&["Research"]), Vec::new()) } else { (Vec::new(), named(&["laptop"])) };
-    let by_runtime = named(if everyone { &["research, Ada Lindqvist", "notes, Lena Fischer"] } else { &["research"] });
-    UsageReport { from, to, totals, by_day, by_model, by_person, by_group, by_runtime, by_key }
+    for offset in 0..i64::from(days) {
+        let day = from + Duration::days(offset);
+        let parts = shares(by, everyone).iter().enumerate().map(|(place, (_, calls, cost))| (place, share(on_day(offset), *calls, *cost)));
+        let (leaders, others): (Vec<_>, Vec<_>) = parts.partition(|(place, _)| *place < UsageReport::LEADERS);
+        report.by_day.extend(leaders.into_iter().map(|(place, totals)| UsageDay { day, line: u8::try_from(place).ok(), totals }));
+        if !others.is_empty() {
+            let totals = others.into_iter().fold(Totals::default(), |sum, (_, part)| sum + part);
+            report.by_day.push(UsageDay { day, line: None, totals });
+        }
+    }
+    report
 }
 
 pub fn audit() -> Vec<AuditEntry> {

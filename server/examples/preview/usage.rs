@@ -10,11 +10,11 @@ use contract::*;
 
 #[async_trait]
 impl Usage for Fake {
-    async fn report(&self, caller: &Caller, whose: Whose, days: u16) -> Answer<UsageReport> {
+    async fn report(&self, caller: &Caller, whose: Whose, days: u16, by: Breakdown) -> Answer<UsageReport> {
         if whose != Whose::Mine {
             only_administrators(caller)?;
         }
-        let mut report = sample::usage(days, whose == Whose::Everyone);
+        let mut report = sample::usage(days, whose == Whose::Everyone, by);
         if caller.name == "New Person" {
             report = UsageReport {
                 totals: Totals::default(),

@@ -5,13 +5,14 @@ use crate::model::{more, usage};
 use app::ports::Usage;
 use async_trait::async_trait;
 use contract::{
-    Answer, BudgetChange, BudgetView, Caller, MoreAnswer, NewRequest, PersonId, RequestId, RequestView, SubjectView, UsageReport, Whose,
+    Answer, Breakdown, BudgetChange, BudgetView, Caller, MoreAnswer, NewRequest, PersonId, RequestId, RequestView, SubjectView,
+    UsageReport, Whose,
 };
 
 #[async_trait]
 impl Usage for Backend {
-    async fn report(&self, caller: &Caller, whose: Whose, days: u16) -> Answer<UsageReport> {
-        Ok(usage::report(&self.models, caller, whose, days).await?)
+    async fn report(&self, caller: &Caller, whose: Whose, days: u16, by: Breakdown) -> Answer<UsageReport> {
+        Ok(usage::report(&self.models, caller, whose, days, by).await?)
     }
 
     async fn budgets(&self, caller: &Caller, person: Option<PersonId>) -> Answer<Vec<BudgetView>> {

@@ -32,6 +32,7 @@ pub mod task;
 pub mod ticket;
 pub mod transition_history;
 pub mod usage;
+pub mod usage_total;
 
 pub use sqlx::{PgConnection as Connection, PgPool as Pool};
 

@@ -36,9 +36,9 @@ pub async fn counts(conn: &mut Connection, time_zone: &str) -> Result<Counts> {
                (select count(*) from runtime where deleted_at is null and phase = 'ready') as "running!",
                (select count(*) from runtime where deleted_at is null and phase = 'failed') as "failed!",
                (select count(*) from runtime where deleted_at is null) as "runtimes!",
-               (select coalesce(sum(cost), 0)::bigint from usage_record
+               (select coalesce(sum(cost), 0)::bigint from usage_entry
                 where at >= date_trunc('month', now(), $1)) as "cost_this_month!: Micros",
-               (select count(*) from usage_record where at >= date_trunc('day', now(), $1)) as "calls_today!",
+               (select coalesce(sum(calls), 0)::bigint from usage_entry where at >= date_trunc('day', now(), $1)) as "calls_today!",
                (select coalesce(sum(memory_bytes), 0)::bigint from runtime
                 where deleted_at is null and desired_state = 'running' and phase <> 'failed'
                   and (phase <> 'asleep' or admitted_at is not null)) as "memory_promised_bytes!",

@@ -1,8 +1,8 @@
-//! SQL of `usage_record`.
+//! SQL of `usage_record`, and of `usage_entry`: all usage, of which old records are totals.
 
 use super::Connection;
 use crate::{Result, data::budget::Wanted};
-use contract::{Micros, PersonId, Totals, UsageDay, UsageLine};
+use contract::{Breakdown, Micros, PersonId, Totals, UsageDay, UsageLine};
 use time::{Date, OffsetDateTime};
 use uuid::Uuid;
 
@@ -46,60 +46,114 @@ pub async fn today(connection: &mut Connection, now: OffsetDateTime, time_zone: 
     Ok(day)
 }
 
-/// By day and model, in order.
-pub async fn by_day(connection: &mut Connection, scope: Scope<'_>) -> Result<Vec<UsageDay>> {
-    let rows = sqlx::query!(
-        r#"select (at at time zone $3)::date as "day!", model,
-                  count(*) filter (where outcome <> 'refused') as "calls!", count(*) filter (where outcome = 'refused') as "refused!",
-                  sum(input_tokens)::bigint as "input!", sum(output_tokens)::bigint as "output!", sum(cost)::bigint as "cost!"
-           from usage_record
-           where ($1::uuid is null or person_id = $1) and at >= $2::date::timestamp at time zone $3
-           group by 1, 2 order by 1, 2"#,
-        scope.person_id.map(|id| id.0),
-        scope.from,
-        scope.time_zone
-    )
-    .fetch_all(connection)
-    .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| UsageDay {
-            day: row.day,
-            model: row.model,
-            totals: Totals {
-                calls: row.calls,
-                refused: row.refused,
-                input_tokens: row.input,
-                output_tokens: row.output,
-                cost: Micros(row.cost),
-            },
-        })
-        .collect())
+/// A line of a break-down, with what tells it apart from others of its name.
+pub struct Line {
+    /// Its id; a model's name.
+    pub key: String,
+    /// What is shown.
+    pub line: UsageLine,
 }
 
-/// The lines of a break-down: `$what` names the line and says whose it is, `$of` joins what that needs to the record and its person, `$by` tells lines apart.
-macro_rules! lines {
-    ($what:literal, $of:literal, $by:literal, $scope:expr, $connection:expr) => {
+/// Gives a query what a break-down is: what joins usage to its lines, and the key, the name and the person of a line.
+macro_rules! broken_down {
+    ($by:expr, $query:ident, $($rest:expr),+) => {
+        match $by {
+            Breakdown::Model => $query!("", "model", "model", "null::uuid", $($rest),+),
+            Breakdown::Person => $query!("join person using (person_id)", "person_id::text", "person.name", "person_id", $($rest),+),
+            // As persons are in groups now: one of two counts in both.
+            Breakdown::Group => $query!(
+                "join person_group_member using (person_id) join person_group using (group_id)",
+                "group_id::text",
+                "person_group.name",
+                "null::uuid",
+                $($rest),+
+            ),
+            Breakdown::Runtime => $query!(
+                "join person using (person_id) join runtime on runtime.runtime_id = usage_entry.runtime_id",
+                "runtime.runtime_id::text",
+                "case when $1::uuid is null then runtime.name || ', ' || person.name else runtime.name end",
+                "null::uuid",
+                $($rest),+
+            ),
+            Breakdown::Key => $query!(
+                "join model_key on model_key.key_id = usage_entry.key_id and model_key.runtime_id is null",
+                "model_key.key_id::text",
+                "model_key.name",
+                "null::uuid",
+                $($rest),+
+            ),
+        }
+    };
+}
+
+macro_rules! query_lines {
+    ($join:literal, $key:literal, $name:literal, $person:literal, $scope:expr, $connection:expr) => {
         sqlx::query!(
             "select "
-                + $what
-                + r#",
-                  count(*) filter (where outcome <> 'refused') as "calls!", count(*) filter (where outcome = 'refused') as "refused!",
+                + $key
+                + r#" as "key!", "#
+                + $name
+                + r#" as "name!", "#
+                + $person
+                + r#" as "person_id?",
+                  coalesce(sum(calls) filter (where outcome <> 'refused'), 0)::bigint as "calls!",
+                  coalesce(sum(calls) filter (where outcome = 'refused'), 0)::bigint as "refused!",
                   sum(input_tokens)::bigint as "input!", sum(output_tokens)::bigint as "output!", sum(cost)::bigint as "cost!"
-           from usage_record join person using (person_id) "#
-                + $of
+           from usage_entry "#
+                + $join
                 + r#"
-           where ($1::uuid is null or usage_record.person_id = $1) and at >= $2::date::timestamp at time zone $3
-           group by "#
-                + $by
-                + " order by 7 desc, 5 desc, 1",
+           where ($1::uuid is null or usage_entry.person_id = $1) and at >= $2::date::timestamp at time zone $3
+           group by 1, 2, 3 order by sum(cost) desc, sum(input_tokens + output_tokens) desc, 2, 1"#,
             $scope.person_id.map(|id| id.0),
             $scope.from,
             $scope.time_zone
         )
-        .map(|row| UsageLine {
-            name: row.name,
-            person_id: row.person_id.map(PersonId),
+        .map(|row| Line {
+            key: row.key,
+            line: UsageLine {
+                name: row.name,
+                person_id: row.person_id.map(PersonId),
+                totals: Totals {
+                    calls: row.calls,
+                    refused: row.refused,
+                    input_tokens: row.input,
+                    output_tokens: row.output,
+                    cost: Micros(row.cost),
+                },
+            },
+        })
+        .fetch_all($connection)
+        .await
+    };
+}
+
+/// The lines of a break-down, the most expensive first.
+pub async fn lines(connection: &mut Connection, scope: Scope<'_>, by: Breakdown) -> Result<Vec<Line>> {
+    Ok(broken_down!(by, query_lines, scope, connection)?)
+}
+
+macro_rules! query_days {
+    ($join:literal, $key:literal, $name:literal, $person:literal, $scope:expr, $leaders:expr, $connection:expr) => {
+        sqlx::query!(
+            r#"select (at at time zone $3)::date as "day!", array_position($4::text[], "#
+                + $key
+                + r#") - 1 as "line?",
+                  coalesce(sum(calls) filter (where outcome <> 'refused'), 0)::bigint as "calls!",
+                  coalesce(sum(calls) filter (where outcome = 'refused'), 0)::bigint as "refused!",
+                  sum(input_tokens)::bigint as "input!", sum(output_tokens)::bigint as "output!", sum(cost)::bigint as "cost!"
+           from usage_entry "#
+                + $join
+                + r#"
+           where ($1::uuid is null or usage_entry.person_id = $1) and at >= $2::date::timestamp at time zone $3
+           group by 1, 2 order by 1, 2"#,
+            $scope.person_id.map(|id| id.0),
+            $scope.from,
+            $scope.time_zone,
+            $leaders
+        )
+        .map(|row| UsageDay {
+            day: row.day,
+            line: row.line.and_then(|line| u8::try_from(line).ok()),
             totals: Totals {
                 calls: row.calls,
                 refused: row.refused,
@@ -113,49 +167,9 @@ macro_rules! lines {
     };
 }
 
-/// By person, the most expensive first.
-pub async fn by_person(connection: &mut Connection, scope: Scope<'_>) -> Result<Vec<UsageLine>> {
-    Ok(lines!(
-        r#"person.name as "name!", usage_record.person_id as "person_id?""#,
-        "",
-        "usage_record.person_id, person.name",
-        scope,
-        connection
-    )?)
-}
-
-/// By group, likewise: a person of two groups counts in both, as they are in them now.
-pub async fn by_group(connection: &mut Connection, scope: Scope<'_>) -> Result<Vec<UsageLine>> {
-    Ok(lines!(
-        r#"person_group.name as "name!", null::uuid as "person_id?""#,
-        "join person_group_member using (person_id) join person_group using (group_id)",
-        "group_id, person_group.name",
-        scope,
-        connection
-    )?)
-}
-
-/// By runtime, likewise; what people's own keys called is not among it.
-pub async fn by_runtime(connection: &mut Connection, scope: Scope<'_>) -> Result<Vec<UsageLine>> {
-    Ok(lines!(
-        r#"case when $1::uuid is null then runtime.name || ', ' || person.name else runtime.name end as "name!",
-           null::uuid as "person_id?""#,
-        "join runtime on runtime.runtime_id = usage_record.runtime_id",
-        "runtime.runtime_id, runtime.name, person.name",
-        scope,
-        connection
-    )?)
-}
-
-/// By one's own key, likewise; what runtimes called is not among it.
-pub async fn by_key(connection: &mut Connection, scope: Scope<'_>) -> Result<Vec<UsageLine>> {
-    Ok(lines!(
-        r#"model_key.name as "name!", null::uuid as "person_id?""#,
-        "join model_key on model_key.key_id = usage_record.key_id and model_key.runtime_id is null",
-        "model_key.key_id, model_key.name",
-        scope,
-        connection
-    )?)
+/// The days of a break-down, in order: apart for the lines with these keys, at the place of each, and together for all others.
+pub async fn days(connection: &mut Connection, scope: Scope<'_>, by: Breakdown, leaders: &[String]) -> Result<Vec<UsageDay>> {
+    Ok(broken_down!(by, query_days, scope, leaders, connection)?)
 }
 
 /// One record as it is exported. There is no prompt in it.

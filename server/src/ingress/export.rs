@@ -1,7 +1,11 @@
-//! Usage as a file: one's own at `GET /usage.csv` and `/usage.json`, everyone's for administrators below `/admin`. `?days=` says how far back.
+//! Usage as a file: one's own at `GET /usage.csv` and `/usage.json`, everyone's for administrators below `/admin`. `?days=` says how far back,
+//! `?by=day` asks for totals of days in place of records.
 
 use super::{Entry, faults};
-use crate::model::{export::Format, usage};
+use crate::model::{
+    export::{By, Format},
+    usage,
+};
 use axum::{
     body::Body,
     extract::{Extension, Query, State, rejection::QueryRejection},
@@ -16,6 +20,8 @@ use std::sync::Arc;
 #[derive(Deserialize)]
 pub struct Asked {
     days: Option<u16>,
+    #[serde(default)]
+    by: By,
 }
 
 /// The file.
@@ -34,10 +40,11 @@ pub async fn usage(
     };
     let found = match (caller, asked) {
         (Some(caller), Ok(Query(asked))) => {
-            usage::export(&entry.pool, entry.clock.now(), &caller, whose, asked.days.unwrap_or(30), format).await.map_err(Problem::from)
+            let span = (whose, asked.days.unwrap_or(30));
+            usage::export(&entry.pool, entry.clock.now(), &caller, span, (asked.by, format)).await.map_err(Problem::from)
         }
         (None, _) => Err(Problem::new(Code::Unauthenticated, "You are signed out.")),
-        (_, Err(_)) => Err(Problem::new(Code::Invalid, "The number of days is not a number.").field("days")),
+        (_, Err(_)) => Err(Problem::new(Code::Invalid, "“days” is a number, and “by” is call or day.").field("days")),
     };
     match found {
         Ok(file) => {

@@ -3,6 +3,7 @@
 use super::{
     Service, breaker,
     ledger::{Ledger, Written},
+    retention,
 };
 use crate::{
     Error, Result,
@@ -264,6 +265,10 @@ impl Hold {
         }
         let mut connection = self.service.pool.acquire().await?;
         if data::budget::settle(&mut connection, self.wanted.id, used).await? {
+            return Ok(());
+        }
+        if retention::is_folded(&self.service, self.wanted.at) {
+            // Written off as lost while this server stood still, and part of a total by now: it counts as what it held.
             return Ok(());
         }
         // The reservation went with PostgreSQL's last moments before a crash: counted anew, without judging.

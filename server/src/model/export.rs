@@ -1,17 +1,20 @@
-//! The records of usage as a file: CSV (RFC 4180) or JSON, read page by page, so that neither the whole is held in memory nor a connection for long.
+//! Usage as a file: CSV (RFC 4180) or JSON, read page by page, so that neither the whole is held in memory nor a connection for long.
 
 use crate::{
     Result,
     data::{
         self, Pool,
         usage::{Mark, Record, Scope},
+        usage_total::DayTotal,
     },
 };
+use contract::PersonId;
 use futures::{
     StreamExt as _,
     stream::{BoxStream, try_unfold},
 };
-use time::format_description::well_known::Rfc3339;
+use serde::{Deserialize, Serialize};
+use time::{Date, format_description::well_known::Rfc3339};
 
 /// Records read at once.
 const PAGE: usize = 1000;
@@ -25,57 +28,142 @@ pub enum Format {
     Json,
 }
 
-/// The head of a CSV file: the members of a record, in their order.
-const HEAD: &str = "id,at,person,email,runtime,key,model,route,input_tokens,cached_input_tokens,output_tokens,input_price_micros,\
-                    cached_input_price_micros,output_price_micros,cost_micros,latency_ms,first_token_ms,outcome,estimated\r\n";
+/// What a line of the file is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum By {
+    /// A call, as long as its record is kept.
+    #[default]
+    Call,
+    /// All calls of a day that were made and ended the same way, whether their records are still there or not.
+    Day,
+}
 
-/// The file, piece by piece, oldest record first. Prices are micro-units of a dollar for a million tokens.
-pub fn file(pool: Pool, scope: Scope<'_>, format: Format) -> BoxStream<'static, Result<String>> {
-    let (person_id, from, time_zone) = (scope.person_id, scope.from, scope.time_zone.to_owned());
+/// What a file is made of.
+trait Line: Serialize {
+    /// The head of a CSV file: the members of a line, in their order.
+    const HEAD: &str;
+    /// Its fields, likewise.
+    fn fields(&self) -> Vec<String>;
+}
+
+impl Line for Record {
+    const HEAD: &str = "id,at,person,email,runtime,key,model,route,input_tokens,cached_input_tokens,output_tokens,input_price_micros,\
+                        cached_input_price_micros,output_price_micros,cost_micros,latency_ms,first_token_ms,outcome,estimated\r\n";
+
+    fn fields(&self) -> Vec<String> {
+        vec![
+            self.id.to_string(),
+            self.at.format(&Rfc3339).unwrap_or_default(),
+            field(&self.person),
+            field(&self.email),
+            field(self.runtime.as_deref().unwrap_or_default()),
+            field(self.key.as_deref().unwrap_or_default()),
+            field(&self.model),
+            field(&self.route),
+            self.input_tokens.to_string(),
+            self.cached_input_tokens.to_string(),
+            self.output_tokens.to_string(),
+            self.input_price_micros.to_string(),
+            self.cached_input_price_micros.to_string(),
+            self.output_price_micros.to_string(),
+            self.cost_micros.to_string(),
+            self.latency_ms.to_string(),
+            self.first_token_ms.map(|ms| ms.to_string()).unwrap_or_default(),
+            self.outcome.clone(),
+            self.estimated.to_string(),
+        ]
+    }
+}
+
+impl Line for DayTotal {
+    const HEAD: &str =
+        "day,person,email,runtime,key,model,route,outcome,calls,input_tokens,cached_input_tokens,output_tokens,cost_micros\r\n";
+
+    fn fields(&self) -> Vec<String> {
+        vec![
+            self.day.to_string(),
+            field(&self.person),
+            field(&self.email),
+            field(self.runtime.as_deref().unwrap_or_default()),
+            field(self.key.as_deref().unwrap_or_default()),
+            field(&self.model),
+            field(&self.route),
+            self.outcome.clone(),
+            self.calls.to_string(),
+            self.input_tokens.to_string(),
+            self.cached_input_tokens.to_string(),
+            self.output_tokens.to_string(),
+            self.cost_micros.to_string(),
+        ]
+    }
+}
+
+/// Whose usage of which days a file has, and where it is read.
+#[derive(Clone)]
+struct Source {
+    pool: Pool,
+    person_id: Option<PersonId>,
+    from: Date,
+    time_zone: String,
+}
+
+impl Source {
+    /// The scope, from that day on.
+    fn since(&self, from: Date) -> Scope<'_> {
+        Scope { person_id: self.person_id, from, time_zone: &self.time_zone }
+    }
+}
+
+/// The records of the scope, piece by piece, oldest first. Prices are micro-units of a dollar for a million tokens.
+pub fn records(pool: Pool, scope: Scope<'_>, format: Format) -> BoxStream<'static, Result<String>> {
+    let source = Source { pool, person_id: scope.person_id, from: scope.from, time_zone: scope.time_zone.to_owned() };
     let page = move |place: Option<Option<Mark>>| {
-        let (pool, time_zone) = (pool.clone(), time_zone.clone());
+        let source = source.clone();
         async move {
             let Some(after) = place else { return Ok(None) };
-            let scope = Scope { person_id, from, time_zone: &time_zone };
-            let records = data::usage::records(&mut *pool.acquire().await?, scope, after, PAGE).await?;
+            let records = data::usage::records(&mut *source.pool.acquire().await?, source.since(source.from), after, PAGE).await?;
             let ends = records.len() < PAGE;
-            let text = match format {
-                Format::Csv => csv(&records, after.is_none()),
-                Format::Json => json(&records, after.is_none(), ends),
-            };
             let next = if ends { None } else { records.last().map(|record| Some((record.at, record.id))) };
-            Ok(Some((text, next)))
+            Ok(Some((piece(&records, format, after.is_none(), ends), next)))
         }
     };
     try_unfold(Some(None), page).boxed()
 }
 
-fn csv(records: &[Record], begins: bool) -> String {
-    let mut text = if begins { HEAD.to_owned() } else { String::new() };
-    for record in records {
-        let number = |number: i64| number.to_string();
-        let fields = [
-            record.id.to_string(),
-            record.at.format(&Rfc3339).unwrap_or_default(),
-            field(&record.person),
-            field(&record.email),
-            field(record.runtime.as_deref().unwrap_or_default()),
-            field(record.key.as_deref().unwrap_or_default()),
-            field(&record.model),
-            field(&record.route),
-            number(record.input_tokens),
-            number(record.cached_input_tokens),
-            number(record.output_tokens),
-            number(record.input_price_micros),
-            number(record.cached_input_price_micros),
-            number(record.output_price_micros),
-            number(record.cost_micros),
-            number(record.latency_ms),
-            record.first_token_ms.map(number).unwrap_or_default(),
-            record.outcome.clone(),
-            record.estimated.to_string(),
-        ];
-        text.push_str(&fields.join(","));
+/// Totals of the days of the scope until `to`, piece by piece, oldest first.
+pub fn days(pool: Pool, scope: Scope<'_>, to: Date, format: Format) -> BoxStream<'static, Result<String>> {
+    let source = Source { pool, person_id: scope.person_id, from: scope.from, time_zone: scope.time_zone.to_owned() };
+    let page = move |place: Option<Option<Date>>| {
+        let source = source.clone();
+        async move {
+            let Some(day) = place else { return Ok(None) };
+            let mut connection = source.pool.acquire().await?;
+            // The day that is begun with has a line, and what goes before a line depends on whether it is the first.
+            let today = match day {
+                Some(day) => day,
+                None => data::usage_total::first_day(&mut connection, source.since(source.from)).await?.unwrap_or(to),
+            };
+            let totals = data::usage_total::of_day(&mut connection, source.since(today)).await?;
+            let next = today.next_day().filter(|next| *next <= to);
+            Ok(Some((piece(&totals, format, day.is_none(), next.is_none()), next.map(Some))))
+        }
+    };
+    try_unfold(Some(None), page).boxed()
+}
+
+/// A piece of the file: the first one has the head, the last one the end.
+fn piece<L: Line>(lines: &[L], format: Format, begins: bool, ends: bool) -> String {
+    match format {
+        Format::Csv => csv(lines, begins),
+        Format::Json => json(lines, begins, ends),
+    }
+}
+
+fn csv<L: Line>(lines: &[L], begins: bool) -> String {
+    let mut text = if begins { L::HEAD.to_owned() } else { String::new() };
+    for line in lines {
+        text.push_str(&line.fields().join(","));
         text.push_str("\r\n");
     }
     text
@@ -87,14 +175,15 @@ fn field(text: &str) -> String {
     if text.contains(['"', ',', '\r', '\n']) { format!("\"{guard}{}\"", text.replace('"', "\"\"")) } else { format!("{guard}{text}") }
 }
 
-fn json(records: &[Record], begins: bool, ends: bool) -> String {
-    let records: Vec<String> = records.iter().map(|record| serde_json::to_string(record).unwrap_or_default()).collect();
-    let before = match (begins, records.is_empty()) {
+/// Only a file that ends with its first piece may have none in it.
+fn json(lines: &[impl Serialize], begins: bool, ends: bool) -> String {
+    let lines: Vec<String> = lines.iter().map(|line| serde_json::to_string(line).unwrap_or_default()).collect();
+    let before = match (begins, lines.is_empty()) {
         (true, _) => "[\n",
         (false, false) => ",\n",
         (false, true) => "",
     };
-    format!("{before}{}{}", records.join(",\n"), if ends { "\n]\n" } else { "" })
+    format!("{before}{}{}", lines.join(",\n"), if ends { "\n]\n" } else { "" })
 }
 
 #[cfg(test)]
@@ -123,7 +212,8 @@ mod tests {
     #[test]
     fn nothing_is_an_empty_array() {
         let read = |text: &str| serde_json::from_str::<Vec<()>>(text).unwrap().len();
-        assert_eq!(read(&json(&[], true, true)), 0);
-        assert_eq!(json(&[], false, true), "\n]\n");
+        let none: [(); 0] = [];
+        assert_eq!(read(&json(&none, true, true)), 0);
+        assert_eq!(json(&none, false, true), "\n]\n");
     }
 }

@@ -17,6 +17,7 @@ mod meter;
 pub mod more;
 pub mod providers;
 mod request;
+pub mod retention;
 mod shape;
 pub mod usage;
 pub mod vault;
@@ -80,7 +81,7 @@ impl Service {
         }))
     }
 
-    /// Supervises LiteLLM and the local model, sweeps leases that ran out, follows the catalog. Ends after `stop`, when calls in progress are
+    /// Supervises LiteLLM and the local model, sweeps leases that ran out, folds old usage records, follows the catalog. Ends after `stop`, when calls in progress are
     /// settled and the children are gone.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         if let Err(error) = local::put_into_catalog(&self).await {
@@ -100,6 +101,7 @@ impl Service {
             local::supervise(self.clone(), children.clone()),
             budget::tend(self.clone(), children.clone()),
             budget::watch(self.clone(), children.clone()),
+            retention::tend(self.clone(), children.clone()),
             drain
         );
     }

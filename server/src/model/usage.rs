@@ -2,7 +2,7 @@
 
 use super::{
     Service, administrator,
-    export::{self, Format},
+    export::{self, By, Format},
     words,
 };
 use crate::{
@@ -10,46 +10,62 @@ use crate::{
     data::{self, Connection, Pool, listen::Change, usage::Scope},
 };
 use contract::{
-    BudgetChange, BudgetView, Caller, Code, PersonId, Problem, Subject, SubjectView, Totals, Unit, UsageLine, UsageReport, Whose, Window,
+    Breakdown, BudgetChange, BudgetView, Caller, Code, PersonId, Problem, Subject, SubjectView, Totals, Unit, UsageReport, Whose, Window,
 };
 use futures::stream::BoxStream;
-use std::collections::BTreeMap;
 use time::{Date, OffsetDateTime};
 
-/// Usage over the last `days` days, today among them, in the caller's time zone.
-pub async fn report(service: &Service, caller: &Caller, whose: Whose, days: u16) -> Result<UsageReport> {
-    let mut connection = service.pool.acquire().await?;
-    let (scope, to) = scope(&mut connection, service.clock.now(), caller, whose, days).await?;
-    let by_day = data::usage::by_day(&mut connection, scope).await?;
-    let by_runtime = data::usage::by_runtime(&mut connection, scope).await?;
-    let (by_person, by_group, by_key) = if whose == Whose::Everyone {
-        (data::usage::by_person(&mut connection, scope).await?, data::usage::by_group(&mut connection, scope).await?, Vec::new())
-    } else {
-        (Vec::new(), Vec::new(), data::usage::by_key(&mut connection, scope).await?)
-    };
-    let mut totals = Totals::default();
-    let mut models: BTreeMap<&str, Totals> = BTreeMap::new();
-    for day in &by_day {
-        add(&mut totals, &day.totals);
-        add(models.entry(&day.model).or_default(), &day.totals);
+/// Usage over the last `days` days, today among them, in the caller's time zone; the days broken down by `by`.
+pub async fn report(service: &Service, caller: &Caller, whose: Whose, days: u16, by: Breakdown) -> Result<UsageReport> {
+    if !whose.breakdowns().contains(&by) {
+        return Err(Problem::new(Code::Invalid, format!("This usage is not broken down by {}.", by.code())).field("by").into());
     }
-    let mut by_model: Vec<UsageLine> =
-        models.into_iter().map(|(name, totals)| UsageLine { name: name.to_owned(), person_id: None, totals }).collect();
-    by_model.sort_by_key(|line| std::cmp::Reverse((line.totals.cost, line.totals.input_tokens + line.totals.output_tokens)));
-    Ok(UsageReport { from: scope.from, to, totals, by_day, by_model, by_person, by_group, by_runtime, by_key })
+    let mut connection = service.pool.acquire().await?;
+    let (scope, to) = scope(&mut connection, service.clock.now(), caller, whose, (days, REPORTED)).await?;
+    let mut report = UsageReport {
+        from: scope.from,
+        to,
+        totals: Totals::default(),
+        by,
+        by_day: Vec::new(),
+        by_model: Vec::new(),
+        by_person: Vec::new(),
+        by_group: Vec::new(),
+        by_runtime: Vec::new(),
+        by_key: Vec::new(),
+    };
+    for breakdown in whose.breakdowns() {
+        let lines = data::usage::lines(&mut connection, scope, *breakdown).await?;
+        if *breakdown == by {
+            let leaders: Vec<String> = lines.iter().take(UsageReport::LEADERS).map(|line| line.key.clone()).collect();
+            report.by_day = data::usage::days(&mut connection, scope, by, &leaders).await?;
+        }
+        *report.lines_mut(*breakdown) = lines.into_iter().map(|line| line.line).collect();
+    }
+    // Each call is of one model.
+    report.totals = report.by_model.iter().fold(Totals::default(), |sum, line| sum + line.totals);
+    Ok(report)
 }
 
-/// The records of the last `days` days as a file, as [`report`] covers them.
+/// How far back a report goes, in days.
+const REPORTED: u16 = 366;
+/// How far back totals of days are exported: ten years.
+const EXPORTED: u16 = 3660;
+
+/// The last `days` days as a file: the records that [`report`] covers, or totals of days, which go further back.
 pub async fn export(
     pool: &Pool,
     now: OffsetDateTime,
     caller: &Caller,
-    whose: Whose,
-    days: u16,
-    format: Format,
+    (whose, days): (Whose, u16),
+    (by, format): (By, Format),
 ) -> Result<BoxStream<'static, Result<String>>> {
-    let (scope, _) = scope(&mut *pool.acquire().await?, now, caller, whose, days).await?;
-    Ok(export::file(pool.clone(), scope, format))
+    let most = if by == By::Day { EXPORTED } else { REPORTED };
+    let (scope, to) = scope(&mut *pool.acquire().await?, now, caller, whose, (days, most)).await?;
+    Ok(match by {
+        By::Call => export::records(pool.clone(), scope, format),
+        By::Day => export::days(pool.clone(), scope, to, format),
+    })
 }
 
 /// Which records the caller asks for and may see, and the last day of them: today.
@@ -58,10 +74,10 @@ async fn scope<'a>(
     now: OffsetDateTime,
     caller: &'a Caller,
     whose: Whose,
-    days: u16,
+    (days, most): (u16, u16),
 ) -> Result<(Scope<'a>, Date)> {
-    if !(1..=366).contains(&days) {
-        return Err(Problem::new(Code::Invalid, "A report covers 1 to 366 days.").field("days").into());
+    if !(1..=most).contains(&days) {
+        return Err(Problem::new(Code::Invalid, format!("This covers 1 to {most} days.")).field("days").into());
     }
     let person_id = match whose {
         Whose::Mine => Some(caller.person_id),
@@ -78,14 +94,6 @@ async fn scope<'a>(
     let to = data::usage::today(connection, now, &caller.time_zone).await?;
     let from = to.saturating_sub(time::Duration::days(i64::from(days) - 1));
     Ok((Scope { person_id, from, time_zone: &caller.time_zone }, to))
-}
-
-fn add(sum: &mut Totals, part: &Totals) {
-    sum.calls += part.calls;
-    sum.refused += part.refused;
-    sum.input_tokens += part.input_tokens;
-    sum.output_tokens += part.output_tokens;
-    sum.cost = sum.cost + part.cost;
 }
 
 /// The limits that apply to a person.

@@ -65,7 +65,7 @@ async fn the_records_of_many_calls_are_what_the_upstream_counted(pool: Pool) {
     assert_eq!(records.iter().map(|record| record.1 + record.3).sum::<i64>(), *world.upstream.tokens.lock().unwrap());
 
     // By runtime and by key it is the same whole.
-    let report = server::model::usage::report(&world.service, &ada, contract::Whose::Mine, 7).await.unwrap();
+    let report = server::model::usage::report(&world.service, &ada, contract::Whose::Mine, 7, contract::Breakdown::Key).await.unwrap();
     let calls = |lines: &[contract::UsageLine]| lines.iter().map(|line| (line.name.clone(), line.totals.calls)).collect::<Vec<_>>();
     assert_eq!((calls(&report.by_key), report.by_runtime[0].totals.calls), (vec![("laptop".to_owned(), 27)], 14));
     assert_eq!(report.by_runtime[0].totals.cost + report.by_key[0].totals.cost, report.totals.cost);
@@ -309,7 +309,7 @@ async fn a_price_is_copied_so_that_history_does_not_change(pool: Pool) {
 
 #[sqlx::test(migrations = "../migrations")]
 async fn usage_is_reported_by_day_model_and_person_and_only_to_whom_it_concerns(pool: Pool) {
-    use contract::{Code, Whose};
+    use contract::{Breakdown, Code, Whose};
     use server::model::usage::report;
     let world = World::new(pool).await;
     let (ada, key, _) = world.with_key("ada").await;
@@ -322,19 +322,25 @@ async fn usage_is_reported_by_day_model_and_person_and_only_to_whom_it_concerns(
     world.chat(&other, &call("answers", 2)).await;
     world.settled().await;
 
-    let mine = report(&world.service, &ada, Whose::Mine, 7).await.unwrap();
+    let mine = report(&world.service, &ada, Whose::Mine, 7, Breakdown::Model).await.unwrap();
     assert_eq!((mine.totals.calls, mine.totals.input_tokens, mine.totals.output_tokens, mine.totals.cost.0), (2, 20, 14, 250));
     assert_eq!(mine.by_day.iter().map(|day| day.day.day()).collect::<Vec<_>>(), [22, 23]);
     assert!(mine.by_person.is_empty() && mine.by_model.len() == 1);
-    assert_eq!(report(&world.service, &ada, Whose::Mine, 1).await.unwrap().totals.calls, 1, "today alone");
+    assert_eq!(report(&world.service, &ada, Whose::Mine, 1, Breakdown::Model).await.unwrap().totals.calls, 1, "today alone");
 
-    let all = report(&world.service, &admin, Whose::Everyone, 30).await.unwrap();
+    let all = report(&world.service, &admin, Whose::Everyone, 30, Breakdown::Person).await.unwrap();
     assert_eq!(all.totals.calls, 3);
     assert_eq!(all.by_person.iter().map(|line| line.name.as_str()).collect::<Vec<_>>(), ["ada", "eve"]);
-    assert_eq!(report(&world.service, &admin, Whose::Person(eve.person_id), 7).await.unwrap().totals.calls, 1);
+    let days = all.by_day.iter().map(|day| (day.day.day(), day.line, day.totals.calls)).collect::<Vec<_>>();
+    assert_eq!(days, [(22, Some(0), 1), (23, Some(0), 1), (23, Some(1), 1)], "of each person");
+    assert_eq!(report(&world.service, &admin, Whose::Person(eve.person_id), 7, Breakdown::Model).await.unwrap().totals.calls, 1);
 
     for whose in [Whose::Everyone, Whose::Person(eve.person_id)] {
-        let error = report(&world.service, &ada, whose, 7).await.unwrap_err();
+        let error = report(&world.service, &ada, whose, 7, Breakdown::Model).await.unwrap_err();
         assert_eq!(error.into_problem().code, Code::AccessDenied);
+    }
+    for (whose, by) in [(Whose::Mine, Breakdown::Person), (Whose::Everyone, Breakdown::Key)] {
+        let error = report(&world.service, &admin, whose, 7, by).await.unwrap_err();
+        assert_eq!(error.into_problem().code, Code::Invalid);
     }
 }

@@ -12,6 +12,7 @@ mod outages;
 mod profiles;
 mod providers;
 mod real;
+mod retention;
 mod routes;
 mod settling;
 mod shapes;

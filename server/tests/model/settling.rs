@@ -17,7 +17,7 @@ use server::{
 use std::time::Duration;
 use uuid::Uuid;
 
-fn wanted(world: &World, person: &Caller, key_id: KeyId, input_tokens: i64) -> Wanted {
+pub fn wanted(world: &World, person: &Caller, key_id: KeyId, input_tokens: i64) -> Wanted {
     Wanted {
         id: Uuid::now_v7(),
         person_id: person.person_id,
@@ -38,7 +38,7 @@ fn wanted(world: &World, person: &Caller, key_id: KeyId, input_tokens: i64) -> W
     }
 }
 
-fn used(input_tokens: i64, output_tokens: i64) -> Used {
+pub fn used(input_tokens: i64, output_tokens: i64) -> Used {
     Used {
         input_tokens,
         cached_input_tokens: 4,

@@ -14,7 +14,7 @@ use crate::{
     server_fns::{admin::AskOverview, usage::EveryonesUsage},
     words,
 };
-use contract::{Overview, PartHealth};
+use contract::{Breakdown, Overview, PartHealth};
 use leptos::prelude::*;
 
 /// The overview.
@@ -29,7 +29,7 @@ pub fn page() -> AnyView {
     });
     let usage = ask(move || {
         live.usage.track();
-        EveryonesUsage { days: 30 }
+        EveryonesUsage { days: 30, by: Breakdown::Model }
     });
     view! {
         {top("Overview", (), ())}
@@ -39,7 +39,7 @@ pub fn page() -> AnyView {
                 <div class="split">
                     <div class="stack">
                         {first_steps(&overview)}
-                        {aside(usage, card_skeleton, |usage| chart::card(&usage, 640.0))}
+                        {aside(usage, card_skeleton, |usage| chart::card(&usage, 640.0, ().into_any()))}
                     </div>
                     {health(&overview.parts)}
                 </div>

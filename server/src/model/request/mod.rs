@@ -257,7 +257,7 @@ mod tests {
         let text = br#"{"model":"m","messages":[],"stream":true,"stream_options":{"z":1.50,"include_usage":false,"a":1e999}}"#;
         let call = Call::read(text, Shape::Chat).unwrap();
         assert_eq!(
-            String::from_utf8(call.to_upstream(None)).unwrap(),
+            String::from_utf8(call.to_upstream(&call.model, None)).unwrap(),
             r#"{"model":"m","messages":[],"stream":true,"stream_options":{"z":1.50,"include_usage":true,"a":1e999}}"#
         );
     }
