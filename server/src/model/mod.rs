@@ -15,6 +15,7 @@ mod meter;
 pub mod more;
 pub mod providers;
 mod request;
+pub mod reseal;
 mod shape;
 pub mod usage;
 pub mod vault;
@@ -25,7 +26,10 @@ use crate::{
     clock::Clock,
     config::Config,
     data::{Connection, Pool, listen::Changes},
-    platform::audit::{self, Actor},
+    platform::{
+        audit::{self, Actor},
+        keyring::Keyring,
+    },
 };
 use contract::{Caller, Code, PersonId, Problem};
 use secrecy::ExposeSecret as _;
@@ -42,6 +46,7 @@ pub struct Service {
     clock: Arc<dyn Clock>,
     config: Arc<Config>,
     changes: Changes,
+    keys: Arc<Keyring>,
     vault: vault::Vault,
     /// For what runs beside us.
     http: reqwest::Client,
@@ -55,11 +60,11 @@ pub struct Service {
 }
 
 impl Service {
-    /// Makes the service; nothing is started yet. `vault_key` seals the providers' secrets: `MasterKey::derive("vault")`.
+    /// Makes the service; nothing is started yet. `keys` seal the providers' secrets.
     ///
     /// # Errors
     /// When no HTTP client can be made.
-    pub fn new(pool: Pool, clock: Arc<dyn Clock>, config: Arc<Config>, vault_key: [u8; 32], changes: Changes) -> Result<Arc<Self>> {
+    pub fn new(pool: Pool, clock: Arc<dyn Clock>, config: Arc<Config>, keys: Arc<Keyring>, changes: Changes) -> Result<Arc<Self>> {
         ensure_tls();
         let failed = |error: reqwest::Error| Error::internal("making the HTTP clients for models", error);
         let plain = || {
@@ -85,7 +90,8 @@ impl Service {
             clock,
             config,
             changes,
-            vault: vault::Vault::new(&vault_key),
+            vault: vault::Vault::new(Arc::clone(&keys)),
+            keys,
             http,
             outside,
             upstream: watch::Sender::new(None),

@@ -10,6 +10,7 @@ mod limits;
 mod ollama;
 mod profiles;
 mod real;
+mod rotation;
 mod settling;
 mod shapes;
 mod storm;
