@@ -5,7 +5,8 @@ use crate::model::{more, usage};
 use app::ports::Usage;
 use async_trait::async_trait;
 use contract::{
-    Answer, BudgetChange, BudgetView, Caller, MoreAnswer, NewRequest, PersonId, RequestId, RequestView, SubjectView, UsageReport, Whose,
+    Answer, BudgetChange, BudgetView, Caller, MoreAnswer, NewRequest, PersonId, RequestId, RequestView, SetBy, SubjectView, UsageReport,
+    Whose,
 };
 
 #[async_trait]
@@ -26,8 +27,11 @@ impl Usage for Backend {
         Ok(usage::subjects(&self.models, caller).await?)
     }
 
-    async fn set_budget(&self, caller: &Caller, change: BudgetChange) -> Answer<()> {
-        Ok(usage::set_budget(&self.models, caller, change).await?)
+    async fn set_budget(&self, caller: &Caller, change: BudgetChange, of: SetBy) -> Answer<()> {
+        Ok(match of {
+            SetBy::Administrator => usage::set_budget(&self.models, caller, change).await?,
+            SetBy::Owner => usage::replace_owners(&self.models, caller, change).await?,
+        })
     }
 
     async fn ask_more(&self, caller: &Caller, wish: NewRequest) -> Answer<()> {

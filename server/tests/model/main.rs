@@ -5,6 +5,7 @@ mod budgets;
 mod calls;
 mod clients;
 mod groups;
+mod key_limits;
 mod keys;
 mod limits;
 mod ollama;
