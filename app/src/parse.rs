@@ -55,6 +55,11 @@ pub fn limit(amount_text: &str, unit: Unit, window: Window) -> Parsed<Option<Lim
     Ok(amount(unit, amount_text)?.map(|amount| Limit { window, unit, amount }))
 }
 
+/// A limit that is to be set.
+pub fn some_limit(amount_text: &str, unit: Unit, window: Window) -> Parsed<Limit> {
+    limit(amount_text, unit, window)?.ok_or_else(|| wrong("amount", "Write how much it is."))
+}
+
 /// A key's own limits, those that are typed.
 pub fn key_limits(form: &KeyLimits) -> Parsed<Vec<Limit>> {
     let spent = limit(&form.amount, form.unit.unwrap_or(Unit::Money), form.window.unwrap_or(Window::Month))?;

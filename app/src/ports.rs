@@ -109,6 +109,10 @@ pub trait Models: Send + Sync {
     async fn rotate_key(&self, caller: &Caller, key: KeyId, hours: u16) -> Answer<NewKey>;
     /// Revokes a key with all its secrets; it stops working at once.
     async fn revoke_key(&self, caller: &Caller, key: KeyId) -> Answer<()>;
+    /// Sets a limit of the caller's own on one of their keys. What an administrator set holds beside it.
+    async fn set_key_limit(&self, caller: &Caller, key: KeyId, limit: Limit) -> Answer<()>;
+    /// Removes a limit that the caller set on one of their keys; never an administrator's.
+    async fn remove_key_limit(&self, caller: &Caller, key: KeyId, window: Window, unit: Unit) -> Answer<()>;
     /// The address of the model API for outside clients, `http://clawloops.localhost:3000/v1`.
     fn address(&self) -> String;
 }
@@ -124,8 +128,8 @@ pub trait Usage: Send + Sync {
     async fn all_budgets(&self, caller: &Caller) -> Answer<Vec<BudgetView>>;
     /// What a limit may be set for; for administrators.
     async fn subjects(&self, caller: &Caller) -> Answer<Vec<SubjectView>>;
-    /// Sets, changes or removes a limit; for administrators.
-    async fn set_budget(&self, caller: &Caller, change: BudgetChange) -> Answer<()>;
+    /// Sets, changes or removes an administrators' limit, or changes or removes one that a key's owner set; for administrators.
+    async fn set_budget(&self, caller: &Caller, change: BudgetChange, of: SetBy) -> Answer<()>;
     /// Asks for more of a limit that applies to the caller.
     async fn ask_more(&self, caller: &Caller, wish: NewRequest) -> Answer<()>;
     /// The caller's own requests, the newest ten.

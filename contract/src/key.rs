@@ -2,7 +2,7 @@
 
 use crate::{
     ids::{KeyId, ModelId, RuntimeId},
-    usage::Limit,
+    usage::{Limit, SetBy},
 };
 use serde::{Deserialize, Serialize};
 use time::{Date, OffsetDateTime};
@@ -37,7 +37,16 @@ pub struct KeyView {
     /// The secrets that were replaced and still work, the one that ends last first.
     pub former: Vec<FormerSecret>,
     /// Its own limits, which hold beside all others.
-    pub limits: Vec<Limit>,
+    pub limits: Vec<KeyLimit>,
+}
+
+/// A limit on a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyLimit {
+    /// How much of what.
+    pub limit: Limit,
+    /// Whose it is.
+    pub set_by: SetBy,
 }
 
 impl KeyView {

@@ -259,6 +259,18 @@ impl FromStr for Subject {
     }
 }
 
+/// Whose a limit is. A key may have one of each for the same window and unit; both hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
+#[serde(rename_all = "snake_case")]
+pub enum SetBy {
+    /// An administrator's.
+    #[default]
+    Administrator,
+    /// Of the owner of the key that it is for, who may change and remove it.
+    Owner,
+}
+
 /// What a limit may be for, with its name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SubjectView {
@@ -277,6 +289,8 @@ pub struct BudgetView {
     pub subject: Subject,
     /// That one's name; empty for everyone.
     pub name: String,
+    /// Whose it is.
+    pub set_by: SetBy,
     /// The window.
     pub window: Window,
     /// What it counts.

@@ -6,6 +6,7 @@
 //! it is given up at once, and the internal listener closed only then.
 
 pub mod manager;
+mod rotation;
 
 use crate::{
     backend::Backend,
@@ -17,7 +18,7 @@ use crate::{
     manager::{self as engines, Engine, docker_address},
     model::{self, door::Side},
     orchestrator::{Orchestrator, logs::Logs},
-    platform::{master_key::MasterKey, passwords::Passwords, profiles, setup, throttle::Throttle},
+    platform::{keyring::Keyring, passwords::Passwords, profiles, setup, throttle::Throttle},
 };
 use anyhow::Context as _;
 use secrecy::ExposeSecret as _;
@@ -139,13 +140,13 @@ async fn connected(url: &str, private: bool, steps: &mut Steps) -> anyhow::Resul
 async fn serve_on(config: &Arc<Config>, pool: &Pool, stop: CancellationToken, steps: &mut Steps) -> anyhow::Result<()> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let changes = Changes::new();
-    let master_key = MasterKey::load(config).context("loading the master key")?;
-    master_key.check(pool).await.context("checking the master key against the database")?;
+    let keys = Arc::new(Keyring::load(config).context("loading the master key")?);
+    keys.join(pool).await.context("checking the master key against the database")?;
 
     profiles::follow_settings(pool, config).await.context("giving the first profile its values")?;
 
     let engine: Arc<dyn Engine> = engines::engine(config).context("configuring the container engine")?;
-    let models = model::Service::new(pool.clone(), Arc::clone(&clock), Arc::clone(config), master_key.derive("vault"), changes.clone())
+    let models = model::Service::new(pool.clone(), Arc::clone(&clock), Arc::clone(config), Arc::clone(&keys), changes.clone())
         .context("preparing the model service")?;
     let close_doors = CancellationToken::new();
     let internal = model::door::router(Arc::clone(&models), Side::Internal);
@@ -155,7 +156,7 @@ async fn serve_on(config: &Arc<Config>, pool: &Pool, stop: CancellationToken, st
         Arc::clone(&clock),
         Arc::clone(&engine),
         Arc::clone(config),
-        master_key.derive("runtime-key"),
+        Arc::clone(&keys),
         Arc::clone(&doors) as _,
         changes.clone(),
     );
@@ -192,6 +193,10 @@ async fn serve_on(config: &Arc<Config>, pool: &Pool, stop: CancellationToken, st
     let watch = tokio::spawn(watch);
     let stop_models = CancellationToken::new();
     let modelling = tokio::spawn(Arc::clone(&models).run(stop_models.clone()));
+    let rotating = tokio::spawn(rotation::follow(
+        rotation::Parts { keys, pool: pool.clone(), models: Arc::clone(&models), orchestrator: Arc::clone(&orchestrator), changes },
+        stop.clone(),
+    ));
     let orchestrating = {
         let stop = stop.clone();
         tokio::spawn(async move {
@@ -215,7 +220,8 @@ async fn serve_on(config: &Arc<Config>, pool: &Pool, stop: CancellationToken, st
     steps.done("orchestrator stopped");
     end(stop_models, modelling, "the model service").await;
     steps.done("models stopped");
-    end(stop, watch, "the watch").await;
+    end(stop.clone(), watch, "the watch").await;
+    end(stop, rotating, "the rotation of the master key").await;
     feed.abort();
     served
 }

@@ -88,6 +88,9 @@ pub struct Data {
     /// Seals provider secrets and derives runtime keys: 64 hex digits. Without it, a file in the data directory is made and used.
     #[arg(long, env = "CLAWLOOPS_MASTER_KEY", hide_env_values = true)]
     pub master_key: Option<SecretString>,
+    /// Master keys from before a rotation, separated by commas: what is still sealed under one of them is opened with it, and sealed anew.
+    #[arg(long, env = "CLAWLOOPS_MASTER_KEY_OLD", hide_env_values = true)]
+    pub master_key_old: Option<SecretString>,
 }
 
 /// Runtimes and the engine that runs them.

@@ -9,7 +9,8 @@ use server::{
     config::{Config, LogForm, Logs, Manager},
     data::{self, cluster::Cluster},
     doctor,
-    platform::{passwords::Passwords, people},
+    model::reseal,
+    platform::{master_key, passwords::Passwords, people},
 };
 use std::{
     io::{IsTerminal as _, Read as _},
@@ -38,6 +39,8 @@ enum Command {
     Admin(Admin),
     /// Look at every part and say what is wrong and what to do.
     Doctor(Box<Config>),
+    /// Rotate the key that secrets are sealed with, also beside a running server.
+    MasterKey(MasterKey),
 }
 
 #[derive(Args)]
@@ -67,6 +70,22 @@ struct Create {
     config: Box<Config>,
 }
 
+#[derive(Args)]
+struct MasterKey {
+    #[command(subcommand)]
+    command: MasterKeyCommand,
+}
+
+#[derive(Subcommand)]
+enum MasterKeyCommand {
+    /// Make a new key in the data directory and keep the one before it. A running server takes it up within seconds.
+    Rotate(Box<Config>),
+    /// Say which key secrets are sealed with, and what is still under older ones.
+    Status(Box<Config>),
+    /// Remove the older keys from the data directory, once nothing is under them.
+    Retire(Box<Config>),
+}
+
 #[tokio::main]
 async fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -77,6 +96,7 @@ async fn main() -> ExitCode {
         Command::Migrate(config) => migrate(&config).await.map(|()| ExitCode::SUCCESS),
         Command::Admin(Admin { command: AdminCommand::Create(create) }) => create_administrator(create).await.map(|()| ExitCode::SUCCESS),
         Command::Doctor(config) => examine(*config).await,
+        Command::MasterKey(MasterKey { command }) => master_key(command).await,
     };
     done.unwrap_or_else(|error| {
         say_error(&error);
@@ -143,6 +163,35 @@ async fn examine(config: Config) -> anyhow::Result<ExitCode> {
     let wrong = parts.iter().filter(|part| part.problem.is_some()).count();
     say(&if wrong == 0 { "Everything is fine.".to_owned() } else { format!("{wrong} of {} parts need attention.", parts.len()) });
     Ok(if wrong == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn master_key(command: MasterKeyCommand) -> anyhow::Result<ExitCode> {
+    match command {
+        MasterKeyCommand::Rotate(config) => {
+            let (newest, before) = master_key::rotate(&config.data)?;
+            say(&format!("The newest master key is {newest} now; {before} is kept in master.key.old."));
+            say(
+                "A running server takes it up within seconds and seals everything anew; without one, the next start does. Copy both files to where the\n\
+                 master key is kept. `clawloops master-key status` says when the older one is not needed any more, and `clawloops master-key retire` removes it.",
+            );
+        }
+        MasterKeyCommand::Status(config) => {
+            let part = with_database(&config, async |pool| Ok(doctor::master_key(&config, Some(pool)).await)).await?;
+            say(&doctor::line(&part));
+            return Ok(if part.problem.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
+        MasterKeyCommand::Retire(config) => {
+            let keys = master_key::read(&config.data)?;
+            let Some(newest) = keys.first() else { anyhow::bail!("there is no master key in {}", config.data.data_dir.display()) };
+            with_database(&config, async |pool| reseal::may_remove_older(pool, newest).await).await?;
+            master_key::remove_older(&config.data, newest.id())?;
+            say(&format!(
+                "The master key {} is the only one now. Keep the older ones with older backups of the database, which need them.",
+                newest.id()
+            ));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 #[expect(clippy::print_stdout, reason = "the command line answers on standard output")]

@@ -5,7 +5,7 @@ use server::{
     Error,
     config::Config,
     data::{self, cluster::Cluster},
-    platform::master_key::MasterKey,
+    platform::keyring::Keyring,
 };
 use std::{
     fs,
@@ -233,8 +233,7 @@ async fn a_backup_is_restored_beside_a_new_server_and_opens_what_was_sealed() {
     let old = config(&folder.path().join("old"));
     let cluster = Cluster::start(&old).await.unwrap();
     let pool = answer(&cluster).await;
-    let key = MasterKey::load(&old).unwrap();
-    key.check(&pool).await.unwrap();
+    Keyring::load(&old).unwrap().join(&pool).await.unwrap();
     let token = [1_u8; 32];
     sqlx::query("insert into setup_link (token_hash, expires_at) values ($1, now() + interval '1 hour')")
         .bind(token.as_slice())
@@ -254,7 +253,7 @@ async fn a_backup_is_restored_beside_a_new_server_and_opens_what_was_sealed() {
     fs::copy(folder.path().join("master.key.backup"), new.data.data_dir.join("master.key")).unwrap();
     let cluster = Cluster::start(&new).await.unwrap();
     let pool = answer(&cluster).await;
-    MasterKey::load(&new).unwrap().check(&pool).await.unwrap();
+    Keyring::load(&new).unwrap().join(&pool).await.unwrap();
     let home = folder.path().join("new/postgres");
     let dump = dump.to_str().unwrap();
     tool("pg_restore", &home, &["--dbname=clawloops", "--clean", "--if-exists", "--single-transaction", dump]);
@@ -266,10 +265,10 @@ async fn a_backup_is_restored_beside_a_new_server_and_opens_what_was_sealed() {
     let pool = answer(&cluster).await;
     let found: Vec<Vec<u8>> = sqlx::query_scalar("select token_hash from setup_link").fetch_all(&pool).await.unwrap();
     assert_eq!(found, [token]);
-    MasterKey::load(&new).unwrap().check(&pool).await.unwrap();
+    Keyring::load(&new).unwrap().join(&pool).await.unwrap();
     // With another key it is said, not found out later.
     fs::write(new.data.data_dir.join("master.key"), "0".repeat(64)).unwrap();
-    assert!(MasterKey::load(&new).unwrap().check(&pool).await.is_err());
+    assert!(Keyring::load(&new).unwrap().join(&pool).await.is_err());
     pool.close().await;
     cluster.stop().await.unwrap();
 }

@@ -135,3 +135,73 @@ async fn a_server_that_does_not_come_up_stops_the_database_that_it_started() {
         assert!(!runs, "{command} left its database running");
     }
 }
+
+/// A server that is ended when the test is over, however that ends.
+struct Serving(std::process::Child);
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let pid = nix::unistd::Pid::from_raw(self.0.id().cast_signed());
+        if nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).is_err() {
+            return;
+        }
+        drop(self.0.wait());
+    }
+}
+
+#[tokio::test]
+async fn the_master_key_is_rotated_beside_a_server_that_serves() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o711)).unwrap();
+    let data_dir = folder.path();
+    let refused = clawloops(data_dir, &["master-key", "rotate"], "");
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(said(&refused).contains("There is no master key"), "{}", said(&refused));
+
+    let log = fs::File::create(data_dir.join("serve.log")).unwrap();
+    let serving = Command::new(env!("CARGO_BIN_EXE_clawloops"))
+        .arg("serve")
+        .env_remove("DATABASE_URL")
+        .env("CLAWLOOPS_DATA_DIR", data_dir)
+        .env("CLAWLOOPS_LISTEN", "127.0.0.1:0")
+        .env("DOCKER_HOST", "unix:///nowhere/docker.sock")
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().unwrap())
+        .stderr(log)
+        .spawn()
+        .unwrap();
+    let serving = Serving(serving);
+    // What a command says, once it says this. The machine may be busy.
+    let until = async |arguments: &[&str], wanted: &str| {
+        for _ in 0..240 {
+            let text = said(&clawloops(data_dir, arguments, ""));
+            if text.contains(wanted) {
+                return text;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+        }
+        panic!("{wanted} is not said; the server's log:\n{}", fs::read_to_string(data_dir.join("serve.log")).unwrap_or_default());
+    };
+    for _ in 0..240 {
+        if fs::read_to_string(data_dir.join("serve.log")).unwrap().contains("listening") {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    }
+    let keys = |name: &str| fs::read_to_string(data_dir.join(name)).unwrap_or_default();
+    let first = keys("master.key");
+    let rotated = clawloops(data_dir, &["master-key", "rotate"], "");
+    let mut all = said(&rotated);
+    assert!(rotated.status.success(), "{all}");
+    assert_eq!(keys("master.key.old"), first);
+    all += &until(&["master-key", "status"], "nothing is under older ones").await;
+    all += &until(&["master-key", "retire"], "is the only one now").await;
+    assert!(!data_dir.join("master.key.old").exists());
+    all += &until(&["doctor"], "fine   Master key").await;
+    drop(serving);
+    all += &fs::read_to_string(data_dir.join("serve.log")).unwrap();
+    assert!(all.contains("everything is under the newest master key"), "{all}");
+    for key in [first, keys("master.key")] {
+        assert!(key.trim().len() == 64 && !all.contains(key.trim()), "no key is said or logged");
+    }
+}

@@ -18,7 +18,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("lib", &["*"]),
     ("ingress", &["backend", "platform", "orchestrator", "model", "data"]),
     ("backend", &["platform", "orchestrator", "model", "data", "doctor", "runtime"]),
-    ("doctor", &["manager", "model", "data"]),
+    ("doctor", &["manager", "platform", "model", "data"]),
     ("orchestrator", &["platform", "manager", "runtime", "data", "model::catalog"]),
     ("model", &["platform", "runtime", "data"]),
     ("platform", &["data"]),

@@ -10,6 +10,7 @@ use server::{
     data::{self, Pool, listen::Changes, runtime::Row},
     manager::fake::{Count, FakeEngine, Misery, Moment},
     orchestrator::{Doors, Orchestrator, commands, reconcile::Next},
+    platform::keyring::Keyring,
 };
 use std::{
     net::IpAddr,
@@ -86,12 +87,17 @@ impl World {
 
     /// The same with another way to the database.
     fn server_over(&self, pool: Pool) -> Arc<Orchestrator> {
+        self.server_with(pool, Keyring::of(&[[7; 32]]))
+    }
+
+    /// The same with other master keys.
+    fn server_with(&self, pool: Pool, keys: Arc<Keyring>) -> Arc<Orchestrator> {
         Arc::new(Orchestrator::new(
             pool,
             Arc::clone(&self.clock) as Arc<dyn Clock>,
             Arc::clone(&self.engine) as _,
             Arc::clone(&self.config),
-            [7; 32],
+            keys,
             Arc::clone(&self.doors) as Arc<dyn Doors>,
             self.changes.clone(),
         ))

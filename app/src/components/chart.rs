@@ -217,7 +217,7 @@ fn point(number: f64) -> String {
     format!("{number:.1}")
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "ssr"))]
 mod tests {
     use super::{Measure, card, columns, series, step};
     use contract::{Breakdown, Micros, Totals, UsageDay, UsageLine, UsageReport};

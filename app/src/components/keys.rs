@@ -3,8 +3,8 @@
 use super::{
     answer::{answer, no_skeleton},
     code::secret,
-    form::{Field, Form, Press, Sure, cancel, dialog, dialog_of, form_problem, opener, submit, sure, wrong},
-    limit_form::limit_fields,
+    form::{Field, Form, Press, Sure, cancel, dialog, dialog_of, form_problem, opener, press, submit, sure, wrong},
+    limit_form::{PLAIN, kind, limit_fields},
     notice,
     state::labelled,
     time,
@@ -13,10 +13,10 @@ use crate::{
     ask::Asked,
     deed::Deed,
     routes,
-    server_fns::models::{MakeKey, RevokeKey, RotateKey},
+    server_fns::models::{MakeKey, RemoveKeyLimit, RevokeKey, RotateKey, SetKeyLimit},
     words,
 };
-use contract::{KeyView, ModelView, NewKey};
+use contract::{KeyLimit, KeyView, ModelView, NewKey, SetBy};
 use leptos::prelude::*;
 
 /// The verbs on keys, made outside of what is drawn anew.
@@ -25,17 +25,25 @@ pub struct KeyDeeds {
     make: Deed,
     rotate: Deed,
     revoke: Deed,
+    set_limit: Deed,
+    remove_limit: Deed,
 }
 
 impl KeyDeeds {
     /// Nothing done yet.
     pub fn new() -> Self {
-        Self { make: Deed::of::<MakeKey>(), rotate: Deed::of::<RotateKey>(), revoke: Deed::of::<RevokeKey>() }
+        Self {
+            make: Deed::of::<MakeKey>(),
+            rotate: Deed::of::<RotateKey>(),
+            revoke: Deed::of::<RevokeKey>(),
+            set_limit: Deed::of::<SetKeyLimit>(),
+            remove_limit: Deed::of::<RemoveKeyLimit>(),
+        }
     }
 
     /// Each of them.
-    pub fn all(self) -> [Deed; 3] {
-        [self.make, self.rotate, self.revoke]
+    pub fn all(self) -> [Deed; 5] {
+        [self.make, self.rotate, self.revoke, self.set_limit, self.remove_limit]
     }
 
     /// How many were done: a question that reads it is asked anew.
@@ -144,10 +152,21 @@ fn former(key: &KeyView) -> AnyView {
     lines.collect_view().into_any()
 }
 
-/// Its own limits.
+/// Its own limits, and who set each.
 fn limits(key: &KeyView) -> AnyView {
-    let all: Vec<String> = key.limits.iter().map(|limit| words::limit(limit.unit, limit.amount, limit.window)).collect();
+    let all: Vec<String> = key.limits.iter().map(|one| format!("{} ({})", said(one), set_by(one))).collect();
     (!all.is_empty()).then(|| view! { <div class="tiny muted">"At most "{all.join(", ")}</div> }).into_any()
+}
+
+fn said(one: &KeyLimit) -> String {
+    words::limit(one.limit.unit, one.limit.amount, one.limit.window)
+}
+
+const fn set_by(one: &KeyLimit) -> &'static str {
+    match one.set_by {
+        SetBy::Owner => "set by you",
+        SetBy::Administrator => "set by an administrator",
+    }
 }
 
 fn models(key: &KeyView) -> AnyView {
@@ -180,13 +199,16 @@ fn verbs(key: &KeyView, deeds: KeyDeeds) -> AnyView {
             view! { <a class="btn quiet" href=routes::runtime(runtime) aria-label=name>"Its page"</a> }.into_any()
         }
         None if key.is_open() => {
-            let dialog = format!("rotate-key-{}", key.key_id);
+            let (dialog, limits) = (format!("rotate-key-{}", key.key_id), format!("limit-key-{}", key.key_id));
             let (label, name) = (format!("Rotate {}", key.name), dialog.clone());
+            let (limits_label, limits_name) = (format!("Limits of {}", key.name), limits.clone());
             view! {
                 <span class="row tight end">
+                    <button class="btn quiet" r#type="button" commandfor=limits_name command="show-modal" aria-label=limits_label>"Limits"</button>
                     <button class="btn quiet" r#type="button" commandfor=name command="show-modal" aria-label=label>"Rotate"</button>
                     {revoker(key, deeds.revoke)}
                     {rotation(key, deeds.rotate, dialog)}
+                    {limiting(key, deeds, limits)}
                 </span>
             }
             .into_any()
@@ -220,6 +242,35 @@ fn rotation(key: &KeyView, rotate: Deed, id: String) -> AnyView {
         </Form>
     };
     dialog_of(id, format!("Rotate {}", key.name), body.into_any())
+}
+
+/// The dialog with the key's limits: one's own can be changed and removed, an administrator's be seen.
+fn limiting(key: &KeyView, deeds: KeyDeeds, id: String) -> AnyView {
+    let (set, key_id) = (deeds.set_limit, key.key_id.to_string());
+    let wrong = wrong(set);
+    let lines = key.limits.iter().map(|one| {
+        let remove = (one.set_by == SetBy::Owner).then(|| {
+            let fields = [("key_id", key.key_id.to_string())].into_iter().chain(kind(one.limit.window, one.limit.unit)).collect();
+            let name = Some(format!("Remove the limit {} of {}", said(one), key.name));
+            press(deeds.remove_limit, Press { fields, label: "Remove", name, icon: None, class: "btn quiet" })
+        });
+        view! { <li><div><b>{said(one)}</b><div class="tiny faint">{set_by(one)}</div></div><span class="aside">{remove}</span></li> }
+    });
+    let lines = (!key.limits.is_empty()).then(|| view! { <ul class="list">{lines.collect_view()}</ul> });
+    let (fields, cancel) = (limit_fields(&id, PLAIN, false, wrong), cancel(id.clone()));
+    let body = view! {
+        <div class="body stack">
+            {lines}
+            <p class="small muted">"Limits hold beside each other, and beside those that your administrator set: the tighter one wins."</p>
+            <Form deed=set class="stack">
+                {form_problem(wrong, &["amount"])}
+                <input r#type="hidden" name="key_id" value=key_id />
+                {fields}
+                <div class="row end">{cancel}{submit("Set the limit", "btn primary", set.pending())}</div>
+            </Form>
+        </div>
+    };
+    dialog_of(id, format!("Limits of {}", key.name), body.into_any())
 }
 
 /// Revoking wants a second press.

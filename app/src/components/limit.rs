@@ -2,7 +2,7 @@
 
 use super::{frame::Me, notice, time};
 use crate::{routes, words};
-use contract::{BudgetView, Role, Subject, Unit, Window};
+use contract::{BudgetView, Role, SetBy, Subject, Unit, Window};
 use leptos::prelude::*;
 
 /// What to know of limits of which half or more is gone; of those that return within the hour, nothing.
@@ -56,7 +56,10 @@ pub fn title(limit: &BudgetView) -> String {
     };
     match limit.subject {
         Subject::Everyone | Subject::Person(_) => window.to_owned(),
-        of => format!("{window}, {}", lower_first(&words::subject(of, &limit.name))),
+        of => {
+            let whose = if limit.set_by == SetBy::Owner { ", set by its owner" } else { "" };
+            format!("{window}, {}{whose}", lower_first(&words::subject(of, &limit.name)))
+        }
     }
 }
 

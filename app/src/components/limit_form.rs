@@ -1,7 +1,7 @@
 //! The form that sets a limit, and how its choices are sent.
 
 use super::form::{Field, Wrong};
-use contract::{Subject, SubjectView, Unit, Window};
+use contract::{BudgetView, SetBy, Subject, SubjectView, Unit, Window};
 use leptos::prelude::*;
 
 /// The names of a limit's fields, where the form is about nothing else.
@@ -63,8 +63,18 @@ pub fn subject_field(subjects: &[SubjectView]) -> AnyView {
 }
 
 /// The hidden fields that name a limit.
-pub fn named(subject: Subject, window: Window, unit: Unit) -> Vec<(&'static str, String)> {
-    vec![("subject", subject.to_string()), ("window", window_word(window).to_owned()), ("unit", unit_word(unit).to_owned())]
+pub fn named(limit: &BudgetView) -> Vec<(&'static str, String)> {
+    let set_by = match limit.set_by {
+        SetBy::Administrator => "administrator",
+        SetBy::Owner => "owner",
+    };
+    let whose = [("subject", limit.subject.to_string()), ("set_by", set_by.to_owned())];
+    whose.into_iter().chain(kind(limit.window, limit.unit)).collect()
+}
+
+/// The hidden fields that tell limits of one subject apart.
+pub fn kind(window: Window, unit: Unit) -> [(&'static str, String); 2] {
+    [("window", window_word(window).to_owned()), ("unit", unit_word(unit).to_owned())]
 }
 
 /// A window as the form sends it.

@@ -9,14 +9,16 @@ use super::{
     time,
 };
 use crate::{ask::Asked, deed::Deed, words};
-use contract::{BudgetView, MoreAnswer, RequestView};
+use contract::{BudgetView, MoreAnswer, RequestView, SetBy};
 use leptos::prelude::*;
 
 /// The dialog that asks for more; `limits` is asked once, so that what somebody types stays.
 pub fn ask_dialog(deed: Deed, limits: Asked<Vec<BudgetView>>) -> AnyView {
     let wrong = wrong(deed);
     let choice = move |limits: Vec<BudgetView>| {
-        let options = limits.iter().map(|limit| {
+        // One's own are changed on the page of keys.
+        let others = limits.iter().filter(|limit| limit.set_by == SetBy::Administrator);
+        let options = others.map(|limit| {
             let name = format!("{}: {}", words::subject(limit.subject, &limit.name), words::limit(limit.unit, limit.amount, limit.window));
             view! { <option value=format!("{}:{}", limit.budget_id, unit_word(limit.unit))>{name}</option> }
         });

@@ -1,7 +1,7 @@
 //! Fragments as the server renders them.
 
 use super::{code, limit, notice, start_steps::StartLine, state};
-use contract::{BudgetId, BudgetView, Code, Phase, Problem, Progress, Subject, Unit, Window};
+use contract::{BudgetId, BudgetView, Code, Phase, Problem, Progress, SetBy, Subject, Unit, Window};
 use leptos::prelude::*;
 use time::macros::datetime;
 
@@ -23,6 +23,7 @@ fn limit_of(amount: i64, settled: i64, reserved: i64) -> BudgetView {
         budget_id: BudgetId(Default::default()),
         subject: Subject::Everyone,
         name: String::new(),
+        set_by: SetBy::Administrator,
         extra: 0,
         window: Window::Month,
         unit: Unit::Money,

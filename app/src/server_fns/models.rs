@@ -73,6 +73,19 @@ pub async fn revoke_key(key_id: KeyId) -> Answered<()> {
     Ok(request::ports()?.models.revoke_key(&request::caller()?, key_id).await?)
 }
 
+/// Sets a limit of the caller's own on one of their keys.
+#[server(prefix = "/api/ui", endpoint = "set-key-limit")]
+pub async fn set_key_limit(key_id: KeyId, #[server(default)] amount: String, unit: Unit, window: Window) -> Answered<()> {
+    let limit = parse::some_limit(&amount, unit, window)?;
+    Ok(request::ports()?.models.set_key_limit(&request::caller()?, key_id, limit).await?)
+}
+
+/// Removes a limit that the caller set on one of their keys.
+#[server(prefix = "/api/ui", endpoint = "remove-key-limit")]
+pub async fn remove_key_limit(key_id: KeyId, unit: Unit, window: Window) -> Answered<()> {
+    Ok(request::ports()?.models.remove_key_limit(&request::caller()?, key_id, window, unit).await?)
+}
+
 /// The address of the model API.
 #[server(prefix = "/api/ui", endpoint = "model-address")]
 pub async fn model_address() -> Answered<String> {

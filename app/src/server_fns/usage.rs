@@ -3,7 +3,7 @@
 use crate::api::Answered;
 #[cfg(feature = "ssr")]
 use crate::{parse, request};
-use contract::{Breakdown, BudgetView, MoreAnswer, PersonId, RequestId, RequestView, SubjectView, Unit, UsageReport, Window};
+use contract::{Breakdown, BudgetView, MoreAnswer, PersonId, RequestId, RequestView, SetBy, SubjectView, Unit, UsageReport, Window};
 #[cfg(feature = "ssr")]
 use contract::{BudgetChange, Whose};
 use leptos::prelude::*;
@@ -50,14 +50,21 @@ pub async fn limit_subjects() -> Answered<Vec<SubjectView>> {
     Ok(request::ports()?.usage.subjects(&request::caller()?).await?)
 }
 
-/// Sets, changes or (with no amount) removes a limit. `subject` is `everyone`, or a kind and an id: `person:…`.
+/// Sets, changes or (with no amount) removes a limit. `subject` is `everyone`, or a kind and an id: `person:…`. `set_by` says whose is meant, an
+/// administrator's where it is left out.
 #[server(prefix = "/api/ui", endpoint = "set-limit")]
-pub async fn set_limit(subject: String, window: Window, unit: Unit, amount: Option<String>) -> Answered<()> {
+pub async fn set_limit(
+    subject: String,
+    window: Window,
+    unit: Unit,
+    amount: Option<String>,
+    #[server(default)] set_by: SetBy,
+) -> Answered<()> {
     let subject = parse::subject(&subject)?;
     let limit = parse::limit(amount.as_deref().unwrap_or_default(), unit, window)?;
     let window = limit.map_or(window, |limit| limit.window);
     let change = BudgetChange { subject, window, unit, amount: limit.map(|limit| limit.amount) };
-    Ok(request::ports()?.usage.set_budget(&request::caller()?, change).await?)
+    Ok(request::ports()?.usage.set_budget(&request::caller()?, change, set_by).await?)
 }
 
 /// Asks for more of a limit. `limit` is its id and its unit, `<id>:money`.

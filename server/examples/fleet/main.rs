@@ -22,7 +22,7 @@ use server::{
         rpc::{Consent, Mute, Openclaw, Outlook, Purpose},
     },
     orchestrator::{Doors, Orchestrator, logs::Logs},
-    platform::profiles,
+    platform::{keyring::Keyring, profiles},
 };
 use std::{
     net::{IpAddr, SocketAddr},
@@ -129,8 +129,15 @@ async fn measure_on(url: &str, config: Arc<Config>, settings: &Settings) -> anyh
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let (engine, changes) = (FakeEngine::well(Arc::clone(&clock)), Changes::new());
     let logs = Logs::new(&config, Arc::clone(&engine) as _, Arc::clone(&clock));
-    let orchestrator =
-        Orchestrator::new(pool.clone(), clock, Arc::clone(&engine) as _, config, [7; 32], Arc::new(NoDoors), changes.clone());
+    let orchestrator = Orchestrator::new(
+        pool.clone(),
+        clock,
+        Arc::clone(&engine) as _,
+        config,
+        Keyring::of(&[[7; 32]]),
+        Arc::new(NoDoors),
+        changes.clone(),
+    );
     let orchestrator = Arc::new(orchestrator.keeping(logs).speaking(Arc::new(IdleOpenclaw)));
     let feed = {
         let pool = pool.clone();

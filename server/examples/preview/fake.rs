@@ -373,6 +373,19 @@ impl Models for Fake {
         }
         Ok(())
     }
+    async fn set_key_limit(&self, _: &Caller, key: KeyId, limit: Limit) -> Answer<()> {
+        for found in self.state().keys.iter_mut().filter(|found| found.key_id == key) {
+            found.limits.retain(|one| (one.limit.window, one.limit.unit) != (limit.window, limit.unit) || one.set_by != SetBy::Owner);
+            found.limits.push(KeyLimit { limit, set_by: SetBy::Owner });
+        }
+        Ok(())
+    }
+    async fn remove_key_limit(&self, _: &Caller, key: KeyId, window: Window, unit: Unit) -> Answer<()> {
+        for found in self.state().keys.iter_mut().filter(|found| found.key_id == key) {
+            found.limits.retain(|one| (one.limit.window, one.limit.unit) != (window, unit) || one.set_by != SetBy::Owner);
+        }
+        Ok(())
+    }
     fn address(&self) -> String {
         "http://clawloops.localhost:3000/v1".to_owned()
     }

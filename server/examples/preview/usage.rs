@@ -34,6 +34,7 @@ impl Usage for Fake {
             budget_id: BudgetId(id(number)),
             subject,
             name: name.to_owned(),
+            set_by: SetBy::Administrator,
             window,
             unit,
             amount,
@@ -80,7 +81,7 @@ impl Usage for Fake {
         let one = |subject, name: &str| SubjectView { subject, name: name.to_owned() };
         Ok(vec![one(Subject::Group(GroupId(id(610))), "Research"), one(Subject::Model(ModelId(id(300))), "claude-opus")])
     }
-    async fn set_budget(&self, caller: &Caller, change: BudgetChange) -> Answer<()> {
+    async fn set_budget(&self, caller: &Caller, change: BudgetChange, _: SetBy) -> Answer<()> {
         only_administrators(caller)?;
         if let (Window::Month, Some(amount)) = (change.window, change.amount) {
             self.state().limit = amount;

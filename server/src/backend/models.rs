@@ -4,7 +4,7 @@ use super::Backend;
 use crate::model::{catalog, keys};
 use app::ports::Models;
 use async_trait::async_trait;
-use contract::{Answer, Caller, KeyId, KeyView, KeyWish, ModelView, NewKey};
+use contract::{Answer, Caller, KeyId, KeyView, KeyWish, Limit, ModelView, NewKey, Unit, Window};
 
 #[async_trait]
 impl Models for Backend {
@@ -26,6 +26,14 @@ impl Models for Backend {
 
     async fn revoke_key(&self, caller: &Caller, key: KeyId) -> Answer<()> {
         Ok(keys::revoke(&self.models, caller, key).await?)
+    }
+
+    async fn set_key_limit(&self, caller: &Caller, key: KeyId, limit: Limit) -> Answer<()> {
+        Ok(keys::set_limit(&self.models, caller, key, limit).await?)
+    }
+
+    async fn remove_key_limit(&self, caller: &Caller, key: KeyId, window: Window, unit: Unit) -> Answer<()> {
+        Ok(keys::remove_limit(&self.models, caller, key, window, unit).await?)
     }
 
     fn address(&self) -> String {

@@ -5,7 +5,7 @@ use crate::model::{more, usage};
 use app::ports::Usage;
 use async_trait::async_trait;
 use contract::{
-    Answer, Breakdown, BudgetChange, BudgetView, Caller, MoreAnswer, NewRequest, PersonId, RequestId, RequestView, SubjectView,
+    Answer, Breakdown, BudgetChange, BudgetView, Caller, MoreAnswer, NewRequest, PersonId, RequestId, RequestView, SetBy, SubjectView,
     UsageReport, Whose,
 };
 
@@ -27,8 +27,12 @@ impl Usage for Backend {
         Ok(usage::subjects(&self.models, caller).await?)
     }
 
-    async fn set_budget(&self, caller: &Caller, change: BudgetChange) -> Answer<()> {
-        Ok(usage::set_budget(&self.models, caller, change).await?)
+    async fn set_budget(&self, caller: &Caller, change: BudgetChange, of: SetBy) -> Answer<()> {
+        match of {
+            SetBy::Administrator => usage::set_budget(&self.models, caller, change).await?,
+            SetBy::Owner => usage::replace_owners(&self.models, caller, change).await?,
+        }
+        Ok(())
     }
 
     async fn ask_more(&self, caller: &Caller, wish: NewRequest) -> Answer<()> {

@@ -2,7 +2,9 @@
 
 use super::Connection;
 use crate::Result;
-use contract::{BudgetChange, BudgetId, BudgetView, KeyId, PersonId, RuntimeId, Subject, SubjectView, Unit, Window};
+use contract::{
+    BudgetChange, BudgetId, BudgetView, KeyId, KeyLimit, Limit, PersonId, RuntimeId, SetBy, Subject, SubjectView, Unit, Window,
+};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -12,6 +14,7 @@ struct Row {
     subject: String,
     subject_id: Option<Uuid>,
     name: String,
+    set_by: SetBy,
     window: Window,
     unit: Unit,
     amount: i64,
@@ -27,6 +30,7 @@ impl From<Row> for BudgetView {
             budget_id: BudgetId(row.budget_id),
             subject: subject(&row.subject, row.subject_id),
             name: row.name,
+            set_by: row.set_by,
             window: row.window,
             unit: row.unit,
             amount: row.amount + row.extra,
@@ -120,7 +124,7 @@ pub async fn applying(connection: &mut Connection, scope: &Scope, now: OffsetDat
     let (runtimes, keys) = scope.ids();
     let rows = sqlx::query_as!(
         Row,
-        r#"select b.budget_id as "budget_id!", b.subject as "subject!", b.subject_id, budget_subject_name(b, false) as "name!",
+        r#"select b.budget_id as "budget_id!", b.subject as "subject!", b.subject_id, budget_subject_name(b, false) as "name!", b.set_by as "set_by!: SetBy",
                   b.time_window as "window!: Window", b.unit as "unit!: Unit", b.amount as "amount!", present.extra as "extra!",
                   present.settled as "settled!", present.reserved as "reserved!", present.resets_at
            from budgets_applying($1, $2, $3, $4) b
@@ -128,7 +132,7 @@ pub async fn applying(connection: &mut Connection, scope: &Scope, now: OffsetDat
            cross join lateral budget_present(b, t, $1, $5) present
            order by array_position(array['person', 'everyone', 'group', 'runtime', 'key', 'model'], b.subject),
                     array_position(array['money', 'tokens', 'requests', 'concurrency'], b.unit),
-                    array_position(array['minute', 'hour', 'day', 'week', 'month', 'total'], b.time_window), 4"#,
+                    array_position(array['minute', 'hour', 'day', 'week', 'month', 'total'], b.time_window), 4, b.set_by"#,
         scope.person_id.0,
         &runtimes,
         &keys,
@@ -144,7 +148,7 @@ pub async fn applying(connection: &mut Connection, scope: &Scope, now: OffsetDat
 pub async fn all(connection: &mut Connection, now: OffsetDateTime) -> Result<Vec<BudgetView>> {
     let rows = sqlx::query_as!(
         Row,
-        r#"select b.budget_id as "budget_id!", b.subject as "subject!", b.subject_id, budget_subject_name(b, true) as "name!",
+        r#"select b.budget_id as "budget_id!", b.subject as "subject!", b.subject_id, budget_subject_name(b, true) as "name!", b.set_by as "set_by!: SetBy",
                   b.time_window as "window!: Window", b.unit as "unit!: Unit", b.amount as "amount!", coalesce(present.extra, 0) as "extra!",
                   coalesce(present.settled, 0) as "settled!", coalesce(present.reserved, 0) as "reserved!", present.resets_at
            from budget b
@@ -154,7 +158,7 @@ pub async fn all(connection: &mut Connection, now: OffsetDateTime) -> Result<Vec
            ) present on true
            order by array_position(array['everyone', 'group', 'person', 'model', 'runtime', 'key'], b.subject), lower(budget_subject_name(b, true)),
                     array_position(array['money', 'tokens', 'requests', 'concurrency'], b.unit),
-                    array_position(array['minute', 'hour', 'day', 'week', 'month', 'total'], b.time_window)"#,
+                    array_position(array['minute', 'hour', 'day', 'week', 'month', 'total'], b.time_window), b.set_by"#,
         now
     )
     .fetch_all(connection)
@@ -201,13 +205,25 @@ pub async fn lock(connection: &mut Connection) -> Result<()> {
     Ok(())
 }
 
-/// Sets, changes or removes a limit; within [`lock`].
-pub async fn put(connection: &mut Connection, id: BudgetId, change: &BudgetChange, now: OffsetDateTime) -> Result<()> {
+/// Whose limits of this kind there are.
+pub async fn whose(connection: &mut Connection, change: &BudgetChange) -> Result<Vec<SetBy>> {
+    let subject_id = columns(change.subject).into_iter().flatten().next();
+    let found = sqlx::query_scalar!(
+        r#"select set_by as "set_by: SetBy" from budget where subject_id is not distinct from $1 and time_window = $2 and unit = $3"#,
+        subject_id,
+        change.window as Window,
+        change.unit as Unit
+    );
+    Ok(found.fetch_all(connection).await?)
+}
+
+/// Sets, changes or removes a limit of an administrator's or of an owner's; within [`lock`].
+pub async fn put(connection: &mut Connection, id: BudgetId, change: &BudgetChange, set_by: SetBy, now: OffsetDateTime) -> Result<()> {
     let [person_id, group_id, runtime_id, key_id, model_id] = columns(change.subject);
     if let Some(amount) = change.amount {
         sqlx::query!(
-            "insert into budget (budget_id, person_id, group_id, runtime_id, key_id, model_id, time_window, unit, amount, created_at, updated_at)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10)
+            "insert into budget (budget_id, person_id, group_id, runtime_id, key_id, model_id, time_window, unit, amount, created_at, updated_at, set_by)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10, $11)
              on conflict on constraint budget_scope_key do update set amount = excluded.amount, updated_at = excluded.updated_at",
             id.0,
             person_id,
@@ -218,7 +234,8 @@ pub async fn put(connection: &mut Connection, id: BudgetId, change: &BudgetChang
             change.window as Window,
             change.unit as Unit,
             amount,
-            now
+            now,
+            set_by as SetBy
         )
         .execute(&mut *connection)
         .await?;
@@ -227,18 +244,21 @@ pub async fn put(connection: &mut Connection, id: BudgetId, change: &BudgetChang
         // Calls that end lock several, in this order.
         sqlx::query!(
             "select from budget_tally join budget using (budget_id)
-             where subject_id is not distinct from $1 and time_window = $2 and budget.unit = $3 order by tally_id for update of budget_tally",
+             where subject_id is not distinct from $1 and time_window = $2 and budget.unit = $3 and set_by = $4
+             order by tally_id for update of budget_tally",
             subject_id,
             change.window as Window,
-            change.unit as Unit
+            change.unit as Unit,
+            set_by as SetBy
         )
         .execute(&mut *connection)
         .await?;
         sqlx::query!(
-            "delete from budget where subject_id is not distinct from $1 and time_window = $2 and unit = $3",
+            "delete from budget where subject_id is not distinct from $1 and time_window = $2 and unit = $3 and set_by = $4",
             subject_id,
             change.window as Window,
-            change.unit as Unit
+            change.unit as Unit,
+            set_by as SetBy
         )
         .execute(&mut *connection)
         .await?;
@@ -257,14 +277,18 @@ pub async fn put(connection: &mut Connection, id: BudgetId, change: &BudgetChang
 }
 
 /// The limits of these keys.
-pub async fn of_keys(connection: &mut Connection, keys: &[Uuid]) -> Result<Vec<(KeyId, contract::Limit)>> {
+pub async fn of_keys(connection: &mut Connection, keys: &[Uuid]) -> Result<Vec<(KeyId, KeyLimit)>> {
     let rows = sqlx::query!(
-        r#"select key_id as "key_id!: KeyId", time_window as "window: Window", unit as "unit: Unit", amount
-           from budget where key_id = any($1) order by unit, time_window"#,
+        r#"select key_id as "key_id!: KeyId", time_window as "window: Window", unit as "unit: Unit", amount, set_by as "set_by: SetBy"
+           from budget where key_id = any($1) order by unit, time_window, set_by"#,
         keys
     );
     let rows = rows.fetch_all(connection).await?;
-    Ok(rows.into_iter().map(|row| (row.key_id, contract::Limit { window: row.window, unit: row.unit, amount: row.amount })).collect())
+    let limits = rows.into_iter().map(|row| {
+        let limit = Limit { window: row.window, unit: row.unit, amount: row.amount };
+        (row.key_id, KeyLimit { limit, set_by: row.set_by })
+    });
+    Ok(limits.collect())
 }
 
 /// What a limit may be set for, with its name and, for a runtime and a key, its owner's.

@@ -12,6 +12,7 @@ pub mod lead;
 pub mod limit;
 pub mod listen;
 pub mod local_time;
+pub mod master_key;
 pub mod model;
 pub mod model_key;
 pub mod overview;

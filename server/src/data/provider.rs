@@ -70,8 +70,11 @@ pub async fn views(connection: &mut Connection) -> Result<Vec<ProviderView>> {
     .await?)
 }
 
-/// Adds a provider.
+/// Adds a provider. Its secret is sealed with the master key that the database is under.
 pub async fn add(connection: &mut Connection, row: &Row) -> Result<()> {
+    if let Some(key_id) = &row.secret_key_id {
+        super::master_key::is_present(connection, key_id).await?;
+    }
     sqlx::query!(
         "insert into provider (provider_id, kind, name, base_url, allows_private, region, is_direct, secret_sealed, secret_key_id, secret_hint,
                                created_at)
@@ -90,6 +93,44 @@ pub async fn add(connection: &mut Connection, row: &Row) -> Result<()> {
     )
     .execute(connection)
     .await?;
+    Ok(())
+}
+
+/// A provider's secret.
+pub struct Secret {
+    /// Whose.
+    pub provider_id: ProviderId,
+    /// The provider's name.
+    pub name: String,
+    /// The secret, sealed.
+    pub sealed: Vec<u8>,
+    /// With which key.
+    pub key_id: String,
+}
+
+/// The next `most` secrets after this provider, for this transaction to seal anew: all, or those that are under another key than this one. Those that
+/// another server has in its hands are left out.
+pub async fn secrets(connection: &mut Connection, after: ProviderId, all: bool, key_id: &str, most: i64) -> Result<Vec<Secret>> {
+    Ok(sqlx::query_as!(
+        Secret,
+        r#"select provider_id as "provider_id: ProviderId", name, secret_sealed as "sealed!", secret_key_id as "key_id!"
+             from provider
+            where provider_id > $1 and secret_sealed is not null and secret_key_id is not null and ($2 or secret_key_id <> $3)
+            order by provider_id limit $4 for no key update skip locked"#,
+        after.0,
+        all,
+        key_id,
+        most
+    )
+    .fetch_all(connection)
+    .await?)
+}
+
+/// Puts another seal in place of a secret's.
+pub async fn seal_anew(connection: &mut Connection, id: ProviderId, sealed: &[u8], key_id: &str) -> Result<()> {
+    sqlx::query!("update provider set secret_sealed = $2, secret_key_id = $3 where provider_id = $1", id.0, sealed, key_id)
+        .execute(connection)
+        .await?;
     Ok(())
 }
 

@@ -35,6 +35,8 @@ pub struct Row {
     pub revision: i64,
     /// Which key of that container: grows when it is rotated.
     pub key_number: i64,
+    /// From which master key they are derived; none where that was not noted yet.
+    pub master_key_id: Option<String>,
     /// Where it stood when it was last looked at.
     pub phase: Phase,
     /// Since when.
@@ -131,7 +133,7 @@ macro_rules! rows_with {
             Row,
             r#"select runtime_id as "runtime_id: RuntimeId", person_id as "person_id: PersonId", person.email as person_email, person.name as owner,
                       runtime.name, host_label, desired_state as "desired_state: DesiredState", retention as "retention: Retention",
-                      generation, revision, key_number, phase as "phase: Phase", phase_since, problem as "problem: Json<Problem>", attempts, retry_at,
+                      generation, revision, key_number, master_key_id, phase as "phase: Phase", phase_since, problem as "problem: Json<Problem>", attempts, retry_at,
                       profile_id as "profile_id: ProfileId", profile.name as "profile!", "# + $models + r#"
                       profile.sleep_after_minutes as profile_sleep_minutes, profile.sleep_stop_after_minutes as profile_sleep_stop_minutes,
                       runtime.memory_bytes, runtime.cpu_millis, runtime.pids, runtime.workspace_bytes, runtime.gpu, runtime.oci_runtime,
@@ -169,8 +171,9 @@ pub struct NewRuntime<'a> {
 pub async fn insert(connection: &mut Connection, new: &NewRuntime<'_>, now: OffsetDateTime) -> Result<()> {
     sqlx::query!(
         "insert into runtime (runtime_id, person_id, name, host_label, desired_state, phase, phase_since, profile_id, memory_bytes, cpu_millis, pids,
-                              workspace_bytes, image, gpu, oci_runtime, volume, used_at, wished_at, created_at)
-         values ($1, $2, $3, $4, 'running', 'pending', $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $5, $5, $5)",
+                              workspace_bytes, image, gpu, oci_runtime, volume, used_at, wished_at, created_at, master_key_id)
+         values ($1, $2, $3, $4, 'running', 'pending', $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $5, $5, $5,
+                 (select value from setting where name = $15))",
         new.runtime_id.0,
         new.person_id.0,
         new.name,
@@ -184,7 +187,8 @@ pub async fn insert(connection: &mut Connection, new: &NewRuntime<'_>, now: Offs
         new.given.image,
         new.given.gpu,
         new.given.oci_runtime,
-        new.volume
+        new.volume,
+        super::master_key::PRESENT
     )
     .execute(&mut *connection)
     .await?;
@@ -308,21 +312,26 @@ pub async fn stop_all_of(connection: &mut Connection, person_id: PersonId, now: 
     Ok(stopped)
 }
 
-/// Counts a rotation of its key, if the row is still the one that was read and it is to run. Told when the transaction commits.
-pub async fn count_key(connection: &mut Connection, row: &Row) -> Result<bool> {
+/// Counts a rotation of its key, which is derived from this master key, if the row is still the one that was read: what it is wished to be. Told when the
+/// transaction commits.
+pub async fn count_key(connection: &mut Connection, row: &Row, master_key_id: &str) -> Result<Option<DesiredState>> {
     let counted = sqlx::query_scalar!(
-        "update runtime set key_number = key_number + 1
-          where runtime_id = $1 and revision = $2 and key_number = $3 and desired_state = 'running' and deleted_at is null
-      returning runtime_id",
+        r#"update runtime set key_number = key_number + 1, master_key_id = $4
+            where runtime_id = $1 and revision = $2 and key_number = $3 and deleted_at is null
+        returning desired_state as "desired_state: DesiredState""#,
         row.runtime_id.0,
         row.revision,
-        row.key_number
+        row.key_number,
+        master_key_id
     );
-    if counted.fetch_optional(&mut *connection).await?.is_none() {
-        return Ok(false);
-    }
+    let Some(desired_state) = counted.fetch_optional(&mut *connection).await? else { return Ok(None) };
     notify(connection, Change::Runtime { runtime_id: row.runtime_id, person_id: row.person_id }).await?;
-    Ok(true)
+    Ok(Some(desired_state))
+}
+
+/// Some of the runtimes whose keys are derived from another master key than this one.
+pub async fn under_another_master_key(connection: &mut Connection, master_key_id: &str) -> Result<Vec<Row>> {
+    Ok(rows!("and master_key_id <> $1 order by runtime_id limit 50", master_key_id).fetch_all(connection).await?)
 }
 
 /// Holds a runtime until the transaction ends, if its container and its key are still those of the row.

@@ -1,6 +1,7 @@
 //! `clawloops doctor`: looks at every part and says what is wrong and what to do.
 
 pub mod machine;
+mod master_key;
 
 use crate::{
     Error, Result,
@@ -10,10 +11,13 @@ use crate::{
     error::chain,
     manager::{self, Engine},
     model,
+    platform::keyring::Keyring,
 };
 use contract::{Code, PartHealth, Problem};
 use secrecy::ExposeSecret as _;
 use std::{sync::Arc, time::Duration};
+
+pub use master_key::examine as master_key;
 
 /// A part that takes longer to answer is not well.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -21,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Looks at every part. `litellm` was looked at by the model service; without a pool, no PostgreSQL was found.
 pub async fn examine(config: &Config, pool: Option<&Pool>, engine: &dyn Engine, litellm: PartHealth) -> Vec<PartHealth> {
     let (mut parts, postgres) = tokio::join!(docker(config, engine), postgres(pool));
-    parts.extend([postgres, litellm]);
+    parts.extend([postgres, master_key(config, pool).await, litellm]);
     parts.extend(machine::examine(config).await);
     parts
 }
@@ -39,8 +43,8 @@ pub async fn from_outside(config: Config) -> Result<Vec<PartHealth>> {
     let engine = manager::engine(&config)?;
     let litellm = match &pool {
         Some(pool) => {
-            // Only looks: no secret is opened, so the vault's key is not needed.
-            let service = model::Service::new(pool.clone(), Arc::new(SystemClock), Arc::clone(&config), [0; 32], Changes::new())?;
+            // Only looks: no secret is opened, so no key is needed.
+            let service = model::Service::new(pool.clone(), Arc::new(SystemClock), Arc::clone(&config), Keyring::of(&[]), Changes::new())?;
             model::litellm::health(&service).await
         }
         None => wrong("LiteLLM", "", "Not known while no server runs, which brings it.", "Start clawloops serve."),

@@ -14,8 +14,8 @@ use crate::{
     },
 };
 use contract::{
-    BudgetChange, Caller, Code, FormerSecret, KeyEnd, KeyId, KeyView, KeyWish, ModelId, NewKey, PersonId, PersonStatus, Problem, RuntimeId,
-    Subject,
+    BudgetChange, Caller, Code, FormerSecret, KeyEnd, KeyId, KeyView, KeyWish, Limit, ModelId, NewKey, PersonId, PersonStatus, Problem,
+    RuntimeId, SetBy, Subject, Unit, Window,
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
@@ -160,7 +160,7 @@ pub async fn make(service: &Service, caller: &Caller, wish: KeyWish) -> Result<N
     data::model_key::add(&mut transaction, &key).await?;
     for limit in wish.limits {
         let change = BudgetChange { subject: Subject::Key(key.key_id), window: limit.window, unit: limit.unit, amount: Some(limit.amount) };
-        usage::put(service, &mut transaction, caller, change).await?;
+        usage::put(service, &mut transaction, caller, change, SetBy::Owner).await?;
     }
     service.record(&mut transaction, caller, "key.made", Some(caller.person_id), &name, "").await?;
     finish(transaction, caller, key.key_id, fresh.whole, now).await
@@ -201,6 +201,43 @@ pub async fn revoke(service: &Service, caller: &Caller, key: KeyId) -> Result<()
         .await
         .map_err(|error| error.on_missing(unknown))?;
     service.record(&mut transaction, caller, "key.revoked", Some(caller.person_id), &name, "").await?;
+    data::listen::notify(&mut transaction, Change::Keys { person_id: caller.person_id }).await?;
+    transaction.commit().await?;
+    Ok(())
+}
+
+/// Sets a limit of the caller's own on one of their keys, in place of their own one of the same window and unit. An administrator's of that kind holds
+/// beside it: the tighter one wins.
+pub async fn set_limit(service: &Service, caller: &Caller, key: KeyId, limit: Limit) -> Result<()> {
+    change_limit(service, caller, key, limit.window, limit.unit, Some(limit.amount)).await
+}
+
+/// Removes a limit that the caller set on one of their keys. An administrator's stays.
+pub async fn remove_limit(service: &Service, caller: &Caller, key: KeyId, window: Window, unit: Unit) -> Result<()> {
+    change_limit(service, caller, key, window, unit, None).await
+}
+
+async fn change_limit(service: &Service, caller: &Caller, key_id: KeyId, window: Window, unit: Unit, amount: Option<i64>) -> Result<()> {
+    let change = BudgetChange { subject: Subject::Key(key_id), window, unit, amount };
+    let mut transaction = data::begin(&service.pool).await?;
+    // Before any row is locked that a call looks at, too.
+    data::limit::lock(&mut transaction).await?;
+    is_active(&mut transaction, caller).await?;
+    let key = data::model_key::lock(&mut transaction, key_id, caller.person_id).await?.ok_or_else(unknown)?;
+    if amount.is_some() && key.revoked_at.is_some() {
+        return Err(Problem::new(Code::Conflict, "This key was revoked, and there is nothing to limit.").into());
+    }
+    if amount.is_none() {
+        let whose = data::limit::whose(&mut transaction, &change).await?;
+        if !whose.contains(&SetBy::Owner) {
+            return Err(if whose.is_empty() {
+                Problem::new(Code::NotFound, "This limit was removed already.").into()
+            } else {
+                Problem::new(Code::AccessDenied, "An administrator set this limit.").remedy("Ask your administrator for more.").into()
+            });
+        }
+    }
+    usage::put(service, &mut transaction, caller, change, SetBy::Owner).await?;
     data::listen::notify(&mut transaction, Change::Keys { person_id: caller.person_id }).await?;
     transaction.commit().await?;
     Ok(())

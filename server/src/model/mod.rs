@@ -17,6 +17,7 @@ mod meter;
 pub mod more;
 pub mod providers;
 mod request;
+pub mod reseal;
 pub mod retention;
 mod shape;
 pub mod usage;
@@ -28,7 +29,10 @@ use crate::{
     clock::Clock,
     config::Config,
     data::{Connection, Pool, listen::Changes},
-    platform::audit::{self, Actor},
+    platform::{
+        audit::{self, Actor},
+        keyring::Keyring,
+    },
 };
 use contract::{Caller, Code, PersonId, Problem};
 use std::{sync::Arc, time::Duration};
@@ -44,6 +48,7 @@ pub struct Service {
     clock: Arc<dyn Clock>,
     config: Arc<Config>,
     changes: Changes,
+    keys: Arc<Keyring>,
     vault: vault::Vault,
     /// For what runs beside us.
     http: reqwest::Client,
@@ -58,11 +63,11 @@ pub struct Service {
 }
 
 impl Service {
-    /// Makes the service; nothing is started yet. `vault_key` seals the providers' secrets: `MasterKey::derive("vault")`.
+    /// Makes the service; nothing is started yet. `keys` seal the providers' secrets.
     ///
     /// # Errors
     /// When no HTTP client can be made.
-    pub fn new(pool: Pool, clock: Arc<dyn Clock>, config: Arc<Config>, vault_key: [u8; 32], changes: Changes) -> Result<Arc<Self>> {
+    pub fn new(pool: Pool, clock: Arc<dyn Clock>, config: Arc<Config>, keys: Arc<Keyring>, changes: Changes) -> Result<Arc<Self>> {
         ensure_tls();
         let http = client().build().map_err(|error| Error::internal("making the HTTP client for models", error))?;
         let outside = address::Outside::new(&config.models)?;
@@ -71,7 +76,8 @@ impl Service {
             clock,
             config,
             changes,
-            vault: vault::Vault::new(&vault_key),
+            vault: vault::Vault::new(Arc::clone(&keys)),
+            keys,
             http,
             outside,
             health: Arc::default(),

@@ -5,7 +5,7 @@ use crate::{
     Result, clock,
     data::{self, listen::Change},
 };
-use contract::{BudgetChange, Caller, Code, MoreAnswer, NewRequest, Problem, RequestId, RequestView, Subject};
+use contract::{BudgetChange, Caller, Code, MoreAnswer, NewRequest, Problem, RequestId, RequestView, SetBy, Subject};
 
 /// How many requests a page shows.
 const MOST: i64 = 100;
@@ -22,6 +22,12 @@ pub async fn ask(service: &Service, caller: &Caller, wish: NewRequest) -> Result
     let Some(limit) = limits.iter().find(|limit| limit.budget_id == wish.budget_id) else {
         return Err(Problem::new(Code::NotFound, "This limit does not concern you any more.").field("limit").into());
     };
+    if limit.set_by == SetBy::Owner {
+        return Err(Problem::new(Code::Conflict, "You set this limit yourself.")
+            .remedy("Change it on the page Models & keys.")
+            .field("limit")
+            .into());
+    }
     if wish.amount <= limit.amount {
         return Err(Problem::new(Code::Invalid, "Ask for more than there is.").field("amount").into());
     }
@@ -77,7 +83,7 @@ pub async fn answer(service: &Service, caller: &Caller, id: RequestId, answer: M
         MoreAnswer::ForGood => {
             let subject = if limit.subject == Subject::Everyone { Subject::Person(open.person_id) } else { limit.subject };
             let change = BudgetChange { subject, window: limit.window, unit: limit.unit, amount: Some(open.amount) };
-            usage::put(service, &mut transaction, caller, change).await?;
+            usage::put(service, &mut transaction, caller, change, SetBy::Administrator).await?;
         }
         MoreAnswer::Declined => {}
     }

@@ -10,7 +10,8 @@ use crate::{
     data::{self, Connection, Pool, listen::Change, usage::Scope},
 };
 use contract::{
-    Breakdown, BudgetChange, BudgetView, Caller, Code, PersonId, Problem, Subject, SubjectView, Totals, Unit, UsageReport, Whose, Window,
+    Breakdown, BudgetChange, BudgetView, Caller, Code, PersonId, Problem, SetBy, Subject, SubjectView, Totals, Unit, UsageReport, Whose,
+    Window,
 };
 use futures::stream::BoxStream;
 use time::{Date, OffsetDateTime};
@@ -122,17 +123,35 @@ pub async fn subjects(service: &Service, caller: &Caller) -> Result<Vec<SubjectV
     data::limit::subjects(&mut *service.pool.acquire().await?).await
 }
 
-/// Sets, changes or removes a limit. It holds from the next call on.
+/// Sets, changes or removes an administrators' limit. It holds from the next call on.
 pub async fn set_budget(service: &Service, caller: &Caller, change: BudgetChange) -> Result<()> {
     administrator(caller)?;
     let mut transaction = data::begin(&service.pool).await?;
-    put(service, &mut transaction, caller, change).await?;
+    put(service, &mut transaction, caller, change, SetBy::Administrator).await?;
     transaction.commit().await?;
     Ok(())
 }
 
-/// Sets, changes or removes a limit within a transaction, with its line in the audit log.
-pub(super) async fn put(service: &Service, connection: &mut Connection, caller: &Caller, change: BudgetChange) -> Result<()> {
+/// Changes or removes the limit that a key's owner set; for administrators, whose it is from then on when it is changed.
+pub async fn replace_owners(service: &Service, caller: &Caller, change: BudgetChange) -> Result<()> {
+    administrator(caller)?;
+    let mut transaction = data::begin(&service.pool).await?;
+    put(service, &mut transaction, caller, BudgetChange { amount: None, ..change }, SetBy::Owner).await?;
+    if change.amount.is_some() {
+        put(service, &mut transaction, caller, change, SetBy::Administrator).await?;
+    }
+    transaction.commit().await?;
+    Ok(())
+}
+
+/// Sets, changes or removes a limit of an administrator's or an owner's within a transaction, with its line in the audit log.
+pub(super) async fn put(
+    service: &Service,
+    connection: &mut Connection,
+    caller: &Caller,
+    change: BudgetChange,
+    set_by: SetBy,
+) -> Result<()> {
     is_sound(&change)?;
     data::limit::lock(connection).await?;
     let Some(name) = data::limit::name_of(connection, change.subject).await? else {
@@ -140,7 +159,7 @@ pub(super) async fn put(service: &Service, connection: &mut Connection, caller: 
         return Err(Problem::new(code, "What this limit is for does not exist.").field("subject").into());
     };
     let owner = data::limit::owner_of(connection, change.subject).await?;
-    data::limit::put(connection, clock::new_id(), &change, service.clock.now()).await?;
+    data::limit::put(connection, clock::new_id(), &change, set_by, service.clock.now()).await?;
     let action = if change.amount.is_some() { "limit.set" } else { "limit.removed" };
     service.record(connection, caller, action, owner, &name, &said(change.window, change.unit, change.amount)).await?;
     // One that several share concerns everyone's page: whoever hears `Anything` reads anew.

@@ -4,14 +4,13 @@ use super::{
     Orchestrator,
     decide::{StartDisposition, start_disposition},
     profile,
-    reconcile::stored,
     store::{Creation, House, Take, Wish, Written},
 };
 use crate::{
     Error, Result, clock, data,
     data::{Connection, runtime::Row},
     manager::names::Names,
-    platform::profiles,
+    platform::{audit::Actor, profiles},
 };
 use contract::{Act, Caller, Code, DesiredState, PersonId, Phase, Problem, ProfileId, Retention, RuntimeId, TaskKind};
 use std::collections::BTreeSet;
@@ -20,7 +19,7 @@ use time::OffsetDateTime;
 /// The longest name that still makes one label of a host name, with room for what tells it apart.
 const NAME_LENGTH: usize = 40;
 /// The longest that a key which was rotated works on.
-const LONGEST_OVERLAP: time::Duration = time::Duration::DAY;
+pub(super) const LONGEST_OVERLAP: time::Duration = time::Duration::DAY;
 /// How many are asked at once, at most.
 const MOST_AT_ONCE: usize = 500;
 
@@ -148,10 +147,8 @@ impl Orchestrator {
                     .remedy("It gets a new one with its next start.")
                     .into());
             }
-            let (key, now) = (self.key_of(&row, row.key_number + 1), self.clock.now());
-            match self.store.rotate_key(caller, &row, &stored(&key), now + overlap, now).await? {
-                Written::Done => return Ok(()),
-                Written::Moved => {}
+            if self.give_next_key(Actor::Person(caller), &row, overlap).await? == Written::Done {
+                return Ok(());
             }
         }
     }

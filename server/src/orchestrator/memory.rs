@@ -72,7 +72,7 @@ impl Orchestrator {
     /// Writes the configuration, with the key in it, which is good before anybody can read it. Cut off half way, what stands there is nobody's hand. With
     /// a key that is rotated at this moment it is not written: the next round knows the new one.
     pub(super) async fn write_configuration(&self, row: &Row, text: &str) -> Result<()> {
-        let key = self.key_of(row, row.key_number);
+        let key = self.key_of(row, row.key_number)?;
         if self.store.give_key(row, &stored(&key), self.clock.now()).await? == Written::Moved {
             return Ok(());
         }

@@ -8,6 +8,7 @@ mod attended;
 pub mod commands;
 pub mod decide;
 mod driver;
+mod follow;
 mod lease;
 pub mod logs;
 mod memory;
@@ -30,6 +31,7 @@ use crate::{
         bounded::Bounded,
         rpc::{AdminRpc, Openclaw},
     },
+    platform::keyring::Keyring,
 };
 use async_trait::async_trait;
 use std::{net::IpAddr, sync::Arc, time::Duration};
@@ -51,8 +53,8 @@ pub struct Orchestrator {
     clock: Arc<dyn Clock>,
     engine: Arc<dyn Engine>,
     config: Arc<Config>,
-    /// The master key's child for runtime keys.
-    key_root: [u8; 32],
+    /// The master keys, from which the runtimes' keys are derived.
+    keys: Arc<Keyring>,
     doors: Arc<dyn Doors>,
     changes: Changes,
     attended: Arc<attended::Attended>,
@@ -72,18 +74,18 @@ pub struct Orchestrator {
 }
 
 impl Orchestrator {
-    /// Stands still until [`Orchestrator::run`]. `key_root` is `master_key.derive("runtime-key")`.
+    /// Stands still until [`Orchestrator::run`]. The runtimes' keys are derived from `keys`.
     #[must_use]
     pub fn new(
         pool: Pool,
         clock: Arc<dyn Clock>,
         engine: Arc<dyn Engine>,
         config: Arc<Config>,
-        key_root: [u8; 32],
+        keys: Arc<Keyring>,
         doors: Arc<dyn Doors>,
         changes: Changes,
     ) -> Self {
-        Self::with_store(Arc::new(Postgres::new(pool)), clock, engine, config, key_root, doors, changes)
+        Self::with_store(Arc::new(Postgres::new(pool)), clock, engine, config, keys, doors, changes)
     }
 
     /// The same over any store: the simulation has one in memory.
@@ -93,7 +95,7 @@ impl Orchestrator {
         clock: Arc<dyn Clock>,
         engine: Arc<dyn Engine>,
         config: Arc<Config>,
-        key_root: [u8; 32],
+        keys: Arc<Keyring>,
         doors: Arc<dyn Doors>,
         changes: Changes,
     ) -> Self {
@@ -106,7 +108,7 @@ impl Orchestrator {
             clock,
             engine,
             config,
-            key_root,
+            keys,
             doors,
             changes,
             attended: Arc::default(),

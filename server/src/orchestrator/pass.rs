@@ -101,7 +101,7 @@ impl Orchestrator {
                         && container.revision == row.revision
                         && container.breaches.is_empty()
                         && memory::is_of_now(row, seen)
-                        && seen.configuration.as_deref() == Some(&self.render(row, isolation.gateway, models))
+                        && self.render(row, isolation.gateway, models).is_ok_and(|text| seen.configuration.as_deref() == Some(&text))
                 }
                 (_, _) => false,
             },

@@ -298,11 +298,11 @@ impl Orchestrator {
     /// What the runtime's configuration should say.
     async fn configuration(&self, row: &Row, gateway: IpAddr) -> Result<String> {
         let models = self.store.offered().await?;
-        Ok(self.render(row, gateway, &models))
+        self.render(row, gateway, &models)
     }
 
     /// What the runtime's configuration should say with those of these models that its profile allows, the default one first.
-    pub(super) fn render(&self, row: &Row, gateway: IpAddr, models: &[ModelView]) -> String {
+    pub(super) fn render(&self, row: &Row, gateway: IpAddr, models: &[ModelView]) -> Result<String> {
         let allowed: Vec<ModelView>;
         let models = match &row.models {
             Some(ids) => {
@@ -311,27 +311,32 @@ impl Orchestrator {
             }
             None => models,
         };
-        openclaw::render(&openclaw::Setting {
+        let key = self.key_of(row, row.key_number)?;
+        Ok(openclaw::render(&openclaw::Setting {
             person: &row.person_email,
             origin: &self.origin(&row.host_label),
             gateway,
             internal_port: self.config.entry.internal_port,
             models,
-            key: &self.key_of(row, row.key_number).whole,
-        })
+            key: &key.whole,
+        }))
     }
 
     /// A container that runs has its key for good: what was done to it in the database is put right.
     async fn keep_key(&self, row: &Row) -> Result<()> {
-        if self.store.keep_key(row, &stored(&self.key_of(row, row.key_number)), self.clock.now()).await? {
+        if self.store.keep_key(row, &stored(&self.key_of(row, row.key_number)?), self.clock.now()).await? {
             tracing::warn!(runtime = %row.runtime_id, "the model key of a runtime that runs was removed or revoked, and is given again");
         }
         Ok(())
     }
 
-    /// The key of the runtime's present container, after it was rotated `number` times.
-    pub(super) fn key_of(&self, row: &Row, number: i64) -> token::RuntimeKey {
-        token::derive(&self.key_root, row.runtime_id, row.revision, number)
+    /// The key of the runtime's present container, after it was rotated `number` times. An error when the master key that it comes from is not here.
+    pub(super) fn key_of(&self, row: &Row, number: i64) -> Result<token::RuntimeKey> {
+        let root = match &row.master_key_id {
+            Some(id) => self.keys.find(id)?,
+            None => self.keys.present()?,
+        };
+        Ok(token::derive(root.runtimes(), row.runtime_id, row.revision, number))
     }
 
     async fn begin(&self, row: &Row, step: StartStep, phase: Phase) -> Result<()> {

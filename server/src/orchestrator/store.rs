@@ -13,6 +13,7 @@ use crate::{
     data::sleep::Nap,
     data::transition_history::{Lesson, Transition},
     manager::epoch::Restarted,
+    platform::audit::Actor,
 };
 use async_trait::async_trait;
 use contract::{
@@ -198,15 +199,19 @@ pub trait Store: Send + Sync {
     async fn give_key(&self, row: &Row, key: &RuntimeKey<'_>, now: OffsetDateTime) -> Result<Written>;
     /// Makes this the key of the runtime that runs with it, where it was removed or revoked, with a line in the audit log. Whether it was.
     async fn keep_key(&self, row: &Row, key: &RuntimeKey<'_>, now: OffsetDateTime) -> Result<bool>;
-    /// Makes this the key of the runtime's present container, if the row is still what it was and it is to run. Those before it end at `ends_at`.
+    /// Makes this the key of the runtime's present container, derived from this master key, if the row is still what it was and it is to run. Those before
+    /// it end at `ends_at`. Of one that is not to run the platform itself notes the master key alone: its next start makes a key.
     async fn rotate_key(
         &self,
-        caller: &Caller,
+        by: Actor<'_>,
         row: &Row,
         key: &RuntimeKey<'_>,
+        master_key_id: &str,
         ends_at: OffsetDateTime,
         now: OffsetDateTime,
     ) -> Result<Written>;
+    /// Some of the runtimes whose keys are derived from another master key than this one.
+    async fn under_another_master_key(&self, master_key_id: &str) -> Result<Vec<Row>>;
     /// Says this of every runtime that is on its way; `None` takes it back.
     async fn say_of_moving(&self, problem: Option<&Problem>) -> Result<()>;
     /// The workspace that was measured longest ago, where that was before this moment and it may have changed since.

@@ -4,6 +4,7 @@ pub mod audit;
 pub mod fields;
 pub mod groups;
 pub mod invitations;
+pub mod keyring;
 pub mod master_key;
 pub mod overview;
 pub mod passwords;

@@ -10,6 +10,7 @@ use server::{
     data::listen::Changes,
     manager::docker::DockerEngine,
     orchestrator::{Doors, Orchestrator},
+    platform::keyring::Keyring,
 };
 use sqlx::ConnectOptions as _;
 use std::{
@@ -66,7 +67,7 @@ pub fn wishes(world: &World) -> Orchestrator {
         Arc::new(SystemClock),
         Arc::new(DockerEngine::new(&world.config).unwrap()),
         Arc::clone(&world.config),
-        [7; 32],
+        Keyring::of(&[[7; 32]]),
         Arc::clone(&world.doors) as Arc<dyn Doors>,
         Changes::new(),
     )

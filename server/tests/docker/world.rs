@@ -18,6 +18,7 @@ use server::{
     data::{self, Pool, listen::Changes},
     manager::{Engine, docker::DockerEngine, names},
     orchestrator::{Doors, Orchestrator, logs::Logs, rest::Policy},
+    platform::keyring::Keyring,
 };
 use std::{
     collections::HashMap,
@@ -159,7 +160,7 @@ impl World {
             Arc::new(SystemClock),
             engine,
             Arc::clone(&self.config),
-            [7; 32],
+            Keyring::of(&[[7; 32]]),
             Arc::clone(&self.doors) as Arc<dyn Doors>,
             changes.clone(),
         );

@@ -5,6 +5,7 @@ mod administration;
 mod doors;
 mod export;
 mod framing;
+mod key_limits;
 mod live;
 mod logs;
 mod outages;

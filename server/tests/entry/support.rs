@@ -20,7 +20,7 @@ use server::{
     manager::fake::{FakeEngine, Misery},
     model::{self, door::Side},
     orchestrator::{Doors, Orchestrator, Route, logs::Logs},
-    platform::{passwords::Passwords, people, sessions, throttle::Throttle},
+    platform::{keyring::Keyring, passwords::Passwords, people, sessions, throttle::Throttle},
 };
 use std::{
     collections::HashMap,
@@ -116,14 +116,15 @@ impl TestApp {
         let config = Arc::new(config);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let (changes, stop) = (Changes::new(), CancellationToken::new());
-        let models = model::Service::new(pool.clone(), Arc::clone(&clock), Arc::clone(&config), [7; 32], changes.clone()).unwrap();
+        let models =
+            model::Service::new(pool.clone(), Arc::clone(&clock), Arc::clone(&config), Keyring::of(&[[7; 32]]), changes.clone()).unwrap();
         let engine = FakeEngine::well(Arc::clone(&clock));
         let orchestrator = Orchestrator::new(
             pool.clone(),
             Arc::clone(&clock),
             Arc::clone(&engine) as _,
             Arc::clone(&config),
-            [9; 32],
+            Keyring::of(&[[9; 32]]),
             Arc::new(NoDoors),
             changes.clone(),
         );

@@ -8,6 +8,7 @@ use server::{
     config::Config,
     data::{self, Pool, listen::Changes},
     orchestrator::{Doors, Orchestrator},
+    platform::keyring::Keyring,
 };
 use std::{
     net::IpAddr,
@@ -68,7 +69,7 @@ async fn a_manager_that_restarts_is_found_again_and_no_wish_is_lost(pool: Pool) 
         Arc::new(SystemClock),
         Arc::new(managed.remote()),
         Arc::new(config),
-        [7; 32],
+        Keyring::of(&[[7; 32]]),
         Arc::new(NoDoors),
         changes.clone(),
     ));

@@ -24,7 +24,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::{
-    task::{JoinHandle, JoinSet},
+    task::JoinSet,
     time::{sleep, timeout},
 };
 
@@ -78,7 +78,7 @@ impl Database {
                 sleep(Duration::from_millis(50)).await;
             }
         };
-        timeout(LONG, back).await.expect("PostgreSQL comes back");
+        within("PostgreSQL comes back", back).await;
     }
 }
 
@@ -142,10 +142,15 @@ async fn postgresql_goes(signal: Signal) {
     crowd.until(&crowd.passed, passed.iter().max().unwrap() + 1).await;
     crowd.stop.store(true, Ordering::Relaxed);
     for caller in callers {
-        timeout(LONG, caller).await.expect("no call hangs").unwrap();
+        within("no call hangs", caller).await.unwrap();
     }
     judge(&world, &second).await;
     world.pool.close().await;
+}
+
+/// What comes in time.
+async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+    timeout(LONG, future).await.unwrap_or_else(|_| panic!("{what}: not within {LONG:?}"))
 }
 
 /// Limits that all share, of every unit: they hold nobody back, and all is counted in them.
@@ -177,7 +182,7 @@ async fn begin(world: &World, key: &str, turn: usize, output: i64) -> Response {
 
 /// Reads a stream to its end, which is the proper one of its shape.
 async fn ends_well(turn: usize, answer: Response) {
-    let text = timeout(LONG, answer.text()).await.expect("it ends").unwrap();
+    let text = within("it ends", answer.text()).await.unwrap();
     let end = match SHAPES[turn].0 {
         "responses" => "response.completed",
         "messages" => "message_stop",
@@ -233,7 +238,7 @@ impl Crowd {
                 sleep(Duration::from_millis(20)).await;
             }
         };
-        timeout(LONG, all).await.expect("everybody is answered");
+        within("everybody is answered", all).await;
     }
 }
 
@@ -243,7 +248,7 @@ async fn swept(service: &Arc<Service>) {
             sleep(Duration::from_millis(20)).await;
         }
     };
-    timeout(LONG, swept).await.expect("the database is back");
+    within("the database is back", swept).await;
 }
 
 /// Each call that reached the upstream has one record, with the upstream's own count; nothing is held any more, and the limits have counted the same.
@@ -257,7 +262,7 @@ async fn judge(world: &World, second: &Service) {
             sleep(Duration::from_millis(50)).await;
         }
     };
-    timeout(LONG, quiet).await.expect("nothing is held any more");
+    within("nothing is held any more", quiet).await;
     let mut reached: Vec<i64> =
         world.upstream.seen.lock().unwrap().iter().map(|seen| seen.body["x_fake"]["output"].as_i64().unwrap()).collect();
     reached.sort_unstable();
@@ -300,6 +305,7 @@ pub async fn endless() -> SocketAddr {
 /// LiteLLM is killed under streams of `model`, which is an [`endless`] one, in every shape: each caller hears that the answer broke off, and each call
 /// counts once, by what was seen of it.
 pub async fn litellm_goes(world: &Arc<World>, key: &str, model: &str, kill: impl FnOnce()) {
+    world.settled().await;
     let before = world.records().await.len();
     let shapes: Vec<usize> = (0..SHAPES.len()).filter(|turn| SHAPES[*turn].0 != "completions").cycle().take(6).collect();
     let (begun, mut have_begun) = tokio::sync::mpsc::channel(shapes.len());
@@ -326,11 +332,11 @@ pub async fn litellm_goes(world: &Arc<World>, key: &str, model: &str, kill: impl
         });
     }
     for _ in &shapes {
-        timeout(LONG, have_begun.recv()).await.expect("every stream begins").unwrap();
+        within("every stream begins", have_begun.recv()).await.unwrap();
     }
     kill();
     let (mut seen, mut bytes) = (0, 0);
-    while let Some(ended) = timeout(LONG, streams.join_next()).await.expect("every stream ends") {
+    while let Some(ended) = within("every stream ends", streams.join_next()).await {
         let (turn, text) = ended.unwrap();
         let said = String::from_utf8(text.clone()).unwrap();
         let last = said.trim_end().rsplit("\n\n").next().unwrap();

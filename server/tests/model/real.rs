@@ -158,6 +158,9 @@ async fn calls_go_through_litellm_to_a_model_and_are_counted_as_the_model_counts
         kind: ProviderKind::OpenAiCompatible,
         name: "Endless".to_owned(),
         base_url: Some(format!("http://{}/v1", endless().await)),
+        allows_private: true,
+        region: None,
+        is_direct: false,
         secret: None,
     };
     let endless_provider = providers::add(&world.service, &admin, endless_provider).await.unwrap();

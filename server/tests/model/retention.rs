@@ -4,7 +4,9 @@ use super::{
     settling::{used, wanted},
     support::{World, config},
 };
-use contract::{Breakdown, BudgetChange, Caller, GroupId, KeyId, ModelId, Role, RuntimeId, Subject, Unit, UsageReport, Whose, Window};
+use contract::{
+    Breakdown, BudgetChange, Caller, GroupId, KeyId, ModelId, Role, RuntimeId, SetBy, Subject, Unit, UsageReport, Whose, Window,
+};
 use futures::TryStreamExt as _;
 use proptest::{
     collection::vec,
@@ -27,6 +29,7 @@ use server::{
         retention, usage,
     },
     platform::groups,
+    platform::keyring::Keyring,
 };
 use std::{sync::Arc, time::Duration};
 use time::OffsetDateTime;
@@ -112,7 +115,7 @@ impl Team {
     fn server(&self, days: i64) -> Arc<Service> {
         let mut settings = config(Some("http://127.0.0.1:1".to_owned()));
         settings.models.usage_retention_days = days;
-        Service::new(self.pool().clone(), self.world.clock.clone(), Arc::new(settings), [7; 32], Changes::new()).unwrap()
+        Service::new(self.pool().clone(), self.world.clock.clone(), Arc::new(settings), Keyring::of(&[[7; 32]]), Changes::new()).unwrap()
     }
 
     async fn put(&self, calls: &[Call]) {
@@ -147,7 +150,7 @@ impl Team {
     async fn fold(&self, before: OffsetDateTime, most: i64) -> i64 {
         let mut folded = 0;
         loop {
-            let some = data::usage_total::fold(&mut *self.pool().acquire().await.unwrap(), before, most).await.unwrap();
+            let some = data::usage_total::fold(&mut self.pool().acquire().await.unwrap(), before, most).await.unwrap();
             assert!(some <= most, "{some} at once, of at most {most}");
             folded += some;
             if some == 0 {
@@ -213,7 +216,7 @@ impl Team {
         for subject in subjects {
             for (window, unit) in windows {
                 let change = BudgetChange { subject, window, unit, amount: Some(1_000_000_000) };
-                data::limit::put(&mut connection, server::clock::new_id(), &change, now).await.unwrap();
+                data::limit::put(&mut connection, server::clock::new_id(), &change, SetBy::Administrator, now).await.unwrap();
             }
         }
         for person in &self.people {
@@ -304,7 +307,7 @@ async fn several_servers_fold_beside_each_other_and_nothing_twice(pool: Pool) {
             let mut folded = 0;
             // One that finds the rest taken by others comes again, as each does with the next hour.
             for _ in 0..200 {
-                folded += data::usage_total::fold(&mut *pool.acquire().await.unwrap(), then, 3 + server).await.unwrap();
+                folded += data::usage_total::fold(&mut pool.acquire().await.unwrap(), then, 3 + server).await.unwrap();
             }
             folded
         })

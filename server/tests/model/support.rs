@@ -20,6 +20,7 @@ use server::{
         model_key::{NewSecret, OfRuntime},
     },
     model::{Service, door, keys, usage},
+    platform::keyring::Keyring,
     runtime::token,
 };
 use sha2::{Digest as _, Sha256};
@@ -75,7 +76,7 @@ pub fn config(litellm_url: Option<String>) -> Config {
             site_dir: "target/site".into(),
             internal_port: 0,
         },
-        data: Data { data_dir: "data".into(), database_url: None, postgres_bin: None, master_key: None },
+        data: Data { data_dir: "data".into(), database_url: None, postgres_bin: None, master_key: None, master_key_old: None },
         runtimes: Runtimes { instance: "test".to_owned(), runtime_image: String::new(), ..Config::for_tests().runtimes },
         models: Models {
             litellm_url: litellm_url.as_deref().map(parse),
@@ -125,7 +126,7 @@ impl World {
     pub async fn before(pool: Pool, config: Config) -> Self {
         let clock = HandClock::at(datetime!(2026-11-22 12:00 UTC));
         let config = Arc::new(config);
-        let service = Service::new(pool.clone(), clock.clone(), config.clone(), [7; 32], Changes::new()).unwrap();
+        let service = Service::new(pool.clone(), clock.clone(), config.clone(), Keyring::of(&[[7; 32]]), Changes::new()).unwrap();
         let stop = CancellationToken::new();
         let run = Mutex::new(Some(tokio::spawn(service.clone().run(stop.clone()))));
         let public = serve(door::router(service.clone(), door::Side::Public)).await;
@@ -138,7 +139,8 @@ impl World {
 
     /// The public door of a second server on the same database.
     pub async fn another(&self) -> (Arc<Service>, SocketAddr) {
-        let service = Service::new(self.pool.clone(), self.clock.clone(), self.config.clone(), [7; 32], Changes::new()).unwrap();
+        let service =
+            Service::new(self.pool.clone(), self.clock.clone(), self.config.clone(), Keyring::of(&[[7; 32]]), Changes::new()).unwrap();
         tokio::spawn(service.clone().run(self.stop.clone()));
         let public = serve(door::router(service.clone(), door::Side::Public)).await;
         (service, public)

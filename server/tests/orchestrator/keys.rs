@@ -4,12 +4,19 @@ use super::*;
 use server::{
     manager::Engine as _,
     model::{Service, key_text, keys},
+    platform::audit::Actor,
 };
 
 /// The model service beside the orchestrator, on the same database and clock.
 fn door(world: &World) -> Arc<Service> {
-    Service::new(world.pool.clone(), Arc::clone(&world.clock) as Arc<dyn Clock>, Arc::clone(&world.config), [7; 32], Changes::new())
-        .unwrap()
+    Service::new(
+        world.pool.clone(),
+        Arc::clone(&world.clock) as Arc<dyn Clock>,
+        Arc::clone(&world.config),
+        Keyring::of(&[[7; 32]]),
+        Changes::new(),
+    )
+    .unwrap()
 }
 
 /// The key that stands in the runtime's configuration.
@@ -122,7 +129,75 @@ async fn a_row_that_is_old_gives_no_key(pool: Pool) {
     let key = RuntimeKey { public_id: "00112233445566778899", secret_hash: [3; 32] };
     let now = world.clock.now();
     assert_eq!(store.give_key(&old, &key, now).await.unwrap(), Written::Moved);
-    assert_eq!(store.rotate_key(&world.ada, &old, &key, now, now).await.unwrap(), Written::Moved);
+    assert_eq!(store.rotate_key(Actor::Person(&world.ada), &old, &key, "another", now, now).await.unwrap(), Written::Moved);
     world.settle(&server).await;
     assert_eq!(opens(&door, &written(&world, id).await).await, Ok(()));
+}
+
+/// The master key is rotated: keys of runtimes follow, and nothing is restarted.
+#[sqlx::test(migrations = "../migrations")]
+async fn runtimes_follow_the_master_key_while_they_run(pool: Pool) {
+    let world = World::new(pool).await;
+    let old = Keyring::of(&[[7; 32]]);
+    old.join(&world.pool).await.unwrap();
+    let id = world.running().await;
+    let stopped = world.server().create(&world.ada, "Stopped", None).await.unwrap();
+    world.settle(&world.server()).await;
+    world.server().stop(&world.ada, stopped).await.unwrap();
+    world.settle(&world.server()).await;
+    let door = door(&world);
+    let (first, before) = (written(&world, id).await, world.engine.look(id).await.unwrap().container);
+    old.leave(&world.pool).await.unwrap();
+
+    let keys = Keyring::of(&[[8; 32], [7; 32]]);
+    keys.join(&world.pool).await.unwrap();
+    assert!(keys.look(&world.pool).await.unwrap());
+    let server = world.server_with(world.pool.clone(), keys);
+    assert_eq!(server.pass().await.unwrap(), [], "until they follow, all is as it was");
+    assert_eq!(server.follow_master_key().await.unwrap(), 2);
+    assert_eq!(server.follow_master_key().await.unwrap(), 0);
+    assert_eq!(opens(&door, &first).await, Ok(()), "OpenClaw has not read the new one");
+    world.settle(&server).await;
+    let second = written(&world, id).await;
+    assert_ne!(second, first);
+    assert_eq!((opens(&door, &first).await, opens(&door, &second).await), (Ok(()), Ok(())));
+    assert_eq!(world.engine.look(id).await.unwrap().container, before, "the same container runs on");
+    let audit: Vec<(String, String)> =
+        sqlx::query_as("select actor, action from audit_entry where action in ('runtime.key_rotated', 'runtime.repaired')")
+            .fetch_all(&world.pool)
+            .await
+            .unwrap();
+    assert_eq!(audit, [("ClawLoops".to_owned(), "runtime.key_rotated".to_owned())], "the one that is stopped has no key to be rotated");
+
+    // The old key is gone, and nothing misses it.
+    let server = world.server_with(world.pool.clone(), Keyring::of(&[[8; 32]]));
+    world.settle(&server).await;
+    assert_eq!(written(&world, id).await, second);
+    server.start(&world.ada, stopped).await.unwrap();
+    world.settle(&server).await;
+    assert_eq!(opens(&door, &written(&world, stopped).await).await, Ok(()));
+    world.clock.advance(time::Duration::DAY);
+    assert!(opens(&door, &first).await.is_err());
+}
+
+/// The old master key was lost, or a server does not have the new one: what runs is left alone, and follows when the present key is here.
+#[sqlx::test(migrations = "../migrations")]
+async fn a_runtime_whose_master_key_is_not_here_runs_on_and_follows(pool: Pool) {
+    let world = World::new(pool).await;
+    let old = Keyring::of(&[[7; 32]]);
+    old.join(&world.pool).await.unwrap();
+    let id = world.running().await;
+    let (door, first) = (door(&world), written(&world, id).await);
+    let behind = world.server_with(world.pool.clone(), Keyring::of(&[[9; 32]]));
+    behind.step(id).await.unwrap();
+    let problem = world.problem(id).await.unwrap();
+    assert!(problem.message.contains("does not have the master key"), "{problem:?}");
+    assert_eq!(world.phase(id).await, Phase::Ready);
+    assert_eq!((opens(&door, &first).await, written(&world, id).await), (Ok(()), first.clone()));
+    assert_eq!(behind.follow_master_key().await.unwrap(), 1);
+    world.settle(&behind).await;
+    let second = written(&world, id).await;
+    assert_ne!(second, first);
+    assert_eq!(opens(&door, &second).await, Ok(()));
+    assert_eq!(world.problem(id).await, None);
 }

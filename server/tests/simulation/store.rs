@@ -26,7 +26,7 @@ use server::{
         profile,
         store::{Admission, Creation, Lead, Room, RuntimeKey, Store, Wish, Written},
     },
-    platform::{profiles, quotas},
+    platform::{audit::Actor, profiles, quotas},
 };
 use sqlx::types::Json;
 use std::{
@@ -233,6 +233,7 @@ impl Store for SimStore {
                 generation: 1,
                 revision: 1,
                 key_number: 0,
+                master_key_id: None,
                 phase: Phase::Pending,
                 phase_since: now,
                 problem: None,
@@ -508,9 +509,10 @@ impl Store for SimStore {
 
     async fn rotate_key(
         &self,
-        _caller: &Caller,
+        _by: Actor<'_>,
         row: &Row,
         key: &RuntimeKey<'_>,
+        master_key_id: &str,
         _ends_at: OffsetDateTime,
         _now: OffsetDateTime,
     ) -> Result<Written> {
@@ -522,6 +524,7 @@ impl Store for SimStore {
             tables.keys.insert(row.runtime_id, key.public_id.to_owned());
             if let Some(kept) = tables.rows.get_mut(&row.runtime_id).filter(|_| broken != Break::ForgetsTheKey) {
                 kept.row.key_number += 1;
+                kept.row.master_key_id = Some(master_key_id.to_owned());
             }
             Ok(Written::Done)
         })
@@ -530,6 +533,11 @@ impl Store for SimStore {
 
     async fn keep_key(&self, _row: &Row, _key: &RuntimeKey<'_>, _now: OffsetDateTime) -> Result<bool> {
         self.call(|_| Ok(false)).await
+    }
+
+    async fn under_another_master_key(&self, master_key_id: &str) -> Result<Vec<Row>> {
+        let is_under = |row: &Row| row.master_key_id.as_deref().is_some_and(|id| id != master_key_id);
+        self.call(|tables| Ok(tables.alive().into_iter().filter(is_under).collect())).await
     }
 
     async fn say_of_moving(&self, problem: Option<&Problem>) -> Result<()> {

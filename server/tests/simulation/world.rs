@@ -18,6 +18,7 @@ use server::{
     config::Config,
     data::listen::{Change, Changes},
     orchestrator::{Doors, Orchestrator, rest::Policy},
+    platform::keyring::Keyring,
 };
 use std::{
     collections::BTreeMap,
@@ -208,7 +209,7 @@ impl World {
             Arc::clone(&self.clock),
             Arc::new(engine),
             Arc::clone(&self.config),
-            [7; 32],
+            Keyring::of(&[[7; 32]]),
             Arc::new(NoDoors),
             changes,
         );

@@ -16,7 +16,7 @@ use crate::{
     server_fns::usage::{AllLimits, LimitSubjects, SetLimit},
     words,
 };
-use contract::{BudgetId, BudgetView, Micros, Subject, Unit};
+use contract::{BudgetId, BudgetView, Micros, SetBy, Subject, Unit};
 use leptos::prelude::*;
 
 /// The page of budgets.
@@ -84,19 +84,20 @@ fn table(limits: &[BudgetView], present: Asked<Vec<BudgetView>>, set: Deed) -> A
         };
         let whom =
             (limit.subject == Subject::Everyone).then(|| view! { <br /><span class="tiny faint">"used: by whoever used most"</span> });
+        let owners = (limit.set_by == SetBy::Owner).then(|| view! { <br /><span class="tiny faint">"set by its owner"</span> });
         let ask = Sure {
             opener: "Remove".into_any(),
             class: "btn quiet",
             name: Some(format!("Remove: {name}, {said}")),
             lost: "What it counted is forgotten; usage records stay.",
         };
-        let fields = named(limit.subject, limit.window, limit.unit);
+        let fields = named(limit);
         let remove =
             Press { fields, label: "Remove now", name: Some(format!("Remove now: {name}, {said}")), icon: None, class: "btn danger block" };
         view! {
             <tr>
                 <td><b>{link}</b>{whom}</td>
-                <td>{said.clone()}</td>
+                <td>{said.clone()}{owners}</td>
                 <td class="wide">{answer(present, no_skeleton, move |limits| gone(&limits, id))}</td>
                 <td class="right"><span class="row tight end nowrap">{edit(limit, &name, &said, set)}{sure(set, ask, remove)}</span></td>
             </tr>
@@ -132,16 +133,19 @@ fn edit(limit: &BudgetView, name: &str, said: &str, set: Deed) -> AnyView {
     let dialog = format!("edit-limit-{}", limit.budget_id);
     let amount = limit.amount - limit.extra;
     let typed = if limit.unit == Unit::Money { Micros(amount).to_string() } else { amount.to_string() };
-    let fields = named(limit.subject, limit.window, limit.unit);
+    let fields = named(limit);
     let hidden = fields.into_iter().map(|(name, value)| view! { <input r#type="hidden" name=name value=value /> }).collect_view();
     let wrong = wrong(set);
     let (opens, cancel) = (dialog.clone(), cancel(dialog.clone()));
+    let whose = (limit.set_by == SetBy::Owner)
+        .then(|| view! { <p class="small muted">"Its owner set it. What is changed here is the administrators' from then on."</p> });
     let (id, told) = (format!("{dialog}-amount"), format!("{said}, from the next call on:"));
     let body = view! {
         <Form deed=set>
             <div class="body stack">
                 {hidden}
                 {form_problem(wrong, &["amount"])}
+                {whose}
                 <p class="small muted">{told}</p>
                 <Field label="Amount" name="amount" id=id value=typed wrong=wrong />
                 <div class="row end">{cancel}{submit("Save", "btn primary", set.pending())}</div>

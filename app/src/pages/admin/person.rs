@@ -175,7 +175,7 @@ fn limit_list(limits: &[BudgetView], person_id: PersonId, set: Deed) -> AnyView 
             Subject::Everyone => "everyone's".to_owned(),
             of => words::subject(of, &limit.name),
         };
-        let fields = named(limit.subject, limit.window, limit.unit);
+        let fields = named(limit);
         let name = Some(format!("Remove the limit of {}", words::limit(limit.unit, limit.amount, limit.window)));
         let remove = personal.then(|| press(set, Press { fields, label: "Remove", name, icon: None, class: "btn quiet" }));
         view! {

@@ -176,7 +176,10 @@ impl Meter {
             out.extend_from_slice(event);
             return;
         }
-        let Ok(told) = serde_json::from_slice::<Event<'_>>(data) else {
+        // JSON is UTF-8, also where it would be skipped: what is read here can be written without its usage.
+        let Some((text, told)) =
+            std::str::from_utf8(data).ok().and_then(|text| Some((text, serde_json::from_str::<Event<'_>>(text).ok()?)))
+        else {
             out.extend_from_slice(event);
             return;
         };
@@ -209,7 +212,7 @@ impl Meter {
         } else if tells_error || tells_end || told.is_piece(self.shape) || told.choices.iter().any(|choice| choice.finish_reason.is_some())
         {
             // It carries more than the usage: only that goes.
-            if let Ok(mut object) = serde_json::from_slice::<Object>(data) {
+            if let Ok(mut object) = serde_json::from_str::<Object>(text) {
                 object.remove("usage");
                 out.extend_from_slice(b"data: ");
                 out.extend_from_slice(&object.to_json());
@@ -281,6 +284,14 @@ mod tests {
         let error = "data: {\"error\":{\"message\":\"boom\"},\"usage\":{\"prompt_tokens\":8,\"completion_tokens\":6}}\n\n";
         assert_eq!(through(&mut meter, error, 9), "data: {\"error\":{\"message\":\"boom\"}}\n\n");
         assert_eq!((meter.count(), meter.has_failed()), (Some(Count { input: 8, cached: 0, output: 6 }), true));
+    }
+
+    #[test]
+    fn what_is_no_text_passes_as_it_is() {
+        let event = b"data: {\"error\":{\"m\xff\":1},\"usage\":{\"prompt_tokens\":8}}\n\n";
+        let mut meter = Meter::new(Shape::Chat, false);
+        assert_eq!(&meter.pass(event)[..], event);
+        assert_eq!((meter.count(), meter.has_failed()), (None, false));
     }
 
     #[test]

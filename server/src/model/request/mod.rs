@@ -146,7 +146,7 @@ impl Call {
         let mut body = self.body.clone();
         steering::strip(&mut body);
         if body.get::<String>("model").as_deref() != Some(name) {
-            body.set("model", &name.into());
+            body.set("model", &name);
         }
         if self.stream && self.shape.usage_is_asked_for() {
             let mut options = body.get::<Object>("stream_options").unwrap_or_default();

@@ -289,23 +289,30 @@ impl Store for Postgres {
 
     async fn rotate_key(
         &self,
-        caller: &Caller,
+        by: Actor<'_>,
         row: &Row,
         key: &RuntimeKey<'_>,
+        master_key_id: &str,
         ends_at: OffsetDateTime,
         now: OffsetDateTime,
     ) -> Result<Written> {
         let mut transaction = data::begin(&self.0).await?;
-        owner_and_caller_active(&mut transaction, row, caller).await?;
-        if !data::runtime::count_key(&mut transaction, row).await? {
-            return Ok(Written::Moved);
+        if let Actor::Person(caller) = by {
+            owner_and_caller_active(&mut transaction, row, caller).await?;
         }
-        put_key(&mut transaction, row, key, ends_at, now).await?;
-        let detail = match (ends_at - now).whole_minutes() {
-            0 => "the old one ended at once".to_owned(),
-            minutes => format!("the old one works on for {minutes} min"),
+        let wish = match data::runtime::count_key(&mut transaction, row, master_key_id).await? {
+            Some(DesiredState::Running) => DesiredState::Running,
+            Some(wish) if matches!(by, Actor::ClawLoops) => wish,
+            _ => return Ok(Written::Moved),
         };
-        audit::record(&mut transaction, Actor::Person(caller), "runtime.key_rotated", Some(row.person_id), &row.name, &detail).await?;
+        if wish == DesiredState::Running {
+            put_key(&mut transaction, row, key, ends_at, now).await?;
+            let detail = match (ends_at - now).whole_minutes() {
+                0 => "the old one ended at once".to_owned(),
+                minutes => format!("the old one works on for {minutes} min"),
+            };
+            audit::record(&mut transaction, by, "runtime.key_rotated", Some(row.person_id), &row.name, &detail).await?;
+        }
         transaction.commit().await?;
         Ok(Written::Done)
     }
@@ -329,6 +336,10 @@ impl Store for Postgres {
         audit::record(&mut transaction, Actor::ClawLoops, "runtime.repaired", Some(row.person_id), &row.name, what).await?;
         transaction.commit().await?;
         Ok(true)
+    }
+
+    async fn under_another_master_key(&self, master_key_id: &str) -> Result<Vec<Row>> {
+        data::runtime::under_another_master_key(&mut *self.0.acquire().await?, master_key_id).await
     }
 
     async fn say_of_moving(&self, problem: Option<&Problem>) -> Result<()> {
