@@ -150,9 +150,12 @@ async fn attempt(mut way: Way) -> Result<Tried, Fault> {
     };
     hold.proven_by(way.key.secret_id);
     // A body that came slowly, or a wait for LiteLLM: the key may have died since it was proven.
-    if way.came.elapsed() > KEY_HOLDS && !is_good(&way).await {
-        hold.settle(way.nothing()).await;
-        return Err(dead_key());
+    if way.came.elapsed() > KEY_HOLDS {
+        let good = is_good(&way).await;
+        if !matches!(good, Ok(true)) {
+            hold.settle(way.nothing()).await;
+            return Err(good.map_or_else(Fault::from_error, |_| dead_key()));
+        }
     }
     // Where a limit applies, the length that was reserved is the length that is sent.
     let bound = if limited { way.call.bound(granted) } else { None };
@@ -256,15 +259,12 @@ fn tell_overhead(response: &mut Response, overhead: Duration) {
     }
 }
 
-async fn is_good(way: &Way) -> bool {
-    let found = async {
-        let mut connection = way.service.pool.acquire().await?;
-        let now = way.service.clock.now();
-        let dead = data::model_key::dead_among(&mut connection, &[way.key.key_id.0], now).await?;
-        let ended = data::model_key::ended_among(&mut connection, &[way.key.secret_id], now).await?;
-        Ok::<_, crate::Error>(dead.is_empty() && ended.is_empty())
-    };
-    found.await.is_ok_and(|good| good)
+async fn is_good(way: &Way) -> crate::Result<bool> {
+    let mut connection = way.service.pool.acquire().await?;
+    let now = way.service.clock.now();
+    let dead = data::model_key::dead_among(&mut connection, &[way.key.key_id.0], now).await?;
+    let ended = data::model_key::ended_among(&mut connection, &[way.key.secret_id], now).await?;
+    Ok(dead.is_empty() && ended.is_empty())
 }
 
 fn is_stream(answer: &reqwest::Response) -> bool {
