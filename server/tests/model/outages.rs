@@ -293,10 +293,13 @@ async fn judge(world: &World, second: &Service) {
 
 /// A model server that streams for a minute, and for LiteLLM is one like `OpenAI`'s.
 pub async fn endless() -> SocketAddr {
-    let piece = json!({"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "drips",
-                       "choices": [{"index": 0, "delta": {"role": "assistant", "content": "word "}, "finish_reason": null}]});
+    // LiteLLM breaks off an answer that says the same again and again.
+    let piece = |number: i32| {
+        json!({"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "drips",
+               "choices": [{"index": 0, "delta": {"role": "assistant", "content": format!("word {number} ")}, "finish_reason": null}]})
+    };
     let answer = async move || {
-        let events = (0..3000).map(|_| Ok(format!("data: {piece}\n\n"))).collect();
+        let events = (0..3000).map(|number| Ok(format!("data: {}\n\n", piece(number)))).collect();
         ([(header::CONTENT_TYPE, "text/event-stream")], Body::from_stream(paced("drips", events)))
     };
     serve(Router::new().route("/v1/chat/completions", post(answer))).await
