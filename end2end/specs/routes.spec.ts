@@ -67,6 +67,8 @@ test('a server of one’s own is added, to be called directly', async () => {
 
   await line.getByRole('button', { name: 'Add a model' }).click();
   dialog = mira.getByRole('dialog', { name: `Add a model of ${PROVIDER}` });
+  await dialog.getByRole('button', { name: 'List its models' }).click();
+  await expect(dialog).toContainText('It answers, and has 1 model');
   await dialog.getByRole('combobox', { name: "The provider's name for it" }).fill('org/small-8b');
   await dialog.getByRole('textbox', { name: 'Name that callers use' }).fill(MODEL);
   await dialog.getByRole('radio', { name: 'Free' }).check();
