@@ -154,12 +154,12 @@ fn administration(path: Path, waiting: Asked<i64>) -> AnyView {
         <div class="group">"Administration"</div>
         {place(routes::ADMIN, "grid", "Overview", path)}
         {place(routes::ADMIN_PEOPLE, "people", "People", path)}
-        {place(routes::ADMIN_GROUPS, "people", "Groups", path)}
-        {place(routes::ADMIN_RUNTIMES, "runtime", "All runtimes", path)}
+        {place(routes::ADMIN_GROUPS, "groups", "Groups", path)}
+        {place(routes::ADMIN_RUNTIMES, "rack", "All runtimes", path)}
         {place(routes::ADMIN_PROFILES, "layers", "Profiles", path)}
         {place(routes::ADMIN_MODELS, "box", "Models & providers", path)}
-        {place(routes::ADMIN_BUDGETS, "fill", "Budgets", path)}
-        {place_with(routes::ADMIN_REQUESTS, "more", "Requests for more", path, count)}
+        {place(routes::ADMIN_BUDGETS, "gauge", "Budgets", path)}
+        {place_with(routes::ADMIN_REQUESTS, "ask", "Requests for more", path, count)}
         {place(routes::ADMIN_USAGE, "money", "Everyone's usage", path)}
         {place(routes::ADMIN_AUDIT, "page", "Audit", path)}
     }
