@@ -352,11 +352,14 @@ fn slow(facts: &Facts<'_>) -> Action {
     Action::Fail(Cause::Slow { deadline: facts.deadline, out_of_memory })
 }
 
-/// How long OpenClaw may boot: learned from this machine's own starts, longer with every failed try.
+/// How long OpenClaw may boot: learned from this machine's own starts, longer with every failed try, and where `crowd` boots may share a core. What was
+/// learned from one that booted alone says nothing of eight at once, which would all be ended when they were all but ready.
 #[must_use]
-pub fn deadline(p95_ms: Option<i64>, attempts: i32) -> Duration {
+pub fn deadline(p95_ms: Option<i64>, attempts: i32, crowd: i32) -> Duration {
     let learned = p95_ms.map_or(DEADLINE_UNLEARNED, |slow| Duration::milliseconds(slow.saturating_mul(3)).max(DEADLINE_FLOOR));
-    (learned * (attempts.clamp(0, TRIES) + 1)).min(DEADLINE_CEILING)
+    learned
+        .checked_mul((attempts.clamp(0, TRIES) + 1).saturating_mul(crowd.max(1)))
+        .map_or(DEADLINE_CEILING, |long| long.min(DEADLINE_CEILING))
 }
 
 /// How long OpenClaw may take to end by itself: learned from how this machine's others ended. After that it is ended.

@@ -169,7 +169,8 @@ impl Orchestrator {
                 .memory_budget_mib
                 .map_or_else(|| decide::memory_budget(capacity.memory_bytes), |mib| mib.saturating_mul(1024 * 1024));
             let starts = limits.starts_at_once.unwrap_or(capacity.cores).max(1);
-            Ok::<_, crate::Error>(Room { memory_bytes: whole, starts })
+            let starts_a_core = i32::try_from((starts - 1) / capacity.cores.max(1) + 1).unwrap_or(i32::MAX);
+            Ok::<_, crate::Error>(Room { memory_bytes: whole, starts, starts_a_core })
         });
         room.await.copied()
     }

@@ -88,7 +88,8 @@ impl Orchestrator {
         let lesson = self.store.lesson(Transition::of(row.phase).unwrap_or(Transition::Start), &row.image).await?;
         let hash = spec.hash();
         let mut facts = facts(row, &seen, self.rest(row), (&spec, &hash), wanted.as_deref());
-        facts.deadline = decide::deadline(lesson.p95_ms, row.attempts);
+        let crowd = self.room().await.map_or(1, |room| room.starts_a_core);
+        facts.deadline = decide::deadline(lesson.p95_ms, row.attempts, crowd);
         facts.now = self.clock.now();
         self.remember_seen(row, &seen, facts.current).await?;
         let drift = decide::drift::compare(&facts);

@@ -102,6 +102,8 @@ pub struct Room {
     pub memory_bytes: i64,
     /// How many may boot at once.
     pub starts: i64,
+    /// How many of those share a core, at least one: each boots so much more slowly.
+    pub starts_a_core: i32,
 }
 
 /// What the queue says.

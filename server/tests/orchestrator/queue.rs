@@ -93,6 +93,28 @@ async fn starts_take_turns(pool: Pool) {
     assert_eq!((world.phase(one).await, world.phase(two).await), (Phase::Ready, Phase::Ready));
 }
 
+/// Eight that share a core boot eight times as slowly, and none is ended for that.
+#[sqlx::test(migrations = "../migrations")]
+async fn who_boots_in_a_crowd_is_given_the_time_for_it(pool: Pool) {
+    let mut world = World::new(pool).await;
+    let mut config = (*world.config).clone();
+    config.runtimes.starts_at_once = Some(8);
+    world.config = Arc::new(config);
+    world.engine.resize(Capacity { memory_bytes: 1 << 40, cores: 1 });
+    world.engine.suffer(Misery { never_ready: true, ..Misery::default() });
+    let server = world.server();
+    let id = server.create(&world.ada, "Main", None).await.unwrap();
+    while world.phase(id).await != Phase::Waiting {
+        server.step(id).await.unwrap();
+    }
+    world.clock.advance(time::Duration::seconds(8 * 60 - 5));
+    server.step(id).await.unwrap();
+    assert_eq!(world.phase(id).await, Phase::Waiting);
+    world.clock.advance(time::Duration::seconds(8 * 60));
+    server.step(id).await.unwrap();
+    assert_eq!(world.phase(id).await, Phase::Retrying);
+}
+
 /// Each wish is a task with an end of its own, and a newer one says that it took an older one's place.
 #[sqlx::test(migrations = "../migrations")]
 async fn every_wish_is_followed_to_its_end(pool: Pool) {

@@ -382,9 +382,13 @@ proptest! {
     }
 
     #[test]
-    fn a_deadline_is_never_short_and_grows_with_every_try(p95 in prop::option::of(0_i64..1_000_000), attempts in 0_i32..TRIES) {
-        prop_assert!(deadline(p95, attempts) >= Duration::seconds(60));
-        prop_assert!(deadline(p95, attempts + 1) > deadline(p95, attempts) || deadline(p95, attempts) == Duration::minutes(15));
+    fn a_deadline_is_never_short_and_grows_with_every_try_and_with_the_crowd(
+        p95 in prop::option::of(0_i64..1_000_000), attempts in 0_i32..TRIES, crowd in 0_i32..2_000,
+    ) {
+        let now = deadline(p95, attempts, crowd);
+        prop_assert!(now >= Duration::seconds(60));
+        prop_assert!(deadline(p95, attempts + 1, crowd) > now || now == Duration::minutes(15));
+        prop_assert!(deadline(p95, attempts, crowd.max(1) + 1) > now || now == Duration::minutes(15));
     }
 }
 
