@@ -16,7 +16,7 @@ import runtimes
 import sleep
 import streams
 from load import line, micros, rounds, same, wrk
-from parts import RUNTIME_MIB, Child, ClawLoops, ask, free_port, litellm, nginx, wait_for
+from parts import RUNTIME_MIB, Child, ClawLoops, ask, free_port, litellm, nginx, portkey, wait_for
 
 BODY = '{"model":"%s","messages":[{"role":"user","content":"Say something in thirty-two words."}],"max_tokens":64}'
 SECONDS = int(os.environ.get("BENCH_SECONDS", "5"))
@@ -31,7 +31,7 @@ WATCH = 12 * SECONDS
 
 
 def proxy(loops, key, upstream, peer, side, other):
-    """The credential proxy against the same upstream asked directly, twice, through nginx, and through LiteLLM."""
+    """The credential proxy against the same upstream asked directly, twice, through nginx, LiteLLM, and where there is one the Portkey gateway."""
     path = "/v1/chat/completions"
     straight = {"url": f"http://127.0.0.1:{upstream}{path}", "body": BODY % "bench"}
     targets = {
@@ -42,6 +42,9 @@ def proxy(loops, key, upstream, peer, side, other):
         "litellm": {"url": f"http://127.0.0.1:{peer}{path}", "body": BODY % "bench", "headers": {"authorization": "Bearer sk-bench"}},
         "direct again": straight,
     }
+    if "portkey" in other:
+        targets["portkey"] = {"url": f"http://127.0.0.1:{other['portkey'][0]}{path}", "body": BODY % "bench", "headers": {
+            "authorization": "Bearer sk-bench", "x-portkey-provider": "openai", "x-portkey-custom-host": f"http://127.0.0.1:{upstream}/v1"}}
     same({name: targets[name] for name in ("direct", "clawloops", "nginx")})
     seen = {connections: rounds(targets, connections=connections, seconds=SECONDS) for connections in CONNECTIONS}
     for connections, run in seen.items():
@@ -49,18 +52,22 @@ def proxy(loops, key, upstream, peer, side, other):
             return run[name][part] - run["direct"][part]
         line(f"model proxy, {connections} at once", f"{micros(over('clawloops', 'p50'))} added at the median, {micros(over('clawloops', 'p99'))} p99; "
              f"nginx {micros(over('nginx', 'p50'))}, {micros(over('nginx', 'p99'))}; LiteLLM {micros(over('litellm', 'p50'))}; "
+             + (f"Portkey {micros(over('portkey', 'p50'))}; " if "portkey" in run else "") +
              f"noise {micros(abs(over('direct again', 'p50')))}, {micros(abs(over('direct again', 'p99')))}")
         line("  throughput", f"{run['clawloops']['rps'] / run['litellm']['rps']:.1f} × LiteLLM, {run['clawloops']['rps'] / run['nginx']['rps']:.3f} × nginx, "
              f"{run['clawloops']['rps'] / run['direct']['rps']:.3f} × direct")
         for name in targets:
             line(f"  {name}", f"{run[name]['rps']:.0f} requests/s, {micros(run[name]['p50'])} median, {micros(run[name]['p99'])} p99, errors {run[name]['errors']}")
     costs = {}
-    for name, pid, beside in (("clawloops", loops.child.process.pid, loops.data), ("nginx", other["nginx"], None), ("litellm", other["litellm"], None)):
+    processes = [("clawloops", loops.child.process.pid, loops.data), ("nginx", other["nginx"], None), ("litellm", other["litellm"], None)]
+    if "portkey" in other:
+        processes.append(("portkey", other["portkey"][1], None))
+    for name, pid, beside in processes:
         before = cost.seconds(pid, beside)
         run = wrk(**{**targets[name], "connections": 8, "seconds": SECONDS})
         costs[name] = (cost.seconds(pid, beside) - before) / (run["rps"] * SECONDS) * 1e6
     line("model proxy, processor", f"{costs['clawloops'] / costs['nginx']:.1f} × nginx: {micros(costs['clawloops'])} a request with PostgreSQL, "
-         f"nginx {micros(costs['nginx'])}, LiteLLM {micros(costs['litellm'])} (8 at once)")
+         + ", ".join(f"{name} {micros(spent)}" for name, spent in costs.items() if name != "clawloops") + " (8 at once)")
 
 
 def sessions(loops):
@@ -138,6 +145,11 @@ def main():
             os.mkdir(between)
             children.append(nginx(between, free_port(), side, f"127.0.0.1:{upstream}"))
             others = {"litellm": children[1].process.pid, "nginx": children[2].process.pid}
+            port = free_port()
+            if further := portkey(folder, port):
+                children.append(further)
+                others["portkey"] = (port, further.process.pid)
+                wait_for(port, "/")
             count = together()
             loops = ClawLoops(binary, folder, upstream, count)
             children.append(loops)
@@ -150,7 +162,10 @@ def main():
             proxy(loops, key, upstream, peer, side, others)
             line("session check", "")
             sessions(loops)
-            children.pop(1).stop()  # LiteLLM would only take from what follows
+            if further:
+                children.remove(further)
+                further.stop()
+            children.pop(1).stop()  # these would only take from what follows
             open_streams(loops, key)
             configuration = runtimes.measure(loops, folder, SECONDS, STARTS)
             line("memory after load", f"{loops.memory_kib() / 1024:.0f} MB resident")

@@ -112,6 +112,12 @@ def litellm(folder, port, upstream_port):
                  os.path.join(folder, "litellm.log"))
 
 
+def portkey(folder, port):
+    """The Portkey gateway, which is told with each call where to; none where it did not install."""
+    command = os.environ.get("CLAWLOOPS_PORTKEY", "").split()
+    return Child([*command, "--headless", f"--port={port}"], os.path.join(folder, "portkey.log")) if command else None
+
+
 class ClawLoops:
     """A server with its own data directory, ports and instance name; signed in as its administrator. So many runtimes may boot and run at once."""
 
