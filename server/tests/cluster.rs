@@ -14,6 +14,9 @@ use std::{
     process::Command,
 };
 
+#[path = "cluster/upgrade.rs"]
+mod upgrade;
+
 fn config(data_dir: &Path) -> Config {
     let mut config = Config::for_tests();
     config.data.data_dir = data_dir.to_owned();
