@@ -99,8 +99,8 @@ pub struct Limits {
     /// The most connections in all, WebSockets included. More are answered 503 and closed.
     #[arg(long, env = "CLAWLOOPS_CONNECTIONS", default_value_t = 10_000, value_parser = count(10, 1_000_000))]
     pub connections: usize,
-    /// The most connections from one network address; more are answered 429 and closed. 0 is any number. This machine's own addresses, where a proxy
-    /// may stand, are not counted.
+    /// The most connections from one network address, of IPv6 from one /64; more are answered 429 and closed. 0 is any number. This machine's own
+    /// addresses, where a proxy may stand, are not counted.
     #[arg(long, env = "CLAWLOOPS_CONNECTIONS_PER_ADDRESS", default_value_t = 512, value_parser = count(0, 1_000_000))]
     pub connections_per_address: usize,
     /// The most that one person may have open at once: WebSockets, requests to runtimes and streams of live updates. More is answered 429. 0 is any

@@ -12,7 +12,7 @@ use hyper_util::{
 use std::{
     collections::HashMap,
     io,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv6Addr, SocketAddr},
     pin::{Pin, pin},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -77,7 +77,7 @@ impl Gate {
     pub fn admit(self: &Arc<Self>, address: IpAddr) -> Result<Pass, Full> {
         let address = address.to_canonical();
         // Behind a proxy of this machine everybody comes from here.
-        let address = (self.limits.connections_per_address > 0 && !address.is_loopback()).then_some(address);
+        let address = (self.limits.connections_per_address > 0 && !address.is_loopback()).then(|| network(address));
         let mut count = self.lock();
         if count.all >= self.limits.connections {
             return Err(Full::All);
@@ -102,6 +102,14 @@ impl Gate {
 
     fn lock(&self) -> MutexGuard<'_, Count> {
         self.count.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What counts as one address: of IPv6 the first half, since a household or a rented machine has all addresses of the second.
+fn network(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).into(),
     }
 }
 
@@ -278,6 +286,15 @@ mod tests {
         assert_eq!(gate.taken(), 4);
         drop((again, _second));
         assert!(!gate.lock().by_address.contains_key(&ada));
+    }
+
+    #[test]
+    fn a_network_of_ipv6_counts_as_one_address() {
+        let gate = gate(10, 1);
+        let admit = |address: &str| gate.admit(address.parse().unwrap());
+        let _one = admit("2001:db8:0:1::1").unwrap();
+        assert_eq!(admit("2001:db8:0:1:ffff::2").err(), Some(Full::Address));
+        assert!(admit("2001:db8:0:2::1").is_ok());
     }
 
     #[test]
