@@ -69,8 +69,8 @@ pub trait Runtimes: Send + Sync {
     async fn tasks(&self, caller: &Caller, runtime: RuntimeId) -> Answer<Vec<TaskView>>;
     /// Everyone's runtimes; for administrators.
     async fn everyones(&self, caller: &Caller) -> Answer<Vec<RuntimeView>>;
-    /// What everyone's running ones use now; those that do not answer in time are left out. For administrators.
-    async fn everyones_stats(&self, caller: &Caller) -> Answer<Vec<(RuntimeId, RuntimeStats)>>;
+    /// What everyone's use now, and what is open towards them; those that do not run and have nothing open are left out. For administrators.
+    async fn everyones_stats(&self, caller: &Caller) -> Answer<Vec<(RuntimeId, RuntimeUse)>>;
     /// Asks the same of several, at most 500, each by itself: what one is refused keeps none of the others from it. For administrators.
     async fn act(&self, caller: &Caller, act: Act, runtimes: &[RuntimeId]) -> Answer<Vec<Acted>>;
     /// One person's runtimes; for administrators.

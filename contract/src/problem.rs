@@ -66,8 +66,14 @@ codes! {
     RuntimeConflict = "RUNTIME_ACTION_CONFLICT", 409;
     /// A field of the request is missing or wrong.
     Invalid = "INVALID_REQUEST", 422;
+    /// What came is no request, or could be understood in two ways.
+    Malformed = "MALFORMED_REQUEST", 400;
+    /// The request did not arrive in time.
+    RequestTimedOut = "REQUEST_TIMED_OUT", 408;
     /// The request is larger than allowed.
     TooLarge = "REQUEST_TOO_LARGE", 413;
+    /// The headers of the request are larger, or more, than allowed.
+    HeadersTooLarge = "HEADERS_TOO_LARGE", 431;
     /// A limit on money or tokens is spent.
     BudgetSpent = "BUDGET_SPENT", 429;
     /// A quota on runtimes is full.
@@ -88,6 +94,10 @@ codes! {
     RuntimeKilled = "RUNTIME_KILLED", 502;
     /// The runtime runs and answers slowly, or not at all.
     RuntimeSlow = "RUNTIME_SLOW", 503;
+    /// What the runtime answered is no answer, or could be understood in two ways.
+    RuntimeAnswerBroken = "RUNTIME_ANSWER_BROKEN", 502;
+    /// The runtime did not begin to answer in time.
+    RuntimeTimedOut = "RUNTIME_TIMED_OUT", 504;
     /// A model's provider, or LiteLLM, failed.
     UpstreamFailed = "UPSTREAM_FAILED", 502;
     /// A part of the platform (Docker, PostgreSQL, LiteLLM) does not answer.

@@ -357,3 +357,21 @@ pub struct RuntimeStats {
     /// Processor use, in percent of one core.
     pub cpu_percent: f64,
 }
+
+/// What is open towards a runtime now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenConnections {
+    /// WebSockets.
+    pub websockets: u32,
+    /// Requests whose answer has not ended.
+    pub streams: u32,
+}
+
+/// How much of a runtime is made use of now.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RuntimeUse {
+    /// What its container uses; none unless it runs and could be measured in time.
+    pub stats: Option<RuntimeStats>,
+    /// What is open towards it through the server that was asked.
+    pub open: OpenConnections,
+}

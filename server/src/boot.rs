@@ -5,6 +5,7 @@
 //! loop, LiteLLM and the local model, the database. Runtimes keep running and are found again by the next start, or by a server that waits for the lead:
 //! it is given up at once, and the internal listener closed only then.
 
+mod descriptors;
 pub mod manager;
 mod rotation;
 
@@ -14,7 +15,7 @@ use crate::{
     config::Config,
     data::{self, Pool, cluster::Cluster, listen::Changes},
     error::chain,
-    ingress::{self, internal::InternalDoors, listener},
+    ingress::{self, connections::Connections, internal::InternalDoors, listener},
     manager::{self as engines, Engine, docker_address},
     model::{self, door::Side},
     orchestrator::{Orchestrator, logs::Logs},
@@ -150,7 +151,7 @@ async fn serve_on(config: &Arc<Config>, pool: &Pool, stop: CancellationToken, st
         .context("preparing the model service")?;
     let close_doors = CancellationToken::new();
     let internal = model::door::router(Arc::clone(&models), Side::Internal);
-    let doors = Arc::new(InternalDoors::new(internal, config.entry.internal_port, close_doors.clone()));
+    let doors = Arc::new(InternalDoors::new(internal, config.entry.internal_port, config.limits.clone(), close_doors.clone()));
     let orchestrator = Orchestrator::new(
         pool.clone(),
         Arc::clone(&clock),
@@ -161,6 +162,7 @@ async fn serve_on(config: &Arc<Config>, pool: &Pool, stop: CancellationToken, st
         changes.clone(),
     );
     let orchestrator = Arc::new(orchestrator.keeping(Logs::new(config, Arc::clone(&engine), Arc::clone(&clock))));
+    let connections = Arc::new(Connections::default());
     let backend = Arc::new(Backend {
         pool: pool.clone(),
         clock: Arc::clone(&clock),
@@ -169,12 +171,14 @@ async fn serve_on(config: &Arc<Config>, pool: &Pool, stop: CancellationToken, st
         throttle: Arc::new(Throttle::new()),
         orchestrator: Arc::clone(&orchestrator),
         models: Arc::clone(&models),
+        open: Arc::clone(&connections) as _,
     });
     let (entry, router, watch) = ingress::router::router(ingress::Parts {
         pool: pool.clone(),
         clock: Arc::clone(&clock),
         config: Arc::clone(config),
         changes: changes.clone(),
+        connections,
         ports: backend.ports(),
         throttle: Arc::clone(&backend.throttle),
         routes: Arc::clone(&orchestrator) as _,
@@ -182,6 +186,7 @@ async fn serve_on(config: &Arc<Config>, pool: &Pool, stop: CancellationToken, st
         models: model::door::router(Arc::clone(&models), Side::Public),
         stop: stop.clone(),
     });
+    descriptors::raise(config.limits.connections);
     let listening = TcpListener::bind(config.entry.listen)
         .await
         .with_context(|| format!("opening {}: is another server there? CLAWLOOPS_LISTEN chooses another address", config.entry.listen))?;
@@ -208,7 +213,7 @@ async fn serve_on(config: &Arc<Config>, pool: &Pool, stop: CancellationToken, st
     steps.done("listening");
     announce(config, pool, clock.as_ref(), engine).await;
 
-    let served = listener::serve(listening, router, stop.clone()).await.context("serving");
+    let served = listener::serve(listening, router, config.limits.clone(), stop.clone()).await.context("serving");
     stop.cancel();
     say("Stopping. Runtimes keep running.");
     steps.again();

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use secrecy::SecretString;
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use url::Url;
 
 /// All settings of `clawloops serve`.
@@ -11,6 +11,9 @@ pub struct Config {
     /// Entry.
     #[command(flatten)]
     pub entry: Entry,
+    /// What clients may take of the entry.
+    #[command(flatten)]
+    pub limits: Limits,
     /// Data.
     #[command(flatten)]
     pub data: Data,
@@ -70,6 +73,86 @@ pub struct Entry {
     /// Port of the internal listener for runtimes, opened on the gateway address of each runtime's network only.
     #[arg(long, env = "CLAWLOOPS_INTERNAL_PORT", default_value_t = 3100)]
     pub internal_port: u16,
+}
+
+/// What clients and runtimes may take of the entry, in size, number and time.
+#[derive(Args, Clone, Debug)]
+pub struct Limits {
+    /// The most that the headers of a request may take together, in KiB. More is answered 431.
+    #[arg(long, env = "CLAWLOOPS_HEADERS_KIB", default_value_t = 64, value_parser = clap::value_parser!(u16).range(8..=1024))]
+    pub headers_kib: u16,
+    /// The most headers of a request. More is answered 431.
+    #[arg(long, env = "CLAWLOOPS_HEADER_COUNT", default_value_t = 100, value_parser = count(20, 1000))]
+    pub header_count: usize,
+    /// The most that a form of the dashboard may take, in KiB. More is answered 413. What is uploaded to a runtime may be of any size.
+    #[arg(long, env = "CLAWLOOPS_FORM_KIB", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(64..=1_048_576))]
+    pub form_kib: u32,
+    /// How long a new connection may take to its first whole request, in seconds. Then it is closed.
+    #[arg(long, env = "CLAWLOOPS_HEADER_SECONDS", default_value_t = 20, value_parser = seconds(1))]
+    pub header_seconds: u64,
+    /// How long a connection may wait between two requests, in seconds, the headers of the next one included. Longer than a proxy in front keeps it.
+    #[arg(long, env = "CLAWLOOPS_IDLE_SECONDS", default_value_t = 75, value_parser = seconds(1))]
+    pub idle_seconds: u64,
+    /// How long nothing may come of a request's body, in seconds; then it is answered 408. 0 is any time.
+    #[arg(long, env = "CLAWLOOPS_BODY_SECONDS", default_value_t = 30, value_parser = seconds(0))]
+    pub body_seconds: u64,
+    /// The most connections in all, WebSockets included. More are answered 503 and closed.
+    #[arg(long, env = "CLAWLOOPS_CONNECTIONS", default_value_t = 10_000, value_parser = count(10, 1_000_000))]
+    pub connections: usize,
+    /// The most connections from one network address, of IPv6 from one /64; more are answered 429 and closed. 0 is any number. This machine's own
+    /// addresses, where a proxy may stand, are not counted.
+    #[arg(long, env = "CLAWLOOPS_CONNECTIONS_PER_ADDRESS", default_value_t = 512, value_parser = count(0, 1_000_000))]
+    pub connections_per_address: usize,
+    /// The most that one person may have open at once: WebSockets, requests to runtimes and streams of live updates. More is answered 429. 0 is any
+    /// number.
+    #[arg(long, env = "CLAWLOOPS_STREAMS_PER_PERSON", default_value_t = 200, value_parser = count(0, 1_000_000))]
+    pub streams_per_person: usize,
+    /// How long a runtime may take to begin its answer, in seconds after the request has come whole; then it is answered 504. 0 is any time.
+    #[arg(long, env = "CLAWLOOPS_FIRST_BYTE_SECONDS", default_value_t = 300, value_parser = seconds(0))]
+    pub first_byte_seconds: u64,
+    /// The same for requests that ask for a stream of events. 0 is any time.
+    #[arg(long, env = "CLAWLOOPS_STREAM_FIRST_BYTE_SECONDS", default_value_t = 0, value_parser = seconds(0))]
+    pub stream_first_byte_seconds: u64,
+}
+
+impl Limits {
+    /// The most bytes of the headers of a request.
+    #[must_use]
+    pub fn header_bytes(&self) -> usize {
+        usize::from(self.headers_kib) << 10
+    }
+
+    /// The most bytes of a form.
+    #[must_use]
+    pub fn form_bytes(&self) -> u64 {
+        u64::from(self.form_kib) << 10
+    }
+
+    /// How long nothing may come of a body; none is any time.
+    #[must_use]
+    pub fn body_patience(&self) -> Option<Duration> {
+        some_seconds(self.body_seconds)
+    }
+
+    /// How long a runtime may take to begin its answer, to a request for a stream of events or for anything else; none is any time.
+    #[must_use]
+    pub fn first_byte(&self, events: bool) -> Option<Duration> {
+        some_seconds(if events { self.stream_first_byte_seconds } else { self.first_byte_seconds })
+    }
+}
+
+fn some_seconds(seconds: u64) -> Option<Duration> {
+    (seconds > 0).then(|| Duration::from_secs(seconds))
+}
+
+/// Seconds of up to a day.
+fn seconds(least: u64) -> clap::builder::RangedU64ValueParser<u64> {
+    clap::value_parser!(u64).range(least..=86_400)
+}
+
+/// A number of things.
+fn count(least: u64, most: u64) -> clap::builder::RangedU64ValueParser<usize> {
+    clap::builder::RangedU64ValueParser::<usize>::new().range(least..=most)
 }
 
 /// Where data lies.

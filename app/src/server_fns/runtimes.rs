@@ -5,7 +5,7 @@ use crate::api::Answered;
 use crate::{parse, request, routes};
 #[cfg(feature = "ssr")]
 use contract::Problem;
-use contract::{Act, Acted, LogView, PersonId, ProfileId, Retention, RuntimeId, RuntimeStats, RuntimeView, TaskView};
+use contract::{Act, Acted, LogView, PersonId, ProfileId, Retention, RuntimeId, RuntimeStats, RuntimeUse, RuntimeView, TaskView};
 use leptos::prelude::*;
 
 /// The caller's runtimes.
@@ -114,9 +114,9 @@ pub async fn runtime_tasks(runtime_id: RuntimeId) -> Answered<Vec<TaskView>> {
     Ok(request::ports()?.runtimes.tasks(&request::caller()?, runtime_id).await?)
 }
 
-/// What everyone's running runtimes use now.
+/// What everyone's runtimes use now, and what is open towards them.
 #[server(prefix = "/api/ui", endpoint = "all-runtime-stats")]
-pub async fn all_runtime_stats() -> Answered<Vec<(RuntimeId, RuntimeStats)>> {
+pub async fn all_runtime_stats() -> Answered<Vec<(RuntimeId, RuntimeUse)>> {
     Ok(request::ports()?.runtimes.everyones_stats(&request::caller()?).await?)
 }
 

@@ -234,13 +234,16 @@ impl Runtimes for Fake {
         self.find(caller, runtime)?;
         Ok(sample::tasks(runtime))
     }
-    async fn everyones_stats(&self, caller: &Caller) -> Answer<Vec<(RuntimeId, RuntimeStats)>> {
+    async fn everyones_stats(&self, caller: &Caller) -> Answer<Vec<(RuntimeId, RuntimeUse)>> {
         only_administrators(caller)?;
         let ready = self.runtimes().into_iter().filter(|runtime| runtime.phase == Phase::Ready);
-        let used = |of: i64| RuntimeStats {
-            memory_bytes: 700_000_000 + of * 90_000_000,
-            memory_limit_bytes: 2 * GIB,
-            cpu_percent: of as f64 * 7.0,
+        let used = |of: u32| RuntimeUse {
+            stats: Some(RuntimeStats {
+                memory_bytes: 700_000_000 + i64::from(of) * 90_000_000,
+                memory_limit_bytes: 2 * GIB,
+                cpu_percent: f64::from(of) * 7.0,
+            }),
+            open: OpenConnections { websockets: of, streams: of % 2 },
         };
         Ok(ready.zip(1..).map(|(runtime, of)| (runtime.runtime_id, used(of))).collect())
     }

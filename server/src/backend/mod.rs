@@ -11,7 +11,14 @@ mod usage;
 
 use crate::{clock::Clock, config::Config, data::Pool, model, orchestrator, platform};
 use app::ports::Ports;
+use contract::{OpenConnections, RuntimeId};
 use std::sync::Arc;
+
+/// Tells what is open towards runtimes through this server. The entry does.
+pub trait Open: Send + Sync {
+    /// How much is open towards each runtime; those with nothing are left out.
+    fn open(&self) -> Vec<(RuntimeId, OpenConnections)>;
+}
 
 /// What the ports need. Implements all of them; one file a port.
 pub struct Backend {
@@ -29,6 +36,8 @@ pub struct Backend {
     pub orchestrator: Arc<orchestrator::Orchestrator>,
     /// Models.
     pub models: Arc<model::Service>,
+    /// What is open towards runtimes.
+    pub open: Arc<dyn Open>,
 }
 
 impl Backend {

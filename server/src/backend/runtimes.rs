@@ -12,7 +12,8 @@ use app::ports::Runtimes;
 use async_trait::async_trait;
 use contract::{
     Act, Acted, Answer, Caller, Code, LastError, Leftover, LogView, ModelView, MoreMemory, OthersWish, PersonId, Phase, Problem, ProfileId,
-    ProfileView, Progress, Retention, RuntimeId, RuntimeStats, RuntimeView, SleepView, StartStep, StepView, TaskView, Try, Turn,
+    ProfileView, Progress, Retention, RuntimeId, RuntimeStats, RuntimeUse, RuntimeView, SleepView, StartStep, StepView, TaskView, Try,
+    Turn,
 };
 use futures::StreamExt as _;
 use std::{
@@ -100,9 +101,9 @@ impl Runtimes for Backend {
         Ok(self.tasks_of(runtime).await?)
     }
 
-    async fn everyones_stats(&self, caller: &Caller) -> Answer<Vec<(RuntimeId, RuntimeStats)>> {
+    async fn everyones_stats(&self, caller: &Caller) -> Answer<Vec<(RuntimeId, RuntimeUse)>> {
         for_administrators(caller)?;
-        Ok(self.stats_of_everyone().await?)
+        Ok(self.use_by_everyone().await?)
     }
 
     async fn act(&self, caller: &Caller, act: Act, runtimes: &[RuntimeId]) -> Answer<Vec<Acted>> {
@@ -166,13 +167,21 @@ impl Backend {
         data::task::of_runtime(&mut *self.pool.acquire().await?, runtime, TASKS).await
     }
 
-    async fn stats_of_everyone(&self) -> Result<Vec<(RuntimeId, RuntimeStats)>> {
+    async fn use_by_everyone(&self) -> Result<Vec<(RuntimeId, RuntimeUse)>> {
         let rows = data::runtime::all(&mut *self.pool.acquire().await?).await?;
         let running = rows.into_iter().filter(|row| row.phase == Phase::Ready).map(|row| row.runtime_id);
         let engine = self.orchestrator.engine();
         let asked = futures::stream::iter(running).map(async |id| (id, engine.stats(id).await)).buffer_unordered(MEASURED_AT_ONCE);
         let measured = asked.filter_map(async |(id, stats)| Some((id, stats.ok()??)));
-        Ok(measured.take_until(tokio::time::sleep(MEASURED_WITHIN)).collect().await)
+        let measured: Vec<(RuntimeId, RuntimeStats)> = measured.take_until(tokio::time::sleep(MEASURED_WITHIN)).collect().await;
+        let mut uses: HashMap<RuntimeId, RuntimeUse> = HashMap::new();
+        for (id, stats) in measured {
+            uses.entry(id).or_default().stats = Some(stats);
+        }
+        for (id, open) in self.open.open() {
+            uses.entry(id).or_default().open = open;
+        }
+        Ok(uses.into_iter().collect())
     }
 
     /// The places in the start queue.

@@ -1,15 +1,25 @@
 //! The gateway: everything that comes to a runtime's own host.
 //!
 //! HTTP and WebSockets pass unbuffered in both directions. What goes in is written anew from an allow-list with the identity that the session check
-//! found; what comes back loses what would reach beyond the runtime's own host ([`super::headers`]).
+//! found ([`super::headers`]); what comes back is judged, and loses what would reach beyond the runtime's own host ([`super::outward`]).
 
-use super::{Entry, connections::Hold, faults, guard, headers, tickets, upstream::Cuttable, waiting};
+use super::{
+    Entry,
+    connections::{Hold, Kind},
+    cut::Reason,
+    faults, guard, headers,
+    intake::bounded,
+    outward, tickets,
+    upstream::{self, Cuttable},
+    waiting, websocket,
+};
 use crate::{data::ticket::Visit, error::chain, orchestrator::Route};
 use axum::{body::Body, response::Response};
 use contract::{Code, Problem};
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, Version, header};
 use hyper_util::rt::TokioIo;
 use std::{net::IpAddr, net::SocketAddr, sync::Arc};
+use tokio_util::sync::CancellationToken;
 
 /// OpenClaw's host-only door: the server calls it at the container's address, browsers never.
 const HOST_DOOR: &str = "/api/v1/admin/rpc";
@@ -61,7 +71,12 @@ pub async fn serve(entry: Arc<Entry>, label: String, client: IpAddr, request: Re
         Err(asleep) => return waiting::room(&entry, &asleep, page),
     };
 
-    let hold = entry.connections.hold(visit, token_hash, &label, address);
+    let Some(share) = entry.connections.share(visit.person_id, entry.limits.streams_per_person) else {
+        let problem = Problem::new(Code::TooManyRequests, "You have too much open with your runtimes at once.");
+        return fault(&entry, &problem.remedy("Close some of their pages, then try again.").retry_after(5), page);
+    };
+    let kind = if upgrade { Kind::WebSocket } else { Kind::Stream };
+    let hold = entry.connections.hold(share, visit, token_hash, &label, address, kind);
     // A revocation between the check above and the line before this one would have cut nothing: look again.
     if entry.connections.epoch() != epoch && !still(&entry, &route, &label, visit, token_hash).await {
         return fault(&entry, &Problem::new(Code::Unauthenticated, "You are signed out of this runtime."), page);
@@ -93,62 +108,92 @@ async fn pass(
         return fault(&entry, &Problem::new(Code::Invalid, "This request cannot be passed on."), page);
     };
     let browser = upgrade.then(|| hyper::upgrade::on(&mut request));
-    let mut onward = Request::new(if upgrade { Body::empty() } else { std::mem::take(request.body_mut()) });
+    let events = headers::wants_events(request.headers());
+    let sent = if upgrade { Body::empty() } else { std::mem::take(request.body_mut()) };
+    let (sent, progress) = bounded(sent, None, entry.limits.body_patience());
+    let mut onward = Request::new(sent);
     *onward.method_mut() = request.method().clone();
     *onward.uri_mut() = uri;
     *onward.version_mut() = Version::HTTP_11;
     *onward.headers_mut() = inward;
 
-    let cut = hold.cut().clone();
+    let chatter = upstream::chatter(&mut onward);
     let answer = tokio::select! {
-        () = cut.cancelled() => return fault(&entry, &Problem::new(Code::Unauthenticated, "You are signed out of this runtime."), page),
+        // In this order, so that an answer after too many that were none is not taken for one.
+        biased;
+        reason = hold.cut().clone().fired() => return fault(&entry, &reason.problem(), page),
+        () = chatter.cancelled() => return broken(&entry, route, "it never comes to its answer", page),
+        () = progress.quiet_for(entry.limits.first_byte(events)) => return fault(&entry, &too_late(), page),
         answer = entry.upstream.send(onward) => answer,
     };
     let mut answer = match answer {
         Ok(answer) => answer,
         Err(error) => {
+            if let Some(refusal) = progress.refusal() {
+                return fault(&entry, &refusal.problem(), page);
+            }
+            if upstream::is_broken(&error) {
+                return broken(&entry, route, &chain(&error), page);
+            }
             tracing::info!(runtime = %route.runtime_id, error = %chain(&error), "a runtime did not answer");
             return waiting::silent(&entry, route, page);
         }
     };
-    let mut outward = headers::outward(answer.headers(), &entry.origins.dashboard());
     let status = answer.status();
-    if status == StatusCode::SWITCHING_PROTOCOLS {
-        let Some(browser) = browser else { return fault(&entry, &malformed(), page) };
-        let runtime = hyper::upgrade::on(&mut answer);
-        let stop = entry.stop.clone();
-        entry.tasks.spawn(bridge(browser, runtime, hold, stop));
-        outward.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
-        outward.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-        return respond(status, outward, Body::empty());
+    if let Err(why) = outward::judge(status, answer.headers()) {
+        return broken(&entry, route, why, page);
     }
-    let cut = hold.cut().clone().cancelled_owned();
-    respond(status, outward, Body::new(Cuttable::new(answer.into_body(), cut, hold)))
+    let mut back = outward::outward(answer.headers(), &entry.origins, label);
+    let stop = entry.stop.clone();
+    if status == StatusCode::SWITCHING_PROTOCOLS {
+        let Some(browser) = browser.filter(|_| names(answer.headers(), &header::UPGRADE, "websocket")) else {
+            return broken(&entry, route, "it changes to a protocol that nobody asked for", page);
+        };
+        let runtime = hyper::upgrade::on(&mut answer);
+        entry.tasks.spawn(bridge(browser, runtime, hold, stop));
+        back.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+        back.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+        return respond(status, back, Body::empty());
+    }
+    // A stream of events has no end of its own: a browser opens it again where the next server is.
+    let endless = outward::is_event_stream(answer.headers());
+    let cut = hold.cut().clone();
+    let ends = async move {
+        tokio::select! {
+            _ = cut.fired() => {}
+            () = stop.cancelled(), if endless => {}
+        }
+    };
+    respond(status, back, Body::new(Cuttable::new(answer.into_body(), ends, hold)))
 }
 
 /// Carries an upgraded connection until one side ends it, or it is cut.
-async fn bridge(
-    browser: hyper::upgrade::OnUpgrade,
-    runtime: hyper::upgrade::OnUpgrade,
-    hold: Hold,
-    stop: tokio_util::sync::CancellationToken,
-) {
-    let carried = async {
-        let (browser, runtime) = futures::future::try_join(browser, runtime).await.map_err(std::io::Error::other)?;
-        let (mut browser, mut runtime) = (TokioIo::new(browser), TokioIo::new(runtime));
-        tokio::io::copy_bidirectional(&mut browser, &mut runtime).await
+async fn bridge(browser: hyper::upgrade::OnUpgrade, runtime: hyper::upgrade::OnUpgrade, hold: Hold, stop: CancellationToken) {
+    let cut = hold.cut().clone();
+    let ends = async {
+        tokio::select! {
+            reason = cut.fired() => reason,
+            () = stop.cancelled() => Reason::Restart,
+        }
     };
-    tokio::select! {
-        () = hold.cut().cancelled() => {}
-        () = stop.cancelled() => {}
-        carried = carried => if let Err(error) = carried {
-            tracing::debug!(%error, "a WebSocket ended");
-        },
+    let carried = match futures::future::try_join(browser, runtime).await {
+        Ok((browser, runtime)) => websocket::carry(TokioIo::new(browser), TokioIo::new(runtime), ends).await,
+        Err(error) => Err(std::io::Error::other(error)),
+    };
+    if let Err(error) = carried {
+        tracing::debug!(%error, "a WebSocket ended");
     }
 }
 
-fn malformed() -> Problem {
-    Problem::new(Code::UpstreamFailed, "The runtime gave an answer that makes no sense.")
+/// Said of an answer that is none. The reason is for the log: who reads the page cannot do anything about it.
+fn broken(entry: &Entry, route: &Route, why: &str, page: bool) -> Response {
+    tracing::info!(runtime = %route.runtime_id, why, "a runtime gave an answer that makes no sense");
+    let problem = Problem::new(Code::RuntimeAnswerBroken, "The runtime gave an answer that makes no sense, so it was not passed on.");
+    fault(entry, &problem.remedy("Try again. If it stays so, restart the runtime on its page."), page)
+}
+
+fn too_late() -> Problem {
+    Problem::new(Code::RuntimeTimedOut, "The runtime did not begin to answer in time.").remedy("It may be busy. Try again in a moment.")
 }
 
 fn respond(status: StatusCode, headers: HeaderMap, body: Body) -> Response {
@@ -163,16 +208,15 @@ fn upstream_uri(address: SocketAddr, uri: &Uri) -> Option<Uri> {
     Uri::builder().scheme("http").authority(address.to_string()).path_and_query(path).build().ok()
 }
 
-fn is_websocket(method: &Method, headers: &HeaderMap) -> bool {
-    let names = |name, word: &str| {
-        headers
-            .get_all(name)
-            .iter()
-            .filter_map(|value: &HeaderValue| value.to_str().ok())
-            .flat_map(|value| value.split(','))
-            .any(|token| token.trim().eq_ignore_ascii_case(word))
-    };
-    method == Method::GET && names(header::CONNECTION, "upgrade") && names(header::UPGRADE, "websocket")
+/// Whether this request is the handshake of a WebSocket.
+pub(super) fn is_websocket(method: &Method, headers: &HeaderMap) -> bool {
+    method == Method::GET && names(headers, &header::CONNECTION, "upgrade") && names(headers, &header::UPGRADE, "websocket")
+}
+
+/// Whether this header's list holds this word, in any case.
+fn names(headers: &HeaderMap, name: &HeaderName, word: &str) -> bool {
+    let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|token| token.trim().eq_ignore_ascii_case(word))
 }
 
 /// Whether this path is closed to browsers: ours, or OpenClaw's host-only door, in any spelling that a lenient parser would take for it.

@@ -1,4 +1,4 @@
-//! Header hygiene at the gateway: what goes in to a runtime is an allow-list; what comes back is judged too.
+//! Header hygiene at the gateway: what goes in to a runtime is an allow-list. What comes back is judged in [`super::outward`].
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
@@ -45,25 +45,6 @@ const INWARD: &[&str] = &[
 
 /// What belongs to the WebSocket handshake and passes on upgrades only.
 const HANDSHAKE: &[&str] = &["sec-websocket-key", "sec-websocket-version", "sec-websocket-protocol", "sec-websocket-extensions"];
-
-/// What a runtime may not say to a browser: hop-by-hop headers, framing (the gateway says it), and what would reach beyond its own host or outlive it.
-const NOT_OUTWARD: &[&str] = &[
-    "alt-svc",
-    "clear-site-data",
-    "connection",
-    "keep-alive",
-    "nel",
-    "proxy-authenticate",
-    "proxy-connection",
-    "report-to",
-    "reporting-endpoints",
-    "strict-transport-security",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "x-frame-options",
-];
 
 /// Names of our own cookies begin so.
 const OURS: &str = "__host-clawloops";
@@ -113,7 +94,7 @@ pub fn inward(from: &HeaderMap, identity: &Identity<'_>, upgrade: bool) -> Optio
 }
 
 /// The headers that `Connection` names: they are for one hop only.
-fn named_by_connection(headers: &HeaderMap) -> Vec<String> {
+pub(super) fn named_by_connection(headers: &HeaderMap) -> Vec<String> {
     headers
         .get_all(header::CONNECTION)
         .iter()
@@ -121,6 +102,12 @@ fn named_by_connection(headers: &HeaderMap) -> Vec<String> {
         .flat_map(|value| value.split(','))
         .map(|name| name.trim().to_ascii_lowercase())
         .collect()
+}
+
+/// Whether a stream of server-sent events is asked for.
+#[must_use]
+pub fn wants_events(headers: &HeaderMap) -> bool {
+    headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).any(|accept| accept.contains("text/event-stream"))
 }
 
 fn cookies_of_the_runtime(headers: &HeaderMap) -> Option<HeaderValue> {
@@ -133,8 +120,9 @@ fn cookies_of_the_runtime(headers: &HeaderMap) -> Option<HeaderValue> {
     (!kept.is_empty()).then(|| HeaderValue::from_str(&kept.join("; ")).ok()).flatten()
 }
 
-fn is_ours(cookie: &str) -> bool {
-    cookie.trim_start().get(..OURS.len()).is_some_and(|start| start.eq_ignore_ascii_case(OURS))
+/// Whether this pair of a name and a value bears a name of ours. A cookie without a name says its value alone, so a leading `=` is looked past.
+pub(super) fn is_ours(cookie: &str) -> bool {
+    cookie.trim_start_matches([' ', '\t', '=']).get(..OURS.len()).is_some_and(|start| start.eq_ignore_ascii_case(OURS))
 }
 
 /// The value of one of our cookies. A name that comes twice is nobody's.
@@ -150,68 +138,6 @@ pub fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
         .map(|(_, value)| value);
     let first = found.next()?;
     found.next().is_none().then_some(first)
-}
-
-/// The headers that come back out of a runtime. `dashboard` alone may frame it.
-#[must_use]
-pub fn outward(from: &HeaderMap, dashboard: &str) -> HeaderMap {
-    let named = named_by_connection(from);
-    let mut to = HeaderMap::with_capacity(from.len() + 1);
-    let mut framing_said = false;
-    for (name, value) in from {
-        let name_text = name.as_str();
-        if NOT_OUTWARD.contains(&name_text) || named.iter().any(|n| n == name_text) {
-            continue;
-        }
-        if *name == header::SET_COOKIE {
-            if is_own_cookie(value) {
-                to.append(name, value.clone());
-            }
-            continue;
-        }
-        if *name == header::CONTENT_SECURITY_POLICY {
-            if let Some(policy) = value.to_str().ok().and_then(|text| HeaderValue::from_str(&framed_by(text, dashboard)).ok()) {
-                to.append(name, policy);
-                framing_said = true;
-            }
-            continue;
-        }
-        to.append(name, value.clone());
-    }
-    if !framing_said && let Ok(policy) = HeaderValue::from_str(&format!("frame-ancestors {dashboard}")) {
-        to.append(header::CONTENT_SECURITY_POLICY, policy);
-    }
-    to
-}
-
-/// A runtime sets cookies for its own host only, and never ours.
-fn is_own_cookie(value: &HeaderValue) -> bool {
-    let Ok(text) = value.to_str() else { return false };
-    let mut parts = text.split(';');
-    let named_ours = parts.next().is_some_and(is_ours);
-    let wide = parts.any(|attribute| attribute.split('=').next().is_some_and(|key| key.trim().eq_ignore_ascii_case("domain")));
-    !named_ours && !wide
-}
-
-/// The policy with its `frame-ancestors` replaced; all else is kept as it is.
-fn framed_by(policies: &str, dashboard: &str) -> String {
-    policies
-        .split(',')
-        .map(|policy| {
-            let mut directives: Vec<String> = policy
-                .split(';')
-                .map(str::trim)
-                .filter(|directive| {
-                    !directive.is_empty()
-                        && !directive.split_ascii_whitespace().next().is_some_and(|name| name.eq_ignore_ascii_case("frame-ancestors"))
-                })
-                .map(str::to_owned)
-                .collect();
-            directives.push(format!("frame-ancestors {dashboard}"));
-            directives.join("; ")
-        })
-        .collect::<Vec<_>>()
-        .join(", ")
 }
 
 #[cfg(test)]
@@ -274,35 +200,5 @@ mod tests {
         assert_eq!(cookie(&map(&[("cookie", "a=1; k=v")]), "k"), Some("v"));
         assert_eq!(cookie(&map(&[("cookie", "k=v; k=w")]), "k"), None);
         assert_eq!(cookie(&map(&[("cookie", "k=v"), ("cookie", "k=v")]), "k"), None);
-    }
-
-    #[test]
-    fn framing_is_for_the_dashboard_alone_and_the_rest_of_the_policy_stays() {
-        let back = outward(
-            &map(&[("x-frame-options", "DENY"), ("content-security-policy", "default-src 'self'; Frame-Ancestors 'none'; img-src *")]),
-            "http://clawloops.localhost:3000",
-        );
-        assert!(back.get("x-frame-options").is_none());
-        assert_eq!(
-            back.get("content-security-policy").unwrap(),
-            "default-src 'self'; img-src *; frame-ancestors http://clawloops.localhost:3000"
-        );
-        let silent = outward(&HeaderMap::new(), "http://clawloops.localhost:3000");
-        assert_eq!(silent.get("content-security-policy").unwrap(), "frame-ancestors http://clawloops.localhost:3000");
-    }
-
-    #[test]
-    fn a_runtime_cannot_plant_a_cookie_beyond_its_host() {
-        let back = outward(
-            &map(&[
-                ("set-cookie", "theme=dark; Path=/"),
-                ("set-cookie", "x=1; DOMAIN =clawloops.localhost"),
-                ("set-cookie", "__Host-clawloops_session=stolen; Path=/; Secure"),
-                ("clear-site-data", "\"*\""),
-            ]),
-            "http://clawloops.localhost:3000",
-        );
-        assert_eq!(back.get_all("set-cookie").iter().collect::<Vec<_>>(), ["theme=dark; Path=/"]);
-        assert!(back.get("clear-site-data").is_none());
     }
 }

@@ -1,7 +1,7 @@
 //! The internal listener: models for runtimes, and nothing else. It stands on the gateway address of each runtime's own network, on no other.
 
 use super::listener;
-use crate::{Error, Result, orchestrator::Doors};
+use crate::{Error, Result, config, orchestrator::Doors};
 use async_trait::async_trait;
 use axum::Router;
 use contract::{Code, Problem};
@@ -28,17 +28,18 @@ const BACKLOG: u32 = 1024;
 pub struct InternalDoors {
     router: Router,
     port: u16,
+    limits: config::Limits,
     open: Mutex<HashMap<IpAddr, JoinHandle<()>>>,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
 
 impl InternalDoors {
-    /// Will serve `models` on `port` of each address that is asked for, until `stop`.
+    /// Will serve `models` on `port` of each address that is asked for, until `stop`. A runtime may take of it what a client may take of the entry.
     #[must_use]
-    pub fn new(models: Router, port: u16, stop: CancellationToken) -> Self {
+    pub fn new(models: Router, port: u16, limits: config::Limits, stop: CancellationToken) -> Self {
         let router = models.fallback(|| async { super::faults::as_json(&Problem::new(Code::NotFound, "There is nothing here but /v1.")) });
-        Self { router, port, open: Mutex::default(), tasks: TaskTracker::new(), stop }
+        Self { router, port, limits, open: Mutex::default(), tasks: TaskTracker::new(), stop }
     }
 
     /// Waits until all listeners are closed.
@@ -58,9 +59,9 @@ impl Doors for InternalDoors {
         let address = SocketAddr::new(gateway, self.port);
         let listener =
             bind(address).await.map_err(|error| Error::internal(format!("opening the internal listener on {address}"), error))?;
-        let (router, stop) = (self.router.clone(), self.stop.clone());
+        let (router, limits, stop) = (self.router.clone(), self.limits.clone(), self.stop.clone());
         let door = self.tasks.spawn(async move {
-            if let Err(error) = listener::serve(listener, router, stop).await {
+            if let Err(error) = listener::serve(listener, router, limits, stop).await {
                 tracing::error!(%address, %error, "the internal listener failed");
             }
         });
@@ -93,11 +94,15 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 mod tests {
     use super::*;
 
+    fn limits() -> config::Limits {
+        config::Config::for_tests().limits
+    }
+
     #[tokio::test]
     async fn a_door_is_opened_once_and_closes_with_the_server() {
         let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
         let stop = CancellationToken::new();
-        let doors = InternalDoors::new(Router::new(), port, stop.clone());
+        let doors = InternalDoors::new(Router::new(), port, limits(), stop.clone());
         let gateway: IpAddr = "127.0.0.1".parse().unwrap();
         doors.open(gateway).await.unwrap();
         doors.open(gateway).await.unwrap();
@@ -113,8 +118,8 @@ mod tests {
         let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
         let gateway: IpAddr = "127.0.0.1".parse().unwrap();
         let (old, new) = (CancellationToken::new(), CancellationToken::new());
-        let last = InternalDoors::new(Router::new(), port, old.clone());
-        let next = InternalDoors::new(Router::new(), port, new.clone());
+        let last = InternalDoors::new(Router::new(), port, limits(), old.clone());
+        let next = InternalDoors::new(Router::new(), port, limits(), new.clone());
         last.open(gateway).await.unwrap();
         next.open(gateway).await.unwrap();
         old.cancel();

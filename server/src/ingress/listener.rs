@@ -1,25 +1,75 @@
 //! A listening socket and its end.
 
+use super::gate::{self, Counted, Gate};
+use crate::config;
 use axum::Router;
 use std::{io, net::SocketAddr, time::Duration};
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Requests in progress get this long to end.
 pub const GRACE: Duration = Duration::from_secs(10);
+/// After an error that is the machine's and not a client's (no file descriptors left), it is tried again.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves until `stop`, then lets requests in progress end, for [`GRACE`] at most.
 ///
 /// # Errors
-/// When the socket fails.
-pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) -> io::Result<()> {
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    let served = axum::serve(listener, service).with_graceful_shutdown(stop.clone().cancelled_owned()).into_future();
-    tokio::select! {
-        served = served => served,
-        () = async { stop.cancelled().await; tokio::time::sleep(GRACE).await } => {
-            tracing::warn!("requests that were still in progress were cut");
-            Ok(())
+/// Never at present; a socket that fails is tried again.
+pub async fn serve(listener: TcpListener, router: Router, limits: config::Limits, stop: CancellationToken) -> io::Result<()> {
+    let gate = Gate::new(limits.clone());
+    let connections = TaskTracker::new();
+    let cut = CancellationToken::new();
+    // Also when this future is dropped.
+    let _cuts = cut.clone().drop_guard();
+    loop {
+        let (stream, peer) = tokio::select! {
+            () = stop.cancelled() => break,
+            accepted = accept(&listener) => accepted,
+        };
+        let pass = match gate.admit(peer.ip()) {
+            Ok(pass) => pass,
+            Err(full) => {
+                tracing::debug!(%peer, ?full, "a connection was turned away");
+                gate::turn_away(&stream, full);
+                continue;
+            }
+        };
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "small packets will wait for each other");
+        }
+        let served = gate::converse(Counted::new(stream, pass), peer, router.clone(), limits.clone(), stop.clone());
+        let cut = cut.clone();
+        connections.spawn(async move {
+            tokio::select! {
+                () = cut.cancelled() => {}
+                () = served => {}
+            }
+        });
+    }
+    drop(listener);
+    connections.close();
+    if tokio::time::timeout(GRACE, connections.wait()).await.is_err() {
+        tracing::warn!("requests that were still in progress were cut");
+    }
+    Ok(())
+}
+
+/// The next connection, whatever becomes of others.
+async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+    loop {
+        match listener.accept().await {
+            Ok(accepted) => return accepted,
+            // Gone before it was taken.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
+                ) => {}
+            Err(error) => {
+                tracing::error!(%error, "connections cannot be taken");
+                tokio::time::sleep(PAUSE).await;
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Live updates: `GET /events`, the changes that concern the caller, as server-sent events.
 
-use super::{Entry, faults, headers};
+use super::{Entry, connections::Share, faults, headers};
 use crate::{data::listen::Change, error::chain, platform::sessions};
 use axum::{
     extract::{Extension, State},
@@ -35,6 +35,8 @@ struct Listener {
     count: u64,
     /// The last event was that the session ended.
     over: bool,
+    /// Kept for its drop only.
+    _share: Share,
 }
 
 /// Opens the stream. It ends with the session.
@@ -48,12 +50,16 @@ pub async fn events(State(entry): State<Arc<Entry>>, Extension(caller): Extensio
         Ok(None) => return signed_out(),
         Err(error) => return faults::as_json(&error.into_problem()),
     }
+    let Some(share) = entry.connections.share(caller.person_id, entry.limits.streams_per_person) else {
+        return faults::as_json(&Problem::new(Code::TooManyRequests, "You have too many pages open.").remedy("Close some of them."));
+    };
     let returns = request_headers.contains_key("last-event-id");
     let greeting = Event::default().id("0").retry(Duration::from_secs(2));
     let greeting = if returns { greeting.data(text(Change::Anything)) } else { greeting };
     let mut look = interval_at(Instant::now() + LOOK, LOOK);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let listener = Listener { caller, token: token.to_owned(), changes, look, greeting: Some(greeting), count: 0, over: false, entry };
+    let listener =
+        Listener { caller, token: token.to_owned(), changes, look, greeting: Some(greeting), count: 0, over: false, _share: share, entry };
     let stream = stream::unfold(listener, |mut listener| async move { Some((listener.next().await?, listener)) });
     let mut response = Sse::new(stream).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response();
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

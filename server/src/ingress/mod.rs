@@ -6,30 +6,36 @@
 
 pub mod assets;
 pub mod connections;
+pub mod cut;
 pub mod download;
 pub mod export;
 pub mod faults;
+pub mod gate;
 pub mod gateway;
 pub mod guard;
 pub mod headers;
+pub mod intake;
 pub mod internal;
 pub mod listener;
 pub mod live;
 pub mod origins;
+pub mod outward;
 pub mod pages;
 pub mod router;
 pub mod security;
 pub mod session;
+pub mod shape;
 pub mod tickets;
 pub mod upstream;
 pub mod visits;
 pub mod waiting;
 pub mod watch;
+pub mod websocket;
 
 use crate::{
     Result,
     clock::Clock,
-    config::Config,
+    config::{Config, Limits},
     data::{Pool, listen::Changes},
     orchestrator::{Orchestrator, Route},
     platform::throttle::Throttle,
@@ -78,6 +84,8 @@ pub struct Parts {
     pub config: Arc<Config>,
     /// What changes.
     pub changes: Changes,
+    /// What is open towards runtimes: filled here, told by the pages.
+    pub connections: Arc<Connections>,
     /// What the pages are served by.
     pub ports: Ports,
     /// How often somebody may try.
@@ -100,6 +108,7 @@ pub struct Entry {
     ports: Ports,
     throttle: Arc<Throttle>,
     origins: Origins,
+    limits: Limits,
     assets: assets::Assets,
     connections: Arc<Connections>,
     visits: visits::Visits,
@@ -117,7 +126,8 @@ impl Entry {
         let entry = Arc::new(Self {
             origins: Origins::of(&parts.config.entry.public_url),
             assets: assets::Assets::at(parts.config.entry.site_dir.clone()),
-            connections: Arc::new(Connections::default()),
+            limits: parts.config.limits.clone(),
+            connections: parts.connections,
             visits: visits::Visits::default(),
             routes: parts.routes,
             logs: parts.logs,

@@ -1,6 +1,8 @@
 //! The router: first the host, then the path.
 
-use super::{Entry, Parts, download, export, faults, gateway, guard, live, origins::Place, pages, security, session, tickets, watch};
+use super::{
+    Entry, Parts, download, export, faults, gateway, guard, intake, live, origins::Place, pages, security, session, shape, tickets, watch,
+};
 use crate::Error;
 use axum::{
     Router,
@@ -10,6 +12,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
+use contract::Problem;
 use futures::FutureExt as _;
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use std::{
@@ -19,15 +22,25 @@ use std::{
     time::Instant,
 };
 use tower::ServiceExt as _;
-use tower_http::{compression::CompressionLayer, limit::RequestBodyLimitLayer};
+use tower_http::compression::CompressionLayer;
 
-/// A form of ours is never larger, in bytes.
-const LARGEST_FORM: usize = 1024 * 1024;
-
-/// Identity headers that no browser may say to us, with `-` for every `_` and `.` in them. Nothing here reads them; a part added later shall not
-/// find them either.
-const IDENTITY: &[&str] =
-    &["forwarded", "remote-user", "x-real-ip", "x-client-ip", "true-client-ip", "x-remote-user", "x-auth-request-user"];
+/// Identity headers that no browser may say to us begin so. Nothing here reads them; a part added later shall not find them either. Names with other
+/// characters than letters, digits and `-` are dropped all: programs take `_` and `.` for `-`, and that is all they are good for.
+const IDENTITY: &[&str] = &[
+    "forwarded",
+    "proxy-",
+    "remote-",
+    "true-client-ip",
+    "x-auth-",
+    "x-authenticated-",
+    "x-clawloops-",
+    "x-client-ip",
+    "x-forwarded",
+    "x-openclaw-",
+    "x-real-ip",
+    "x-remote-",
+    "x-user",
+];
 
 /// The whole entry: what to serve, and the watch to run beside it until the server stops.
 pub fn router(parts: Parts) -> (Arc<Entry>, Router, impl Future<Output = ()> + Send + 'static) {
@@ -44,7 +57,6 @@ pub fn router(parts: Parts) -> (Arc<Entry>, Router, impl Future<Output = ()> + S
         .route("/admin/usage.json", get(export::usage))
         .with_state(Arc::clone(&entry))
         .merge(pages::routes(&entry, &site_dir).layer(CompressionLayer::new().br(true).gzip(true)))
-        .layer(RequestBodyLimitLayer::new(LARGEST_FORM))
         .layer(from_fn_with_state(Arc::clone(&entry), session::check))
         .layer(from_fn_with_state(Arc::clone(&entry), judge))
         .layer(from_fn_with_state(Arc::clone(&entry), files))
@@ -69,10 +81,13 @@ async fn split(State(hosts): State<Hosts>, mut request: Request, next: Next) -> 
     let client =
         request.extensions().get::<ConnectInfo<SocketAddr>>().map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |info| info.0.ip().to_canonical());
 
+    let (coded, page) = (shape::is_coded(request.headers()), faults::wants_page(&method, request.headers()));
     let mut response = if method == Method::CONNECT || method == Method::TRACE {
-        StatusCode::METHOD_NOT_ALLOWED.into_response()
+        closing(StatusCode::METHOD_NOT_ALLOWED.into_response())
+    } else if let Err(problem) = shape::judge(&request, &hosts.entry.limits) {
+        tracing::info!(code = %problem.code, path = logged(&path), "a request was refused for its shape");
+        closing(told(&problem, page))
     } else {
-        let page = faults::wants_page(&method, request.headers());
         let answered = async {
             match hosts.entry.origins.place(&host) {
                 Place::Runtime(label) => gateway::serve(hosts.entry, label, client, request).await,
@@ -81,7 +96,7 @@ async fn split(State(hosts): State<Hosts>, mut request: Request, next: Next) -> 
                     if path.starts_with("/v1/") {
                         hosts.models.oneshot(request).await.into_response()
                     } else if place == Place::Dashboard || path == "/healthz" {
-                        next.run(request).await
+                        within(&hosts.entry, request, next, page).await
                     } else {
                         elsewhere(&hosts.entry, &request)
                     }
@@ -94,6 +109,9 @@ async fn split(State(hosts): State<Hosts>, mut request: Request, next: Next) -> 
             Err(_) => broken(page),
         }
     };
+    if coded && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        response = closing(response);
+    }
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().entry(HeaderName::from_static("x-request-id")).or_insert(value);
     }
@@ -101,9 +119,32 @@ async fn split(State(hosts): State<Hosts>, mut request: Request, next: Next) -> 
     response
 }
 
+/// What the dashboard is sent, within its bounds of size and time.
+async fn within(entry: &Entry, request: Request, next: Next, page: bool) -> Response {
+    let most = entry.limits.form_bytes();
+    if http_body::Body::size_hint(request.body()).lower() > most {
+        return closing(told(&intake::Refusal::Large.problem(), page));
+    }
+    let (head, body) = request.into_parts();
+    let (body, progress) = intake::bounded(body, Some(most), entry.limits.body_patience());
+    let answer = next.run(Request::from_parts(head, body)).await;
+    // Whoever read the body knows only that it broke off.
+    progress.refusal().map_or(answer, |refusal| closing(told(&refusal.problem(), page)))
+}
+
+fn told(problem: &Problem, page: bool) -> Response {
+    if page { faults::as_page(problem, Some(("/", "Go to ClawLoops"))) } else { faults::as_json(problem) }
+}
+
+/// An answer after which nothing more is read from its connection.
+fn closing(mut response: Response) -> Response {
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
 fn broken(page: bool) -> Response {
     let problem = Error::internal("answering a request", "the code panicked; the log has where").into_problem();
-    if page { faults::as_page(&problem, Some(("/", "Go to ClawLoops"))) } else { faults::as_json(&problem) }
+    told(&problem, page)
 }
 
 /// A path as the log may have it: one-use links open something, so their tokens are left out.
@@ -125,13 +166,14 @@ fn host(request: &Request) -> Option<String> {
     said.next().is_none().then_some(first)
 }
 
+/// Takes away what could be taken for a word on who asks.
 fn drop_identity(request: &mut Request<Body>) {
     let forged: Vec<HeaderName> = request
         .headers()
         .keys()
         .filter(|name| {
-            let plain = name.as_str().replace(['_', '.'], "-");
-            plain.starts_with("x-forwarded") || plain.starts_with("x-clawloops") || IDENTITY.contains(&plain.as_str())
+            let name = name.as_str();
+            !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') || IDENTITY.iter().any(|start| name.starts_with(start))
         })
         .cloned()
         .collect();
@@ -180,6 +222,53 @@ async fn judge(State(entry): State<Arc<Entry>>, request: Request, next: Next) ->
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_alias_of_an_identity_header_comes_to_the_dashboard_or_to_the_models() {
+        let mut request = Request::new(Body::empty());
+        let forged = [
+            "X-Forwarded-User",
+            "x_forwarded_user",
+            "x.forwarded.user",
+            "x-forwarded_user",
+            "X-Forwarded-For",
+            "Forwarded",
+            "X-Real-IP",
+            "remote-user",
+            "REMOTE_USER",
+            "X-Auth-User",
+            "X_Auth_User",
+            "X.Authenticated.User",
+            "X-Authenticated-User",
+            "x-openclaw-scopes",
+            "x-clawloops-person",
+            "Proxy-Authorization",
+            "x-user-id",
+            "x_forwarded_proto",
+        ];
+        for name in forged {
+            request.headers_mut().append(HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_static("root"));
+        }
+        let kept = [
+            "authorization",
+            "x-api-key",
+            "anthropic-version",
+            "openai-beta",
+            "cookie",
+            "sec-fetch-site",
+            "x-requested-with",
+            "x-stainless-os",
+        ];
+        for name in kept {
+            request.headers_mut().append(HeaderName::from_static(name), HeaderValue::from_static("1"));
+        }
+        drop_identity(&mut request);
+        let mut left: Vec<&str> = request.headers().keys().map(HeaderName::as_str).collect();
+        left.sort_unstable();
+        let mut kept = kept;
+        kept.sort_unstable();
+        assert_eq!(left, kept);
+    }
 
     #[test]
     fn a_one_use_link_is_not_logged() {

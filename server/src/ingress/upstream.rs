@@ -10,14 +10,18 @@ use hyper_util::{
     rt::{TokioExecutor, TokioTimer},
 };
 use std::{
+    error::Error as StdError,
     pin::Pin,
-    task::{Context, Poll},
+    sync::atomic::{AtomicU32, Ordering},
+    task::{Context, Poll, ready},
     time::Duration,
 };
-use tokio_util::sync::WaitForCancellationFutureOwned;
+use tokio_util::sync::CancellationToken;
 
 /// Node closes an idle connection after 5 seconds; ours go first, so that no request meets a closing one.
 const IDLE: Duration = Duration::from_secs(3);
+/// One answer has no more than so many that go before it.
+const INFORMATIONAL: u32 = 16;
 /// A runtime is on this machine: a connection is there at once or not at all.
 const CONNECT: Duration = Duration::from_secs(3);
 
@@ -52,18 +56,45 @@ impl Default for Upstream {
     }
 }
 
-/// A body that ends with an error when its connection is cut, and keeps its place in the registry until it ends.
+/// Whether something came back that is no HTTP: a broken head, two lengths, more headers than anybody has.
+#[must_use]
+pub fn is_broken(failure: &Failure) -> bool {
+    let mut cause: Option<&(dyn StdError + 'static)> = Some(failure);
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<hyper::Error>() {
+            return error.is_parse();
+        }
+        cause = error.source();
+    }
+    false
+}
+
+/// Fires when a runtime sends more than a few answers that are none yet (1xx): hyper reads them for as long as they come.
+#[must_use]
+pub fn chatter(request: &mut Request<Body>) -> CancellationToken {
+    let (too_much, said) = (CancellationToken::new(), AtomicU32::new(0));
+    let fire = too_much.clone();
+    hyper::ext::on_informational(request, move |_| {
+        if said.fetch_add(1, Ordering::Relaxed) >= INFORMATIONAL {
+            fire.cancel();
+        }
+    });
+    too_much
+}
+
+/// A body that ends with an error when its connection is cut, and keeps its place in the registry until it ends. Trailers are left behind.
 pub struct Cuttable<H> {
     inner: Incoming,
-    cut: Pin<Box<WaitForCancellationFutureOwned>>,
+    /// None once it was cut.
+    cut: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     /// Kept for its drop only.
     _hold: H,
 }
 
 impl<H> Cuttable<H> {
-    /// Passes `inner` on until `cut` fires.
-    pub fn new(inner: Incoming, cut: WaitForCancellationFutureOwned, hold: H) -> Self {
-        Self { inner, cut: Box::pin(cut), _hold: hold }
+    /// Passes `inner` on until `cut` is done.
+    pub fn new(inner: Incoming, cut: impl Future<Output = ()> + Send + 'static, hold: H) -> Self {
+        Self { inner, cut: Some(Box::pin(cut)), _hold: hold }
     }
 }
 
@@ -78,10 +109,16 @@ impl<H: Unpin> http_body::Body for Cuttable<H> {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let this = self.get_mut();
-        if this.cut.as_mut().poll(cx).is_ready() {
+        if this.cut.as_mut().is_none_or(|cut| cut.as_mut().poll(cx).is_ready()) {
+            this.cut = None;
             return Poll::Ready(Some(Err(Box::new(Cut))));
         }
-        Pin::new(&mut this.inner).poll_frame(cx).map_err(Into::into)
+        loop {
+            let frame = ready!(Pin::new(&mut this.inner).poll_frame(cx));
+            if !matches!(&frame, Some(Ok(frame)) if frame.is_trailers()) {
+                return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
+            }
+        }
     }
 
     fn is_end_stream(&self) -> bool {

@@ -1,7 +1,7 @@
 //! The watch: hears the change stream, empties caches and cuts what may no longer be open.
 
-use super::{Entry, connections::Held};
-use crate::{data::listen::Change, error::chain};
+use super::{Entry, connections::Held, cut::Reason};
+use crate::{data::listen::Change, error::chain, orchestrator::Route};
 use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::broadcast::error::RecvError,
@@ -73,18 +73,19 @@ async fn recheck(entry: &Entry, held: Vec<Held>) {
     for held in held {
         let visit = entry.visit(held.token_hash).await;
         let route = entry.route(&held.label).await;
-        let holds = match (&visit, &route) {
-            (Ok(visit), Ok(route)) => {
-                *visit == Some(held.visit)
-                    && route.as_ref().is_some_and(|route| route.runtime_id == held.visit.runtime_id && route.address == Some(held.address))
+        let ends = match (&visit, &route) {
+            (Ok(visit), _) if *visit != Some(held.visit) => Some(Reason::SignedOut),
+            (Ok(_), Ok(route)) => {
+                let there = |route: &Route| route.runtime_id == held.visit.runtime_id && route.address == Some(held.address);
+                (!route.as_ref().is_some_and(there)).then_some(Reason::Stopped)
             }
             (Err(error), _) | (_, Err(error)) => {
                 tracing::warn!(error = %chain(error), "an open connection could not be checked");
-                true
+                None
             }
         };
-        if !holds {
-            held.cut();
+        if let Some(reason) = ends {
+            held.cut(reason);
         }
     }
 }

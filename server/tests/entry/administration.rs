@@ -113,7 +113,7 @@ async fn an_administrator_acts_on_many_and_each_answers_by_itself(pool: Pool) {
     assert_eq!(post(&app, &ada, "all-runtime-stats", "", JSON).await.status(), 403);
     assert_eq!(view(&app, &ada, first).await.phase, Phase::Ready);
 
-    let used: Vec<(RuntimeId, contract::RuntimeStats)> = post(&app, &root, "all-runtime-stats", "", JSON).await.json().await.unwrap();
+    let used: Vec<(RuntimeId, contract::RuntimeUse)> = post(&app, &root, "all-runtime-stats", "", JSON).await.json().await.unwrap();
     assert_eq!(used.len(), 2);
 
     // One that does not exist stops none of the others; one that is named twice is asked once.

@@ -1,7 +1,7 @@
 //! What is open towards a runtime ends with the session, the person or the runtime: within two seconds.
 
 use crate::support::{Person, TestApp, echo};
-use contract::{PersonStatus, Role, RuntimeId};
+use contract::{OpenConnections, PersonStatus, Role, RuntimeId};
 use futures::{SinkExt as _, StreamExt as _};
 use server::data::{self, Pool, listen::Change};
 use std::time::{Duration, Instant};
@@ -30,12 +30,22 @@ async fn echoes(socket: &mut WebSocketStream<TcpStream>) -> bool {
     matches!(socket.next().await, Some(Ok(Message::Text(text))) if text.as_str() == "ping?")
 }
 
-/// How long until the other side is gone.
-async fn ends(socket: &mut WebSocketStream<TcpStream>) -> Duration {
-    let began = Instant::now();
-    let ended = async { while let Some(Ok(_)) = socket.next().await {} };
-    tokio::time::timeout(Duration::from_secs(10), ended).await.unwrap();
-    began.elapsed()
+/// Waits until the other side is gone, within two seconds, and says what it said at last.
+async fn ends(socket: &mut WebSocketStream<TcpStream>) -> Option<(u16, String)> {
+    let ended = async {
+        let mut last = None;
+        while let Some(Ok(message)) = socket.next().await {
+            if let Message::Close(Some(frame)) = message {
+                last = Some((u16::from(frame.code), frame.reason.to_string()));
+            }
+        }
+        last
+    };
+    tokio::time::timeout(BOUND, ended).await.unwrap()
+}
+
+fn said(code: u16, reason: &str) -> Option<(u16, String)> {
+    Some((code, reason.to_owned()))
 }
 
 async fn opened(app: &TestApp) -> (Person, RuntimeId, String, WebSocketStream<TcpStream>) {
@@ -68,12 +78,16 @@ async fn disabling_a_person_cuts_what_they_have_open(pool: Pool) {
     assert!(stream.chunk().await.unwrap().is_some());
     let root = app.person("root", Role::Administrator).await;
     app.backend.ports().admin.set_status(&root.caller, ada.caller.person_id, PersonStatus::Disabled).await.unwrap();
-    assert!(ends(&mut socket).await < BOUND);
+    assert_eq!(ends(&mut socket).await, said(4401, "signed out"));
     let cut = async { while let Ok(Some(_)) = stream.chunk().await {} };
     tokio::time::timeout(BOUND, cut).await.unwrap();
     assert_eq!(app.ask_runtime("GET", "ada-agent", "/").header("cookie", &cookie).send().await.unwrap().status(), 401);
     assert_eq!(app.ask("GET", "/events").header("cookie", &ada.cookie).send().await.unwrap().status(), 401);
-    assert_eq!(app.entry.open_connections(), 0);
+    let began = Instant::now();
+    while app.entry.open_connections() > 0 {
+        assert!(began.elapsed() < BOUND, "{} are still open", app.entry.open_connections());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 #[sqlx::test(migrations = "../migrations")]
@@ -85,7 +99,7 @@ async fn signing_out_cuts_that_session_and_no_other(pool: Pool) {
     let cookie = app.enter(&bob, runtime, "bob-agent").await;
     let mut other = connect(&app, "bob-agent", &cookie, Some(&app.runtime_origin("bob-agent"))).await.unwrap();
     app.backend.ports().accounts.sign_out(&ada.caller).await.unwrap();
-    assert!(ends(&mut socket).await < BOUND);
+    assert_eq!(ends(&mut socket).await, said(4401, "signed out"));
     assert!(echoes(&mut other).await);
 }
 
@@ -96,7 +110,80 @@ async fn a_runtime_that_is_stopped_is_cut(pool: Pool) {
     app.table.0.lock().unwrap().get_mut("ada-agent").unwrap().address = None;
     let mut connection = app.pool.acquire().await.unwrap();
     data::listen::notify(&mut connection, Change::Runtime { runtime_id, person_id: ada.caller.person_id }).await.unwrap();
-    assert!(ends(&mut socket).await < BOUND);
+    assert_eq!(ends(&mut socket).await, said(4410, "the runtime was stopped"));
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_server_that_ends_says_so_and_keeps_nobody(pool: Pool) {
+    let app = TestApp::on(pool).await;
+    let (_, _, cookie, mut socket) = opened(&app).await;
+    let mut events = app.ask_runtime("GET", "ada-agent", "/events").header("cookie", &cookie).send().await.unwrap();
+    assert!(events.chunk().await.unwrap().is_some());
+    app.stop();
+    assert_eq!(ends(&mut socket).await, said(1012, "the server restarts"));
+    let cut = async { while let Ok(Some(_)) = events.chunk().await {} };
+    tokio::time::timeout(BOUND, cut).await.unwrap();
+    tokio::time::timeout(BOUND, app.entry.drained()).await.unwrap();
+}
+
+/// A runtime that never stops talking: the goodbye stands between two of its messages, and each message before it is whole.
+#[sqlx::test(migrations = "../migrations")]
+async fn a_goodbye_never_lands_inside_a_message(pool: Pool) {
+    let app = TestApp::on(pool).await;
+    let ada = app.person("ada", Role::Person).await;
+    let runtime = app.runtime(&ada, "ada-agent", Some(chatterbox().await)).await;
+    let cookie = app.enter(&ada, runtime, "ada-agent").await;
+    let mut socket = connect(&app, "ada-agent", &cookie, Some(&app.runtime_origin("ada-agent"))).await.unwrap();
+    let mut heard = 0;
+    let last = loop {
+        match tokio::time::timeout(BOUND, socket.next()).await.unwrap().unwrap().unwrap() {
+            Message::Binary(bytes) => {
+                assert!(bytes.iter().all(|byte| *byte == 7), "a message was broken");
+                heard += 1;
+                if heard == 20 {
+                    app.backend.ports().accounts.sign_out(&ada.caller).await.unwrap();
+                }
+            }
+            Message::Close(Some(frame)) => break u16::from(frame.code),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(last, 4401);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn an_administrator_sees_what_is_open(pool: Pool) {
+    let app = TestApp::on(pool).await;
+    let (_, runtime, cookie, _socket) = opened(&app).await;
+    let mut stream = app.ask_runtime("GET", "ada-agent", "/endless").header("cookie", &cookie).send().await.unwrap();
+    assert!(stream.chunk().await.unwrap().is_some());
+    let root = app.person("root", Role::Administrator).await;
+    let uses = app.backend.ports().runtimes.everyones_stats(&root.caller).await.unwrap();
+    assert_eq!(
+        uses.iter().map(|(id, now)| (*id, now.open)).collect::<Vec<_>>(),
+        [(runtime, OpenConnections { websockets: 1, streams: 1 })]
+    );
+    let page = app.ask("GET", "/admin/runtimes").header("accept", "text/html").header("cookie", &root.cookie).send().await.unwrap();
+    let page = page.text().await.unwrap();
+    assert!(page.contains("Open through this server: 1 WebSockets, 1 requests."), "{page}");
+}
+
+/// A WebSocket in a runtime's place that says one large message after the other.
+async fn chatterbox() -> std::net::SocketAddr {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
+                let mut size = 1;
+                while socket.send(Message::binary(vec![7; size])).await.is_ok() {
+                    size = (size * 3) % 100_003;
+                }
+            });
+        }
+    });
+    address
 }
 
 #[sqlx::test(migrations = "../migrations")]

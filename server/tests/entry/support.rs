@@ -16,7 +16,7 @@ use server::{
     clock::{Clock, SystemClock},
     config::Config,
     data::{self, Pool, listen::Changes},
-    ingress::{self, Routes, router::router},
+    ingress::{self, Routes, connections::Connections, router::router},
     manager::fake::{FakeEngine, Misery},
     model::{self, door::Side},
     orchestrator::{Doors, Orchestrator, Route, logs::Logs},
@@ -114,6 +114,7 @@ impl TestApp {
         let mut config = config(port, folder.path());
         set(&mut config);
         let config = Arc::new(config);
+        let limits = config.limits.clone();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let (changes, stop) = (Changes::new(), CancellationToken::new());
         let models =
@@ -129,6 +130,7 @@ impl TestApp {
             changes.clone(),
         );
         let orchestrator = Arc::new(orchestrator.keeping(Logs::new(&config, Arc::clone(&engine) as _, Arc::clone(&clock))));
+        let connections = Arc::new(Connections::default());
         let backend = Arc::new(Backend {
             pool: pool.clone(),
             clock: Arc::clone(&clock),
@@ -137,6 +139,7 @@ impl TestApp {
             throttle: Arc::new(Throttle::new()),
             orchestrator: Arc::clone(&orchestrator),
             models: Arc::clone(&models),
+            open: Arc::clone(&connections) as _,
         });
         let table = Arc::new(Table::default());
         let (entry, router, watch) = router(ingress::Parts {
@@ -144,6 +147,7 @@ impl TestApp {
             clock: Arc::clone(&clock),
             config,
             changes: changes.clone(),
+            connections,
             ports: backend.ports(),
             throttle: Arc::clone(&backend.throttle),
             routes: Arc::clone(&table) as _,
@@ -155,7 +159,7 @@ impl TestApp {
         let (fed, feeding) = (changes.clone(), pool.clone());
         let mut heard = changes.subscribe();
         tokio::spawn(async move { fed.feed(&feeding).await });
-        tokio::spawn(ingress::listener::serve(listening, router, stop.clone()));
+        tokio::spawn(ingress::listener::serve(listening, router, limits, stop.clone()));
         // The change stream is on: from here nothing is missed.
         tokio::time::timeout(Duration::from_secs(20), heard.recv()).await.unwrap().unwrap();
         let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().unwrap();
@@ -232,6 +236,11 @@ impl TestApp {
         answer.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned()
     }
 
+    /// Begins to stop the server.
+    pub fn stop(&self) {
+        self.stop.cancel();
+    }
+
     /// Makes Docker go away, as far as the server sees.
     pub fn docker_down(&self) {
         self.engine.suffer(Misery { down: true, ..Misery::default() });
@@ -257,6 +266,13 @@ pub async fn echo() -> SocketAddr {
                 Some((Ok::<_, std::io::Error>("drop\n"), ()))
             });
             return Response::new(Body::from_stream(drops));
+        }
+        if request.uri().path() == "/events" {
+            let events = futures::stream::once(async { Ok::<_, std::io::Error>("data: hello\n\n") }).chain(futures::stream::pending());
+            return ([("content-type", "text/event-stream")], Body::from_stream(events)).into_response();
+        }
+        if request.uri().path() == "/silence" {
+            std::future::pending::<()>().await;
         }
         let headers: Vec<(String, String)> = request
             .headers()

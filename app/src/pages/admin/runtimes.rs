@@ -18,7 +18,7 @@ use crate::{
     server_fns::runtimes::{ActOnRuntimes, AllRuntimeStats, AllRuntimes},
     words,
 };
-use contract::{Acted, Phase, RuntimeId, RuntimeStats, RuntimeView};
+use contract::{Acted, Phase, RuntimeId, RuntimeUse, RuntimeView};
 use leptos::prelude::*;
 use std::time::Duration;
 
@@ -76,13 +76,14 @@ fn verbs_for_many(act: Deed) -> AnyView {
         .into_any()
 }
 
-fn table(runtimes: &[RuntimeView], stats: &[(RuntimeId, RuntimeStats)], refused: &[Acted], act: Deed, picked: Picked) -> AnyView {
+fn table(runtimes: &[RuntimeView], uses: &[(RuntimeId, RuntimeUse)], refused: &[Acted], act: Deed, picked: Picked) -> AnyView {
     if runtimes.is_empty() {
         return notice::empty("Nobody has a runtime yet.");
     }
     let rows = runtimes.iter().map(|runtime| {
         let id = runtime.runtime_id;
-        let used = stats.iter().find(|(of, _)| *of == id).map(|(_, stats)| stats);
+        let now = uses.iter().find(|(of, _)| *of == id).map(|(_, now)| now);
+        let (used, open) = (now.and_then(|now| now.stats.as_ref()), now.map(|now| now.open).unwrap_or_default());
         let memory = used.map_or_else(|| "–".to_owned(), |used| words::bytes(used.memory_bytes));
         let cpu = used.map_or_else(|| "–".to_owned(), |used| format!("{:.0} %", used.cpu_percent));
         let refusal = refused.iter().find(|one| one.runtime_id == id).and_then(|one| one.problem.as_ref());
@@ -95,6 +96,7 @@ fn table(runtimes: &[RuntimeView], stats: &[(RuntimeId, RuntimeStats)], refused:
                 <td>{runtime.profile.clone()}</td>
                 <td class="right num nowrap">{memory}<div class="tiny faint">"of "{words::bytes(runtime.memory_bytes)}</div></td>
                 <td class="right num">{cpu}</td>
+                <td class="right num nowrap">{words::count(open.websockets.into())}<div class="tiny faint">{words::count(open.streams.into())}" requests"</div></td>
                 <td class="muted">{time::time(runtime.created_at)}</td>
                 <td class="right num">{words::count(runtime.restarts)}</td>
                 <td class="right"><span class="row tight nowrap end">{verbs_for_one(runtime, act)}</span></td>
@@ -106,12 +108,19 @@ fn table(runtimes: &[RuntimeView], stats: &[(RuntimeId, RuntimeStats)], refused:
             <thead><tr>
                 <th><span class="visually-hidden">"Select"</span></th><th>"Runtime"</th><th>"State"</th><th>"Profile"</th>
                 <th class="right">"Memory"</th>
-                <th class="right">"Processor"</th><th>"Made"</th><th class="right">"Restarts"</th><th></th>
+                <th class="right">"Processor"</th><th class="right">"WebSockets"</th><th>"Made"</th><th class="right">"Restarts"</th><th></th>
             </tr></thead>
             <tbody>{rows.collect_view()}</tbody>
         </table>
+        <p class="small muted open-in-all">{open_in_all(uses)}</p>
     }
     .into_any()
+}
+
+/// All that is open, in a sentence.
+fn open_in_all(uses: &[(RuntimeId, RuntimeUse)]) -> String {
+    let sum = |part: fn(&RuntimeUse) -> u32| words::count(uses.iter().map(|(_, now)| i64::from(part(now))).sum());
+    format!("Open through this server: {} WebSockets, {} requests.", sum(|now| now.open.websockets), sum(|now| now.open.streams))
 }
 
 /// The box that selects a row. Without script the browser alone remembers it.
