@@ -62,7 +62,11 @@ impl Store for Postgres {
     }
 
     async fn all(&self) -> Result<Vec<Row>> {
-        data::runtime::all(&mut *self.0.acquire().await?).await
+        data::runtime::in_no_order(&mut *self.0.acquire().await?).await
+    }
+
+    async fn some(&self, runtime_ids: &[RuntimeId]) -> Result<Vec<Row>> {
+        data::runtime::some(&mut *self.0.acquire().await?, runtime_ids).await
     }
 
     async fn offered(&self) -> Result<Vec<ModelView>> {
@@ -336,6 +340,11 @@ impl Store for Postgres {
         audit::record(&mut transaction, Actor::ClawLoops, "runtime.repaired", Some(row.person_id), &row.name, what).await?;
         transaction.commit().await?;
         Ok(true)
+    }
+
+    async fn with_keys(&self, keys: &[(RuntimeId, RuntimeKey<'_>)]) -> Result<BTreeSet<RuntimeId>> {
+        let secrets: Vec<_> = keys.iter().map(|(runtime_id, key)| (*runtime_id, secret(key))).collect();
+        Ok(data::model_key::with_secrets(&mut *self.0.acquire().await?, &secrets).await?.into_iter().collect())
     }
 
     async fn under_another_master_key(&self, master_key_id: &str) -> Result<Vec<Row>> {
