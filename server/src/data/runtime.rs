@@ -215,21 +215,16 @@ pub async fn of_person(connection: &mut Connection, person_id: PersonId) -> Resu
     Ok(rows!("and person_id = $1 order by lower(runtime.name)", person_id.0).fetch_all(connection).await?)
 }
 
-/// Many runtimes at once: which models a runtime may call is asked once for each of these profiles, and for itself only where its person is in a group that
-/// models are published to.
+/// Many at once: the models that one may call are asked once for each of these profiles, and for itself only where its person is in a group that has some.
 macro_rules! many_rows {
     ($profiles:literal, $tail:literal $(, $argument:expr)*) => {
         rows_with!(
             r#"case when is_grouped then runtime_models(person_id, profile_id) else for_everyone.models end as "models?","#,
             [
-                "join (select profile_id, runtime_models(null, profile_id) as models from "
-                $profiles
-                " offset 0) for_everyone using (profile_id)
+                "join (select profile_id, runtime_models(null, profile_id) as models from " $profiles " offset 0) for_everyone using (profile_id)
                  left join (select distinct person_id, true as is_grouped from person_group_member join model_group using (group_id)) grouped using (person_id)"
             ],
-            "deleted_at is null ",
-            $tail
-            $(, $argument)*
+            "deleted_at is null ", $tail $(, $argument)*
         )
     };
 }
@@ -247,12 +242,12 @@ pub async fn in_no_order(connection: &mut Connection) -> Result<Vec<Row>> {
 /// Those of these runtimes that are there, in no order.
 pub async fn some(connection: &mut Connection, runtime_ids: &[RuntimeId]) -> Result<Vec<Row>> {
     let ids: Vec<Uuid> = runtime_ids.iter().map(|id| id.0).collect();
-    let rows = many_rows!(
+    let theirs = many_rows!(
         "profile where profile_id in (select profile_id from runtime where runtime_id = any($1))",
         "and runtime_id = any($1)",
         &ids
     );
-    Ok(rows.fetch_all(connection).await?)
+    Ok(theirs.fetch_all(connection).await?)
 }
 
 /// The workspace that a person's last runtime of this name left behind.
@@ -535,7 +530,7 @@ pub struct Step {
 
 /// The steps of these runtimes' present starts.
 pub async fn steps(connection: &mut Connection, runtime_ids: &[RuntimeId]) -> Result<Vec<Step>> {
-    let ids: Vec<uuid::Uuid> = runtime_ids.iter().map(|id| id.0).collect();
+    let ids: Vec<Uuid> = runtime_ids.iter().map(|id| id.0).collect();
     let steps = sqlx::query_as!(
         Step,
         r#"select runtime_id as "runtime_id: RuntimeId", step as "step: StartStep", began_at, ended_at

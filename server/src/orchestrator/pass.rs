@@ -97,6 +97,8 @@ impl Orchestrator {
                 found.resting.push((row.runtime_id, row.phase, self.rest(row)));
             }
         }
+        // Whoever was made first is attended to first.
+        found.restless.sort_unstable();
         Ok(found)
     }
 

@@ -177,8 +177,9 @@ pub trait Store: Send + Sync {
     async fn compare(&self, row: &Row, drift: &Drift, now: OffsetDateTime) -> Result<()>;
     /// Remembers this of its container, whatever is wished of it by now.
     async fn remember(&self, row: &Row, memory: Memory<'_>) -> Result<()>;
-    /// As [`Store::note`], of one that was ended by a restart of what it runs on, with its line in the audit log.
-    async fn interrupt(&self, row: &Row, noted: &Noted<'_>, restarted: Restarted, now: OffsetDateTime) -> Result<()>;
+    /// As [`Store::note`], of one that was ended by a restart of what it runs on, with its line in the audit log. `Moved` where nothing was written, since another
+    /// wish came in between.
+    async fn interrupt(&self, row: &Row, noted: &Noted<'_>, restarted: Restarted, now: OffsetDateTime) -> Result<Written>;
     /// As [`Store::note`], at the beginning of a step of a start.
     async fn begin_step(&self, row: &Row, step: StartStep, noted: &Noted<'_>, now: OffsetDateTime) -> Result<()>;
     /// As [`Store::note`], at the end of a start.

@@ -384,8 +384,14 @@ impl Store for SimStore {
         .await
     }
 
-    async fn interrupt(&self, row: &Row, noted: &Noted<'_>, _restarted: Restarted, now: OffsetDateTime) -> Result<()> {
-        self.note(row, noted, now).await
+    async fn interrupt(&self, row: &Row, noted: &Noted<'_>, _restarted: Restarted, now: OffsetDateTime) -> Result<Written> {
+        let broken = self.database.broken;
+        self.call(|tables| {
+            let is_under = tables.under(row).is_some();
+            tables.note(row, noted, now, broken);
+            Ok(if is_under { Written::Done } else { Written::Moved })
+        })
+        .await
     }
 
     async fn begin_step(&self, row: &Row, _step: StartStep, noted: &Noted<'_>, now: OffsetDateTime) -> Result<()> {

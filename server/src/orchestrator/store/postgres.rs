@@ -193,16 +193,18 @@ impl Store for Postgres {
         data::container::remember(&mut *self.0.acquire().await?, row, memory).await
     }
 
-    async fn interrupt(&self, row: &Row, noted: &Noted<'_>, restarted: Restarted, now: OffsetDateTime) -> Result<()> {
+    async fn interrupt(&self, row: &Row, noted: &Noted<'_>, restarted: Restarted, now: OffsetDateTime) -> Result<Written> {
         let detail = match restarted {
             Restarted::Machine => "this machine was restarted",
             Restarted::Engine => "the container engine was restarted",
         };
         let mut transaction = data::begin(&self.0).await?;
-        if note(&mut transaction, row, noted, now).await? {
-            audit::record(&mut transaction, Actor::ClawLoops, "runtime.interrupted", Some(row.person_id), &row.name, detail).await?;
+        if !note(&mut transaction, row, noted, now).await? {
+            return Ok(Written::Moved);
         }
-        Ok(transaction.commit().await?)
+        audit::record(&mut transaction, Actor::ClawLoops, "runtime.interrupted", Some(row.person_id), &row.name, detail).await?;
+        transaction.commit().await?;
+        Ok(Written::Done)
     }
 
     async fn begin_step(&self, row: &Row, step: StartStep, noted: &Noted<'_>, now: OffsetDateTime) -> Result<()> {
