@@ -84,7 +84,7 @@ def sessions(loops):
 def fleet(folder):
     """The orchestrator with many runtimes, which prints its own figures as they come. It has a PostgreSQL of its own, and stops it when it is told to stop."""
     log = os.path.join(folder, "fleet.log")
-    child = Child([os.environ["CLAWLOOPS_FLEET_BIN"], "--data-dir", os.path.join(folder, "fleet"), "--runtimes", str(FLEET), "--idle", str(WATCH)], log)
+    child = Child([os.environ["CLAWLOOPS_FLEET_BIN"], "--data-dir", os.path.join(folder, "fleet"), "--runtimes", str(FLEET)], log)
     try:
         with open(log) as said:
             ended = None

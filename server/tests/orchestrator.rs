@@ -38,6 +38,8 @@ mod profiles;
 mod queue;
 #[path = "orchestrator/refusals.rs"]
 mod refusals;
+#[path = "orchestrator/rest.rs"]
+mod rest;
 #[path = "orchestrator/restarts.rs"]
 mod restarts;
 #[path = "orchestrator/sleep.rs"]

@@ -56,8 +56,8 @@ struct Settings {
     /// How many runtimes.
     #[arg(long, default_value_t = 10_000)]
     runtimes: u32,
-    /// How long nothing happens, in seconds.
-    #[arg(long, default_value_t = 60)]
+    /// How long nothing happens, in seconds. With ten thousand a whole pass comes every 100 s by itself: two belong to it.
+    #[arg(long, default_value_t = 200)]
     idle: u64,
     /// How many events are measured.
     #[arg(long, default_value_t = 600)]
@@ -101,6 +101,9 @@ struct Fleet {
     people: Vec<Caller>,
 }
 
+/// How often the keys are looked at, as `clawloops serve` does.
+const KEYS: Duration = Duration::from_secs(5);
+
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let settings = Settings::parse();
@@ -127,21 +130,20 @@ async fn measure_on(url: &str, config: Arc<Config>, settings: &Settings) -> anyh
     let meter = Meter::of_backend(backend)?;
     let people = people(&pool, settings.runtimes).await?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let keys = Keyring::of(&[[7; 32]]);
+    keys.join(&pool).await?;
     let (engine, changes) = (FakeEngine::well(Arc::clone(&clock)), Changes::new());
     let logs = Logs::new(&config, Arc::clone(&engine) as _, Arc::clone(&clock));
-    let orchestrator = Orchestrator::new(
-        pool.clone(),
-        clock,
-        Arc::clone(&engine) as _,
-        config,
-        Keyring::of(&[[7; 32]]),
-        Arc::new(NoDoors),
-        changes.clone(),
-    );
+    let orchestrator =
+        Orchestrator::new(pool.clone(), clock, Arc::clone(&engine) as _, config, Arc::clone(&keys), Arc::new(NoDoors), changes.clone());
     let orchestrator = Arc::new(orchestrator.keeping(logs).speaking(Arc::new(IdleOpenclaw)));
     let feed = {
         let pool = pool.clone();
         tokio::spawn(async move { changes.feed(&pool).await })
+    };
+    let following = {
+        let (keys, pool, orchestrator) = (keys, pool.clone(), Arc::clone(&orchestrator));
+        tokio::spawn(async move { follow_keys(&keys, &pool, &orchestrator).await })
     };
     let stop = CancellationToken::new();
     let running = tokio::spawn(Arc::clone(&orchestrator).run(stop.clone()));
@@ -150,8 +152,24 @@ async fn measure_on(url: &str, config: Arc<Config>, settings: &Settings) -> anyh
     stop.cancel();
     running.await?;
     feed.abort();
+    following.abort();
     fleet.pool.close().await;
     measured
+}
+
+/// Looks at the master keys, and at which runtimes' keys follow them.
+async fn follow_keys(keys: &Keyring, pool: &Pool, orchestrator: &Orchestrator) {
+    let mut tick = tokio::time::interval(KEYS);
+    loop {
+        tick.tick().await;
+        let followed = async {
+            keys.look(pool).await?;
+            orchestrator.follow_master_key().await
+        };
+        if let Err(error) = followed.await {
+            tracing::error!(%error, "the master keys could not be looked at");
+        }
+    }
 }
 
 /// One person a runtime.
@@ -206,15 +224,19 @@ impl Fleet {
         say("orchestrator, full pass", &text);
         say("  wall", &format!("{} median, {} longest", in_ms(passes[passes.len() / 2]), in_ms(passes[passes.len() - 1])));
 
-        let before = self.meter.read()?;
+        // What so many starts at once left for PostgreSQL to tidy is theirs, and not what rest costs.
+        sqlx::query("vacuum (analyze)").execute(&self.pool).await?;
+        sqlx::query("checkpoint").execute(&self.pool).await?;
+        let (before, transactions) = (self.meter.read()?, self.transactions().await?);
         tokio::time::sleep(Duration::from_secs(settings.idle)).await;
-        let spent = self.meter.since(before)?;
+        let (spent, transactions) = (self.meter.since(before)?, self.transactions().await? - transactions);
         let share = |time: Duration| time.as_secs_f64() / spent.wall.as_secs_f64() * 100.0;
         let (ours, postgres) = (share(spent.ours), share(spent.postgres));
         say(
             "orchestrator, idle",
             &format!("{:.2} % of a core (aim: under 1 %): {ours:.2} % ours, {postgres:.2} % PostgreSQL", ours + postgres),
         );
+        say("  asked of PostgreSQL", &format!("{:.1} transactions a second", f64::from(transactions) / spent.wall.as_secs_f64()));
         let (now, most) = resident()?;
         say(
             "orchestrator, memory",
@@ -222,6 +244,12 @@ impl Fleet {
         );
 
         self.events(&made, settings.events).await
+    }
+
+    /// How many transactions ended in this database, as PostgreSQL adds them up: seconds late.
+    async fn transactions(&self) -> anyhow::Result<i32> {
+        let ended = "select (xact_commit + xact_rollback)::int from pg_stat_database where datname = current_database()";
+        Ok(sqlx::query_scalar(ended).fetch_one(&self.pool).await?)
     }
 
     /// Waits until all runtimes are ready.

@@ -22,9 +22,14 @@ pub struct Lead(Connection);
 /// # Errors
 /// When the database does not answer in time.
 pub async fn take(pool: &Pool) -> Result<Option<Lead>> {
-    // Its own: one that went back to the pool would take the lock along.
-    let mut connection = pool.acquire().await?.detach();
+    let mut connection = pool.acquire().await?;
     let taking = async {
+        // Whoever waits for the lead asks for ever: to find it taken costs no connection of its own.
+        if is_taken(&mut connection).await? {
+            return Ok(None);
+        }
+        // Its own: one that went back to the pool would take the lock along.
+        let mut connection = connection.detach();
         let silence = format!("{}ms", SILENCE.as_millis());
         // Before the lock is taken: there is no moment in which it could be kept for ever.
         sqlx::query_scalar!("select set_config('idle_session_timeout', $1, false)", silence).fetch_one(&mut connection).await?;
@@ -36,6 +41,17 @@ pub async fn take(pool: &Pool) -> Result<Option<Lead>> {
         Ok(None)
     };
     timeout(PATIENCE, taking).await.unwrap_or_else(|elapsed| Err(Error::Database(Box::new(elapsed))))
+}
+
+async fn is_taken(connection: &mut Connection) -> Result<bool> {
+    // As PostgreSQL shows a lock of one number: its halves, and 1.
+    let taken = sqlx::query_scalar!(
+        r#"select exists (select from pg_locks
+                           where locktype = 'advisory' and database = (select oid from pg_database where datname = current_database())
+                             and classid = ($1::bigint >> 32)::oid and objid = ($1::bigint & 4294967295)::oid and objsubid = 1 and granted) as "taken!""#,
+        LOCK
+    );
+    Ok(taken.fetch_one(connection).await?)
 }
 
 impl Lead {

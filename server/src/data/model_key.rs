@@ -209,6 +209,23 @@ pub async fn is_runtime_secret(connection: &mut Connection, runtime_id: RuntimeI
     Ok(held.fetch_one(connection).await?)
 }
 
+/// Those of these runtimes of whose key the secret beside them is the newest, and opens its door.
+pub async fn with_secrets(connection: &mut Connection, secrets: &[(RuntimeId, NewSecret<'_>)]) -> Result<Vec<RuntimeId>> {
+    let ids: Vec<uuid::Uuid> = secrets.iter().map(|(runtime_id, _)| runtime_id.0).collect();
+    let public_ids: Vec<String> = secrets.iter().map(|(_, secret)| secret.public_id.to_owned()).collect();
+    let hashes: Vec<Vec<u8>> = secrets.iter().map(|(_, secret)| secret.secret_hash.to_vec()).collect();
+    let held = sqlx::query_scalar!(
+        r#"select runtime_id as "runtime_id!: RuntimeId"
+             from unnest($1::uuid[], $2::text[], $3::bytea[]) as wanted (runtime_id, public_id, secret_hash)
+             join model_key using (runtime_id) join model_key_secret using (key_id, public_id, secret_hash)
+            where ends_at is null and revoked_at is null"#,
+        &ids,
+        &public_ids,
+        &hashes
+    );
+    Ok(held.fetch_all(connection).await?)
+}
+
 /// Forgets what became of a runtime's secret: it may be given again.
 pub async fn forget_runtime_secret(connection: &mut Connection, runtime_id: RuntimeId, public_id: &str) -> Result<()> {
     sqlx::query!(

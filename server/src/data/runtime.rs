@@ -123,12 +123,12 @@ macro_rules! rows {
 
 macro_rules! rows_that {
     ($are:literal, $tail:literal $(, $argument:expr)*) => {
-        rows_with!(r#"runtime_models(person_id, profile_id) as "models?","#, "", $are, $tail $(, $argument)*)
+        rows_with!(r#"runtime_models(person_id, profile_id) as "models?","#, [], $are, $tail $(, $argument)*)
     };
 }
 
 macro_rules! rows_with {
-    ($models:literal, $beside:literal, $are:literal, $tail:literal $(, $argument:expr)*) => {
+    ($models:literal, [$($beside:literal)*], $are:literal, $tail:literal $(, $argument:expr)*) => {
         sqlx::query_as!(
             Row,
             r#"select runtime_id as "runtime_id: RuntimeId", person_id as "person_id: PersonId", person.email as person_email, person.name as owner,
@@ -142,7 +142,7 @@ macro_rules! rows_with {
                       queued_at, admitted_at, changed, restart_brings, configuration_hash, ran_in,
                       used_at, awake_until, sleep_depth as "sleep_depth: SleepDepth", suspension_id, agreed_until, schedule_at, schedule_name,
                       wakes_at, woken_at, sleep_minutes, drain_until, wished_at, runtime.created_at
-                 from runtime join person using (person_id) join profile using (profile_id) "# + $beside + r#"
+                 from runtime join person using (person_id) join profile using (profile_id) "# $(+ $beside)* + r#"
                 where "# + $are + $tail
             $(, $argument)*
         )
@@ -215,17 +215,39 @@ pub async fn of_person(connection: &mut Connection, person_id: PersonId) -> Resu
     Ok(rows!("and person_id = $1 order by lower(runtime.name)", person_id.0).fetch_all(connection).await?)
 }
 
-/// Everyone's runtimes, by owner and name. Every pass reads them: which models a runtime may call is asked once a profile, and for itself only where its person
-/// is in a group that models are published to.
+/// Many at once: the models that one may call are asked once for each of these profiles, and for itself only where its person is in a group that has some.
+macro_rules! many_rows {
+    ($profiles:literal, $tail:literal $(, $argument:expr)*) => {
+        rows_with!(
+            r#"case when is_grouped then runtime_models(person_id, profile_id) else for_everyone.models end as "models?","#,
+            [
+                "join (select profile_id, runtime_models(null, profile_id) as models from " $profiles " offset 0) for_everyone using (profile_id)
+                 left join (select distinct person_id, true as is_grouped from person_group_member join model_group using (group_id)) grouped using (person_id)"
+            ],
+            "deleted_at is null ", $tail $(, $argument)*
+        )
+    };
+}
+
+/// Everyone's runtimes, by owner and name.
 pub async fn all(connection: &mut Connection) -> Result<Vec<Row>> {
-    let rows = rows_with!(
-        r#"case when is_grouped then runtime_models(person_id, profile_id) else for_everyone.models end as "models?","#,
-        "join (select profile_id, runtime_models(null, profile_id) as models from profile offset 0) for_everyone using (profile_id)
-         left join (select distinct person_id, true as is_grouped from person_group_member join model_group using (group_id)) grouped using (person_id)",
-        "deleted_at is null ",
-        "order by lower(person.name), lower(runtime.name)"
+    Ok(many_rows!("profile", "order by lower(person.name), lower(runtime.name)").fetch_all(connection).await?)
+}
+
+/// Everyone's runtimes, in no order: a pass needs none, and sorting costs as much as reading.
+pub async fn in_no_order(connection: &mut Connection) -> Result<Vec<Row>> {
+    Ok(many_rows!("profile", "").fetch_all(connection).await?)
+}
+
+/// Those of these runtimes that are there, in no order.
+pub async fn some(connection: &mut Connection, runtime_ids: &[RuntimeId]) -> Result<Vec<Row>> {
+    let ids: Vec<Uuid> = runtime_ids.iter().map(|id| id.0).collect();
+    let theirs = many_rows!(
+        "profile where profile_id in (select profile_id from runtime where runtime_id = any($1))",
+        "and runtime_id = any($1)",
+        &ids
     );
-    Ok(rows.fetch_all(connection).await?)
+    Ok(theirs.fetch_all(connection).await?)
 }
 
 /// The workspace that a person's last runtime of this name left behind.
@@ -331,7 +353,8 @@ pub async fn count_key(connection: &mut Connection, row: &Row, master_key_id: &s
 
 /// Some of the runtimes whose keys are derived from another master key than this one.
 pub async fn under_another_master_key(connection: &mut Connection, master_key_id: &str) -> Result<Vec<Row>> {
-    Ok(rows!("and master_key_id <> $1 order by runtime_id limit 50", master_key_id).fetch_all(connection).await?)
+    // Not `<>`: that reads every row to find none.
+    Ok(rows!("and (master_key_id < $1 or master_key_id > $1) order by runtime_id limit 50", master_key_id).fetch_all(connection).await?)
 }
 
 /// Holds a runtime until the transaction ends, if its container and its key are still those of the row.
@@ -507,7 +530,7 @@ pub struct Step {
 
 /// The steps of these runtimes' present starts.
 pub async fn steps(connection: &mut Connection, runtime_ids: &[RuntimeId]) -> Result<Vec<Step>> {
-    let ids: Vec<uuid::Uuid> = runtime_ids.iter().map(|id| id.0).collect();
+    let ids: Vec<Uuid> = runtime_ids.iter().map(|id| id.0).collect();
     let steps = sqlx::query_as!(
         Step,
         r#"select runtime_id as "runtime_id: RuntimeId", step as "step: StartStep", began_at, ended_at

@@ -93,6 +93,7 @@ struct State {
     misery: Misery,
     capacity: Option<Capacity>,
     effects: u32,
+    looks: usize,
     grace: Option<Duration>,
     /// How often the machine and the engine were restarted.
     machine: u32,
@@ -158,6 +159,12 @@ impl FakeEngine {
     #[must_use]
     pub fn limits(&self, runtime_id: RuntimeId) -> Option<Limits> {
         self.state().seen(runtime_id).container.and_then(|container| container.made).map(|made| made.limits)
+    }
+
+    /// How often somebody looked closely at one runtime.
+    #[must_use]
+    pub fn looks(&self) -> usize {
+        self.state().looks
     }
 
     /// What is there.
@@ -331,7 +338,9 @@ impl Engine for FakeEngine {
 
     async fn look(&self, runtime_id: RuntimeId) -> Result<Seen> {
         self.answer().await?;
-        Ok(self.state().seen(runtime_id))
+        let mut state = self.state();
+        state.looks += 1;
+        Ok(state.seen(runtime_id))
     }
 
     async fn isolate(&self, runtime_id: RuntimeId) -> Result<Isolation> {

@@ -3,6 +3,7 @@
 use super::{
     Orchestrator,
     attended::Attending,
+    glance::Glance,
     lease::Lease,
     logs::Keeping,
     pass::{PERIOD, Surveyed},
@@ -12,7 +13,7 @@ use super::{
 use crate::{Result, data::listen::Change, error::chain, manager::EngineEvent};
 use contract::RuntimeId;
 use futures::{StreamExt as _, stream::BoxStream};
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::{
     sync::{Semaphore, broadcast::error::RecvError, mpsc},
     task::JoinHandle,
@@ -281,28 +282,58 @@ impl Orchestrator {
         self.attend(runtime_id, term);
     }
 
-    /// Attends to those at rest whose time has come.
+    /// Attends to those at rest whose time has come. What their first steps ask the database is asked once for all of them.
     fn attend_to_due(self: &Arc<Self>, term: &Arc<Term>) {
-        self.watched.due(self.clock.now()).into_iter().for_each(|runtime_id| self.attend(runtime_id, term));
+        let due = self.watched.due(self.clock.now());
+        let due: Vec<Attending> = due.into_iter().filter_map(|runtime_id| self.begin_to_attend(runtime_id)).collect();
+        if due.is_empty() {
+            return;
+        }
+        let (this, term_of) = (Arc::clone(self), Arc::clone(term));
+        term.tasks.spawn(async move {
+            let ids: Vec<RuntimeId> = due.iter().map(|attending| attending.runtime_id).collect();
+            let mut glances = match term_of.lease.during(term_of.stop.run_until_cancelled(this.glance(&ids))).await.flatten() {
+                Some(Ok(glances)) => glances,
+                Some(Err(error)) => {
+                    tracing::debug!(error = %chain(&error), "runtimes at rest could not be read together; each is read by itself");
+                    HashMap::new()
+                }
+                None => return,
+            };
+            for attending in due {
+                let glance = glances.remove(&attending.runtime_id);
+                this.go_on(attending, glance, &term_of);
+            }
+        });
     }
 
     /// Attends to it until it is at rest, unless somebody does already.
     fn attend(self: &Arc<Self>, runtime_id: RuntimeId, term: &Arc<Term>) {
-        let Some(attending) = self.attended.begin(runtime_id) else { return };
+        if let Some(attending) = self.begin_to_attend(runtime_id) {
+            self.go_on(attending, None, term);
+        }
+    }
+
+    fn begin_to_attend(&self, runtime_id: RuntimeId) -> Option<Attending> {
+        let attending = self.attended.begin(runtime_id)?;
         self.watched.forget(runtime_id);
+        Some(attending)
+    }
+
+    fn go_on(self: &Arc<Self>, attending: Attending, mut glance: Option<Box<Glance>>, term: &Arc<Term>) {
         let (this, term_of) = (Arc::clone(self), Arc::clone(term));
         term.tasks.spawn(async move {
-            let steps = async { while !term_of.stop.is_cancelled() && this.step_in_turn(&attending, &term_of).await {} };
+            let steps = async { while !term_of.stop.is_cancelled() && this.step_in_turn(&attending, glance.take(), &term_of).await {} };
             term_of.lease.during(steps).await
         });
     }
 
     /// Does a step when there is a place, and waits as long as it says. False when nothing is left to do.
-    async fn step_in_turn(&self, attending: &Attending, term: &Term) -> bool {
+    async fn step_in_turn(&self, attending: &Attending, glance: Option<Box<Glance>>, term: &Term) -> bool {
         let step = async {
             // On its own heap for as long as it lasts: ten thousand that wait are small.
             match term.places.acquire().await {
-                Ok(_place) => Box::pin(self.step(attending.runtime_id)).await,
+                Ok(_place) => Box::pin(self.step_after(attending.runtime_id, glance)).await,
                 Err(closed) => Err(crate::Error::internal("waiting for a place", closed)),
             }
         };

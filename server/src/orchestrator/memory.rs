@@ -96,9 +96,11 @@ impl Orchestrator {
         tracing::info!(runtime = %row.runtime_id, name = row.name, ?restarted, "a runtime was ended with what it runs on, and starts again");
         let attempts = decide::remembered_after_restart(row.attempts, row.phase, row.phase_since, now);
         let noted = Noted { phase: Phase::Pending, problem: Some(&problem), attempts, retry_at: None, holds: false };
-        self.store.interrupt(row, &noted, restarted, now).await?;
-        // Once for each restart: what fails from here on fails in this life.
-        self.remember_start(row, seen).await?;
+        // Once for each restart: what fails from here on fails in this life. Where another wish came in between, nobody has heard of the restart yet, and the
+        // next look tells it under that wish.
+        if self.store.interrupt(row, &noted, restarted, now).await? == Written::Done {
+            self.remember_start(row, seen).await?;
+        }
         Ok(Next::Again)
     }
 }

@@ -9,12 +9,14 @@ pub mod commands;
 pub mod decide;
 mod driver;
 mod follow;
+mod glance;
 mod lease;
 pub mod logs;
 mod memory;
 mod pass;
 pub mod profile;
 pub mod reconcile;
+mod rendered;
 pub mod rest;
 pub mod routes;
 mod sleep;
@@ -59,6 +61,7 @@ pub struct Orchestrator {
     changes: Changes,
     attended: Arc<attended::Attended>,
     watched: watched::Watched,
+    rendered: rendered::Rendered,
     kept: routes::Kept,
     room: tokio::sync::OnceCell<Room>,
     decide: fn(&decide::Facts<'_>) -> decide::Action,
@@ -113,6 +116,7 @@ impl Orchestrator {
             changes,
             attended: Arc::default(),
             watched: watched::Watched::default(),
+            rendered: rendered::Rendered::default(),
             kept,
             room,
             decide: decide::next,

@@ -1,14 +1,18 @@
 //! A look at everything: what catches lost events, tidies what has no row, and holds walls and doors.
 
-use super::{Orchestrator, memory, reconcile::silent_engine, rest::Rest};
+use super::{Orchestrator, memory, reconcile::silent_engine, rendered::Offer, rest::Rest};
 use crate::{
     Result,
     data::runtime::Row,
     error::chain,
     manager::{ContainerState, Seen, World},
 };
-use contract::{DesiredState, ModelView, Phase, RuntimeId, SleepDepth};
-use std::{collections::BTreeSet, time::Duration};
+use contract::{Code, DesiredState, Phase, RuntimeId, SleepDepth};
+use std::{
+    borrow::Cow,
+    collections::{BTreeSet, HashSet},
+    time::Duration,
+};
 
 /// How often everything is looked at, woken or not.
 pub(super) const PERIOD: Duration = Duration::from_secs(5);
@@ -37,6 +41,10 @@ impl Surveyed {
     }
 }
 
+fn says_that_the_engine_is_silent(row: &Row) -> bool {
+    row.phase.is_moving() && row.problem.as_ref().is_some_and(|problem| problem.code == Code::Unavailable)
+}
+
 fn pause(runtimes: usize) -> Duration {
     Duration::from_secs(runtimes as u64 / LOOKS_A_SECOND).max(PERIOD)
 }
@@ -56,14 +64,18 @@ impl Orchestrator {
                 return Err(error);
             }
         };
-        self.store.say_of_moving(None).await?;
-        let (rows, models) = (self.store.all().await?, self.store.offered().await?);
-        self.tidy(&world, &rows).await;
-        if let Err(error) = self.tidy_workspaces().await {
+        let (rows, offer) = (self.store.all().await?, self.offer().await?);
+        if rows.iter().any(says_that_the_engine_is_silent) {
+            self.store.say_of_moving(None).await?;
+        }
+        let known: HashSet<RuntimeId> = rows.iter().map(|row| row.runtime_id).collect();
+        self.rendered.keep(&known);
+        self.tidy(&world, &known).await;
+        if let Err(error) = self.tidy_workspaces(&rows).await {
             tracing::warn!(error = %chain(&error), "workspaces that were to be wiped could not be looked for");
         }
         let walled = self.hold(&world).await;
-        if let Err(error) = self.keep_logs(&world, &rows).await {
+        if let Err(error) = self.keep_logs(&world, &known).await {
             tracing::warn!(error = %chain(&error), "the logs of runtimes could not be looked after");
         }
         let nothing = Seen::default();
@@ -79,16 +91,18 @@ impl Orchestrator {
             if waits && !world.contains_key(&row.runtime_id) {
                 continue;
             }
-            if !self.is_at_rest(row, world.get(&row.runtime_id).unwrap_or(&nothing), &models) {
+            if !self.is_at_rest(row, world.get(&row.runtime_id).unwrap_or(&nothing), &offer) {
                 found.restless.push(row.runtime_id);
             } else if matches!(row.phase, Phase::Ready | Phase::Asleep) {
                 found.resting.push((row.runtime_id, row.phase, self.rest(row)));
             }
         }
+        // Whoever was made first is attended to first.
+        found.restless.sort_unstable();
         Ok(found)
     }
 
-    fn is_at_rest(&self, row: &Row, seen: &Seen, models: &[ModelView]) -> bool {
+    fn is_at_rest(&self, row: &Row, seen: &Seen, offer: &Offer) -> bool {
         // What was asked for and is there already has an end to be noted.
         if row.open_task.is_some() {
             return false;
@@ -101,7 +115,7 @@ impl Orchestrator {
                         && container.revision == row.revision
                         && container.breaches.is_empty()
                         && memory::is_of_now(row, seen)
-                        && self.render(row, isolation.gateway, models).is_ok_and(|text| seen.configuration.as_deref() == Some(&text))
+                        && matches!(self.configuration(row, isolation.gateway, offer, seen.configuration.as_deref()), Ok(Cow::Borrowed(_)))
                 }
                 (_, _) => false,
             },
@@ -132,8 +146,7 @@ impl Orchestrator {
     }
 
     /// What bears our labels and has no row is left over from a crash: it goes. Workspaces never do.
-    async fn tidy(&self, world: &World, rows: &[Row]) {
-        let known: BTreeSet<RuntimeId> = rows.iter().map(|row| row.runtime_id).collect();
+    async fn tidy(&self, world: &World, known: &HashSet<RuntimeId>) {
         for runtime_id in world.keys().filter(|runtime_id| !known.contains(runtime_id)) {
             // A list may be old; the row itself is asked before anything is removed.
             if !matches!(self.store.get(*runtime_id).await, Ok(None)) {
@@ -151,9 +164,16 @@ impl Orchestrator {
     }
 
     /// A workspace whose wiping failed, or was said to be done and was not, is wiped now: its owner asked for it.
-    async fn tidy_workspaces(&self) -> Result<()> {
-        let present = self.engine.workspaces().await?;
-        for workspace in self.store.wiped_workspaces(&present).await? {
+    async fn tidy_workspaces(&self, rows: &[Row]) -> Result<()> {
+        let mut left = self.engine.workspaces().await?;
+        // Those of runtimes that are there are nothing to ask about, and mostly all there are.
+        for row in rows {
+            left.remove(&row.volume);
+        }
+        if left.is_empty() {
+            return Ok(());
+        }
+        for workspace in self.store.wiped_workspaces(&left).await? {
             tracing::info!(workspace, "a workspace that was to be wiped was left over");
             self.engine.wipe_workspace(&workspace).await?;
         }

@@ -3,6 +3,7 @@
 use super::{
     Orchestrator,
     decide::{self, Action, Cause, Facts, Verdict},
+    glance::{Beside, Glance},
     memory,
     rest::Rest,
     store::{Admission, RuntimeKey},
@@ -11,16 +12,16 @@ use crate::{
     Error, Result,
     data::{
         runtime::{Noted, Row},
-        transition_history::Transition,
+        transition_history::{Lesson, Transition},
     },
     manager::{ContainerState, Seen},
     platform::quotas,
-    runtime::{mask, openclaw, spec::RuntimeSpec, token},
+    runtime::{mask, spec::RuntimeSpec, token},
 };
-use contract::{Code, DesiredState, ModelView, Phase, Problem, RuntimeId, StartStep, TaskKind};
+use contract::{Code, DesiredState, Phase, Problem, RuntimeId, StartStep, TaskKind};
 use secrecy::ExposeSecret as _;
 use sha2::{Digest as _, Sha256};
-use std::{net::IpAddr, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 /// The exit code of what the kernel ended on our word (128 + SIGKILL).
 const KILLED: i64 = 137;
@@ -52,10 +53,24 @@ pub enum Next {
 impl Orchestrator {
     /// Looks at a runtime and does the one next thing.
     pub async fn step(&self, runtime_id: RuntimeId) -> Result<Next> {
-        let Some(row) = self.store.get(runtime_id).await? else { return Ok(Next::Rest) };
-        match self.look_and_act(&row).await {
+        self.step_after(runtime_id, None).await
+    }
+
+    /// The same with what was read for it already, where that may be used still.
+    pub(super) async fn step_after(&self, runtime_id: RuntimeId, glance: Option<Box<Glance>>) -> Result<Next> {
+        match glance.filter(|glance| glance.holds()) {
+            Some(glance) => self.step_of(&glance.row, Some(&glance.beside)).await,
+            None => match self.store.get(runtime_id).await? {
+                Some(row) => self.step_of(&row, None).await,
+                None => Ok(Next::Rest),
+            },
+        }
+    }
+
+    async fn step_of(&self, row: &Row, beside: Option<&Beside>) -> Result<Next> {
+        match self.look_and_act(row, beside).await {
             Err(error @ Error::Engine { .. }) => {
-                self.say_engine_is_silent(&row, &error).await?;
+                self.say_engine_is_silent(row, &error).await?;
                 Ok(Next::After(ENGINE_AGAIN))
             }
             Err(error @ Error::Database(_)) => Err(error),
@@ -67,9 +82,9 @@ impl Orchestrator {
                     && !matches!(row.phase, Phase::Ready | Phase::Asleep | Phase::Failed)
                     && !waits
                 {
-                    self.fail(&row, problem).await?;
+                    self.fail(row, problem).await?;
                 } else if row.problem.as_ref().map(|known| &known.message) != Some(&problem.message) {
-                    self.note(&row, row.phase, Some(&problem)).await?;
+                    self.note(row, row.phase, Some(&problem)).await?;
                 }
                 // Never at once: what failed without a wait fails again, and would eat all tries in a moment.
                 Ok(Next::After(AFTER_NO))
@@ -78,14 +93,24 @@ impl Orchestrator {
         }
     }
 
-    async fn look_and_act(&self, row: &Row) -> Result<Next> {
+    async fn look_and_act(&self, row: &Row, beside: Option<&Beside>) -> Result<Next> {
         let seen = self.engine.look(row.runtime_id).await?;
         let wanted = match (&seen.isolation, row.desired_state) {
-            (Some(isolation), DesiredState::Running) => Some(self.configuration(row, isolation.gateway).await?),
+            (Some(isolation), DesiredState::Running) => {
+                let offer = match beside {
+                    Some(beside) => Arc::clone(&beside.offer),
+                    None => Arc::new(self.offer().await?),
+                };
+                Some(self.configuration(row, isolation.gateway, &offer, seen.configuration.as_deref())?)
+            }
             _ => None,
         };
         let spec = self.spec(row);
-        let lesson = self.store.lesson(Transition::of(row.phase).unwrap_or(Transition::Start), &row.image).await?;
+        let lesson = match row.phase {
+            // Nothing is waited for that could take too long.
+            Phase::Ready | Phase::Asleep => Lesson::default(),
+            phase => self.store.lesson(Transition::of(phase).unwrap_or(Transition::Start), &row.image).await?,
+        };
         let hash = spec.hash();
         let mut facts = facts(row, &seen, self.rest(row), (&spec, &hash), wanted.as_deref());
         let crowd = self.room().await.map_or(1, |room| room.starts_a_core);
@@ -117,10 +142,11 @@ impl Orchestrator {
             facts.ready = Some(self.engine.is_ready(row.runtime_id).await?);
             action = (self.decide)(&facts);
         }
-        self.act(row, &seen, wanted.as_deref(), &spec, action).await
+        let has_key = beside.is_some_and(|beside| beside.has_key);
+        self.act(row, &seen, wanted.as_deref(), &spec, has_key, action).await
     }
 
-    async fn act(&self, row: &Row, seen: &Seen, wanted: Option<&str>, spec: &RuntimeSpec, action: Action) -> Result<Next> {
+    async fn act(&self, row: &Row, seen: &Seen, wanted: Option<&str>, spec: &RuntimeSpec, has_key: bool, action: Action) -> Result<Next> {
         let id = row.runtime_id;
         match action {
             Action::Rest(phase) => {
@@ -132,7 +158,7 @@ impl Orchestrator {
                     }
                     _ => None,
                 };
-                if phase == Phase::Ready {
+                if phase == Phase::Ready && !has_key {
                     self.keep_key(row).await?;
                 }
                 if phase == Phase::Asleep && seen.container.is_some() && row.agreed_until.is_some() {
@@ -163,7 +189,8 @@ impl Orchestrator {
                 self.engine.keep_workspace(&row.volume).await?;
                 let isolation = self.engine.isolate(id).await?;
                 self.doors.open(isolation.gateway).await?;
-                self.write_configuration(row, &self.configuration(row, isolation.gateway).await?).await?;
+                let text = self.configuration(row, isolation.gateway, &self.offer().await?, None)?;
+                self.write_configuration(row, &text).await?;
             }
             Action::Create => {
                 self.begin(row, StartStep::Create, Phase::Creating).await?;
@@ -296,48 +323,12 @@ impl Orchestrator {
         }
     }
 
-    /// What the runtime's configuration should say.
-    async fn configuration(&self, row: &Row, gateway: IpAddr) -> Result<String> {
-        let models = self.store.offered().await?;
-        self.render(row, gateway, &models)
-    }
-
-    /// What the runtime's configuration should say with those of these models that its profile allows, the default one first.
-    pub(super) fn render(&self, row: &Row, gateway: IpAddr, models: &[ModelView]) -> Result<String> {
-        let allowed: Vec<ModelView>;
-        let models = match &row.models {
-            Some(ids) => {
-                allowed = models.iter().filter(|model| ids.contains(&model.model_id.0)).cloned().collect();
-                &allowed
-            }
-            None => models,
-        };
-        let key = self.key_of(row, row.key_number)?;
-        Ok(openclaw::render(&openclaw::Setting {
-            person: &row.person_email,
-            origin: &self.origin(&row.host_label),
-            gateway,
-            internal_port: self.config.entry.internal_port,
-            models,
-            key: &key.whole,
-        }))
-    }
-
     /// A container that runs has its key for good: what was done to it in the database is put right.
     async fn keep_key(&self, row: &Row) -> Result<()> {
         if self.store.keep_key(row, &stored(&self.key_of(row, row.key_number)?), self.clock.now()).await? {
             tracing::warn!(runtime = %row.runtime_id, "the model key of a runtime that runs was removed or revoked, and is given again");
         }
         Ok(())
-    }
-
-    /// The key of the runtime's present container, after it was rotated `number` times. An error when the master key that it comes from is not here.
-    pub(super) fn key_of(&self, row: &Row, number: i64) -> Result<token::RuntimeKey> {
-        let root = match &row.master_key_id {
-            Some(id) => self.keys.find(id)?,
-            None => self.keys.present()?,
-        };
-        Ok(token::derive(root.runtimes(), row.runtime_id, row.revision, number))
     }
 
     async fn begin(&self, row: &Row, step: StartStep, phase: Phase) -> Result<()> {

@@ -148,8 +148,10 @@ pub trait Store: Send + Sync {
     async fn get(&self, runtime_id: RuntimeId) -> Result<Option<Row>>;
     /// The runtime behind a host name.
     async fn by_host_label(&self, host_label: &str) -> Result<Option<Row>>;
-    /// All runtimes that are not gone.
+    /// All runtimes that are not gone, in no order.
     async fn all(&self) -> Result<Vec<Row>>;
+    /// Those of these runtimes that are not gone, in no order.
+    async fn some(&self, runtime_ids: &[RuntimeId]) -> Result<Vec<Row>>;
     /// The models that people may use, the default one first.
     async fn offered(&self) -> Result<Vec<ModelView>>;
     /// All profiles.
@@ -175,8 +177,9 @@ pub trait Store: Send + Sync {
     async fn compare(&self, row: &Row, drift: &Drift, now: OffsetDateTime) -> Result<()>;
     /// Remembers this of its container, whatever is wished of it by now.
     async fn remember(&self, row: &Row, memory: Memory<'_>) -> Result<()>;
-    /// As [`Store::note`], of one that was ended by a restart of what it runs on, with its line in the audit log.
-    async fn interrupt(&self, row: &Row, noted: &Noted<'_>, restarted: Restarted, now: OffsetDateTime) -> Result<()>;
+    /// As [`Store::note`], of one that was ended by a restart of what it runs on, with its line in the audit log. `Moved` where nothing was written, since another
+    /// wish came in between.
+    async fn interrupt(&self, row: &Row, noted: &Noted<'_>, restarted: Restarted, now: OffsetDateTime) -> Result<Written>;
     /// As [`Store::note`], at the beginning of a step of a start.
     async fn begin_step(&self, row: &Row, step: StartStep, noted: &Noted<'_>, now: OffsetDateTime) -> Result<()>;
     /// As [`Store::note`], at the end of a start.
@@ -201,6 +204,8 @@ pub trait Store: Send + Sync {
     async fn give_key(&self, row: &Row, key: &RuntimeKey<'_>, now: OffsetDateTime) -> Result<Written>;
     /// Makes this the key of the runtime that runs with it, where it was removed or revoked, with a line in the audit log. Whether it was.
     async fn keep_key(&self, row: &Row, key: &RuntimeKey<'_>, now: OffsetDateTime) -> Result<bool>;
+    /// Those of these runtimes whose key is the one beside them: [`Store::keep_key`] would find nothing to do.
+    async fn with_keys(&self, keys: &[(RuntimeId, RuntimeKey<'_>)]) -> Result<BTreeSet<RuntimeId>>;
     /// Makes this the key of the runtime's present container, derived from this master key, if the row is still what it was and it is to run. Those before
     /// it end at `ends_at`. Of one that is not to run the platform itself notes the master key alone: its next start makes a key.
     async fn rotate_key(

@@ -164,3 +164,24 @@ async fn what_sleeps_or_is_asked_to_stop_is_not_started_by_a_restart(pool: Pool)
     assert_eq!((world.phase(id).await, world.problem(id).await), (Phase::Stopped, None));
     assert_eq!(interruptions(&world).await.len(), 0);
 }
+
+/// A wish that comes between a look and its note: the restart is told under that wish, and not taken for told already.
+#[sqlx::test(migrations = "../migrations")]
+async fn a_restart_is_not_forgotten_over_a_wish_that_crosses_it(pool: Pool) {
+    use server::{
+        data::runtime::Noted,
+        manager::epoch::Restarted,
+        orchestrator::store::{Store as _, Written, postgres::Postgres},
+    };
+    let world = World::new(pool).await;
+    let (id, store) = (world.running().await, Postgres::new(world.pool.clone()));
+    let (server, seen) = (world.server(), world.row(id).await.unwrap());
+    server.restart(&world.ada, id).await.unwrap();
+    let noted = Noted { phase: Phase::Pending, problem: None, attempts: 0, retry_at: None, holds: false };
+    assert_eq!(store.interrupt(&seen, &noted, Restarted::Machine, world.clock.now()).await.unwrap(), Written::Moved);
+    assert_eq!(interruptions(&world).await, []);
+    world.settle(&server).await;
+    let seen = world.row(id).await.unwrap();
+    assert_eq!(store.interrupt(&seen, &noted, Restarted::Machine, world.clock.now()).await.unwrap(), Written::Done);
+    assert_eq!(interruptions(&world).await.len(), 1);
+}

@@ -146,7 +146,7 @@ impl Break {
             Self::SkipsTheQueue => (MemoryFits, &[EndsAsDesired]),
             Self::StopWaits => (NothingLeft, &[]),
             Self::NamesByChance => (OneContainer, &[]),
-            Self::WishesOverwrite => (NoWishLost, &[TasksEnd, OneTask]),
+            Self::WishesOverwrite => (NoWishLost, &[TasksEnd, OneTask, NoWorkspaceWipedUnasked]),
             Self::NothingSuperseded => (OneTask, &[]),
             Self::TasksEndAgain => (TasksEndOnce, &[]),
             Self::MemoryNotCounted => (MemoryFits, &[]),

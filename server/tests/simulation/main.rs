@@ -72,7 +72,10 @@ fn play_all(first: u64, count: u64, broken: Break) -> Option<(u64, Wrong)> {
 #[test]
 fn every_schedule_ends_as_desired() {
     let (first, count) = match setting("CLAWLOOPS_SIM_SEED") {
-        Some(seed) => (seed, 1),
+        Some(seed) => {
+            tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG).with_writer(std::io::stderr).init();
+            (seed, 1)
+        }
         None => (1, setting("CLAWLOOPS_SIM_SCHEDULES").unwrap_or(SCHEDULES)),
     };
     if let Some((seed, wrong)) = play_all(first, count, Break::None) {

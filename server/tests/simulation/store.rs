@@ -190,6 +190,10 @@ impl Store for SimStore {
         .await
     }
 
+    async fn some(&self, runtime_ids: &[RuntimeId]) -> Result<Vec<Row>> {
+        self.call(|tables| Ok(tables.alive().into_iter().filter(|row| runtime_ids.contains(&row.runtime_id)).collect())).await
+    }
+
     async fn offered(&self) -> Result<Vec<ModelView>> {
         self.call(|_| Ok(Vec::new())).await
     }
@@ -380,8 +384,14 @@ impl Store for SimStore {
         .await
     }
 
-    async fn interrupt(&self, row: &Row, noted: &Noted<'_>, _restarted: Restarted, now: OffsetDateTime) -> Result<()> {
-        self.note(row, noted, now).await
+    async fn interrupt(&self, row: &Row, noted: &Noted<'_>, _restarted: Restarted, now: OffsetDateTime) -> Result<Written> {
+        let broken = self.database.broken;
+        self.call(|tables| {
+            let is_under = tables.under(row).is_some();
+            tables.note(row, noted, now, broken);
+            Ok(if is_under { Written::Done } else { Written::Moved })
+        })
+        .await
     }
 
     async fn begin_step(&self, row: &Row, _step: StartStep, noted: &Noted<'_>, now: OffsetDateTime) -> Result<()> {
@@ -533,6 +543,10 @@ impl Store for SimStore {
 
     async fn keep_key(&self, _row: &Row, _key: &RuntimeKey<'_>, _now: OffsetDateTime) -> Result<bool> {
         self.call(|_| Ok(false)).await
+    }
+
+    async fn with_keys(&self, keys: &[(RuntimeId, RuntimeKey<'_>)]) -> Result<BTreeSet<RuntimeId>> {
+        self.call(|_| Ok(keys.iter().map(|(runtime_id, _)| *runtime_id).collect())).await
     }
 
     async fn under_another_master_key(&self, master_key_id: &str) -> Result<Vec<Row>> {

@@ -9,7 +9,6 @@ use crate::{
     Error, Result,
     clock::Clock,
     config::Config,
-    data::runtime::Row,
     error::chain,
     manager::{ContainerState, Engine, World, bounded::Bounded},
     runtime::mask,
@@ -20,7 +19,7 @@ use contract::{Caller, Code, LogView, Problem, RuntimeId};
 use futures::{StreamExt as _, TryStreamExt as _, stream::BoxStream};
 use ring::Ring;
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{HashMap, HashSet},
     fs::{self, DirBuilder, File, OpenOptions},
     io,
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
@@ -282,10 +281,9 @@ impl Orchestrator {
     }
 
     /// Follows what runs, and removes the logs of runtimes that are gone.
-    pub(super) async fn keep_logs(&self, world: &World, rows: &[Row]) -> Result<()> {
+    pub(super) async fn keep_logs(&self, world: &World, known: &HashSet<RuntimeId>) -> Result<()> {
         let Some(logs) = &self.logs else { return Ok(()) };
         logs.follow_all(world);
-        let known: BTreeSet<RuntimeId> = rows.iter().map(|row| row.runtime_id).collect();
         for runtime_id in logs.kept().await? {
             // A list may be old; the row itself is asked before anything is removed.
             if !known.contains(&runtime_id) && self.store.get(runtime_id).await?.is_none() {

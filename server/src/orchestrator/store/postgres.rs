@@ -62,7 +62,11 @@ impl Store for Postgres {
     }
 
     async fn all(&self) -> Result<Vec<Row>> {
-        data::runtime::all(&mut *self.0.acquire().await?).await
+        data::runtime::in_no_order(&mut *self.0.acquire().await?).await
+    }
+
+    async fn some(&self, runtime_ids: &[RuntimeId]) -> Result<Vec<Row>> {
+        data::runtime::some(&mut *self.0.acquire().await?, runtime_ids).await
     }
 
     async fn offered(&self) -> Result<Vec<ModelView>> {
@@ -189,16 +193,18 @@ impl Store for Postgres {
         data::container::remember(&mut *self.0.acquire().await?, row, memory).await
     }
 
-    async fn interrupt(&self, row: &Row, noted: &Noted<'_>, restarted: Restarted, now: OffsetDateTime) -> Result<()> {
+    async fn interrupt(&self, row: &Row, noted: &Noted<'_>, restarted: Restarted, now: OffsetDateTime) -> Result<Written> {
         let detail = match restarted {
             Restarted::Machine => "this machine was restarted",
             Restarted::Engine => "the container engine was restarted",
         };
         let mut transaction = data::begin(&self.0).await?;
-        if note(&mut transaction, row, noted, now).await? {
-            audit::record(&mut transaction, Actor::ClawLoops, "runtime.interrupted", Some(row.person_id), &row.name, detail).await?;
+        if !note(&mut transaction, row, noted, now).await? {
+            return Ok(Written::Moved);
         }
-        Ok(transaction.commit().await?)
+        audit::record(&mut transaction, Actor::ClawLoops, "runtime.interrupted", Some(row.person_id), &row.name, detail).await?;
+        transaction.commit().await?;
+        Ok(Written::Done)
     }
 
     async fn begin_step(&self, row: &Row, step: StartStep, noted: &Noted<'_>, now: OffsetDateTime) -> Result<()> {
@@ -336,6 +342,11 @@ impl Store for Postgres {
         audit::record(&mut transaction, Actor::ClawLoops, "runtime.repaired", Some(row.person_id), &row.name, what).await?;
         transaction.commit().await?;
         Ok(true)
+    }
+
+    async fn with_keys(&self, keys: &[(RuntimeId, RuntimeKey<'_>)]) -> Result<BTreeSet<RuntimeId>> {
+        let secrets: Vec<_> = keys.iter().map(|(runtime_id, key)| (*runtime_id, secret(key))).collect();
+        Ok(data::model_key::with_secrets(&mut *self.0.acquire().await?, &secrets).await?.into_iter().collect())
     }
 
     async fn under_another_master_key(&self, master_key_id: &str) -> Result<Vec<Row>> {
