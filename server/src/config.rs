@@ -73,6 +73,16 @@ pub struct Entry {
     /// Port of the internal listener for runtimes, opened on the gateway address of each runtime's network only.
     #[arg(long, env = "CLAWLOOPS_INTERNAL_PORT", default_value_t = 3100)]
     pub internal_port: u16,
+    /// The certificate to serve https with: a PEM file, the server's own certificate first and those that lead to its authority after it. It must be
+    /// good for the dashboard's name and for `*.` before it. Read again when it changes.
+    #[arg(long, env = "CLAWLOOPS_TLS_CERT", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// The key of that certificate: a PEM file.
+    #[arg(long, env = "CLAWLOOPS_TLS_KEY", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+    /// Address and port of a second listener, which sends browsers that come over plain http to https and serves nothing else.
+    #[arg(long, env = "CLAWLOOPS_HTTP_LISTEN", requires = "tls_cert")]
+    pub http_listen: Option<SocketAddr>,
 }
 
 /// What clients and runtimes may take of the entry, in size, number and time.

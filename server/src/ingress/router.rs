@@ -78,6 +78,7 @@ async fn split(State(hosts): State<Hosts>, mut request: Request, next: Next) -> 
     let id = request_id();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let host = host(&request).unwrap_or_default();
+    let secure = hosts.entry.origins.scheme() == "https";
     let client =
         request.extensions().get::<ConnectInfo<SocketAddr>>().map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |info| info.0.ip().to_canonical());
 
@@ -111,6 +112,9 @@ async fn split(State(hosts): State<Hosts>, mut request: Request, next: Next) -> 
     };
     if coded && response.status() != StatusCode::SWITCHING_PROTOCOLS {
         response = closing(response);
+    }
+    if secure {
+        response.headers_mut().entry(header::STRICT_TRANSPORT_SECURITY).or_insert(HeaderValue::from_static("max-age=31536000"));
     }
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().entry(HeaderName::from_static("x-request-id")).or_insert(value);
@@ -157,7 +161,7 @@ fn request_id() -> String {
 }
 
 /// The host of a request: of the address when it has one (HTTP/2, or a proxy's form), of the header otherwise. Two hosts are none.
-fn host(request: &Request) -> Option<String> {
+pub(super) fn host(request: &Request) -> Option<String> {
     if let Some(authority) = request.uri().authority() {
         return Some(authority.as_str().to_owned());
     }

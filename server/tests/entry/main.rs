@@ -19,3 +19,4 @@ mod smuggling;
 mod states;
 mod support;
 mod tickets;
+mod tls;
