@@ -16,7 +16,7 @@ use crate::{
     config::Config,
     data::{self, Pool, cluster::Cluster, listen::Changes},
     error::chain,
-    ingress::{self, connections::Connections, internal::InternalDoors, listener, tls::Certificates},
+    ingress::{self, connections::Connections, internal::InternalDoors, listener, proxies::Proxies, tls::Certificates},
     manager::{self as engines, Engine, docker_address},
     model::{self, door::Side},
     orchestrator::{Orchestrator, logs::Logs},
@@ -74,10 +74,11 @@ async fn up_and_down(config: Arc<Config>, stop: CancellationToken) -> anyhow::Re
         docker_address::local(config.runtimes.docker_host.as_deref())?;
     }
     let certificates = front::certificates(&config.entry).await?;
+    let proxies = Proxies::of(&config.entry)?;
     let (pool, cluster) = database(&config, &mut steps).await?;
     let keeping = CancellationToken::new();
     let keeper = cluster.map(|cluster| tokio::spawn(keep(cluster, Arc::clone(&config), keeping.clone())));
-    let served = serve_on(&config, &pool, certificates, stop, &mut steps).await;
+    let served = serve_on(&config, &pool, (certificates, proxies), stop, &mut steps).await;
 
     pool.close().await;
     keeping.cancel();
@@ -142,7 +143,7 @@ async fn connected(url: &str, private: bool, steps: &mut Steps) -> anyhow::Resul
 async fn serve_on(
     config: &Arc<Config>,
     pool: &Pool,
-    certificates: Option<Arc<Certificates>>,
+    (certificates, proxies): (Option<Arc<Certificates>>, Proxies),
     stop: CancellationToken,
     steps: &mut Steps,
 ) -> anyhow::Result<()> {
@@ -184,6 +185,8 @@ async fn serve_on(
         pool: pool.clone(),
         clock: Arc::clone(&clock),
         config: Arc::clone(config),
+        keys: Arc::clone(&keys),
+        proxies,
         changes: changes.clone(),
         connections,
         ports: backend.ports(),

@@ -1,8 +1,15 @@
 //! The one reader of the environment: a struct a section, every variable documented. `docs/OPERATING.md` repeats the table.
 
+pub mod network;
+
 use clap::Args;
+use network::Network;
 use secrecy::SecretString;
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
 use url::Url;
 
 /// All settings of `clawloops serve`.
@@ -83,6 +90,31 @@ pub struct Entry {
     /// Address and port of a second listener, which sends browsers that come over plain http to https and serves nothing else.
     #[arg(long, env = "CLAWLOOPS_HTTP_LISTEN", requires = "tls_cert")]
     pub http_listen: Option<SocketAddr>,
+    /// Proxies in front, as addresses or ranges separated by commas: whom they name in `X-Forwarded-For` is taken for the client.
+    #[arg(long, env = "CLAWLOOPS_TRUSTED_PROXIES", value_delimiter = ',')]
+    pub trusted_proxies: Vec<Network>,
+    /// Where an ingress may ask `/auth/verify` from, as addresses or ranges separated by commas.
+    #[arg(long, env = "CLAWLOOPS_FORWARD_AUTH_FROM", value_delimiter = ',')]
+    pub forward_auth_from: Vec<Network>,
+    /// What an ingress proves itself with, 32 characters or more: the bearer token of `/internal/traefik`, and `X-Clawloops-Ingress` of `/auth/verify`.
+    #[arg(long, env = "CLAWLOOPS_INGRESS_TOKEN", hide_env_values = true)]
+    pub ingress_token: Option<SecretString>,
+    /// The server's own address as an ingress reaches it. Without it, `http://` and CLAWLOOPS_LISTEN.
+    #[arg(long, env = "CLAWLOOPS_INGRESS_URL")]
+    pub ingress_url: Option<Url>,
+}
+
+impl Entry {
+    /// This server's own address as an ingress reaches it.
+    #[must_use]
+    pub fn own_url(&self) -> String {
+        let listen = match self.listen {
+            listen if !listen.ip().is_unspecified() => listen,
+            listen if listen.is_ipv4() => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), listen.port()),
+            listen => SocketAddr::new(Ipv6Addr::LOCALHOST.into(), listen.port()),
+        };
+        self.ingress_url.as_ref().map_or_else(|| format!("http://{listen}"), |url| url.as_str().trim_end_matches('/').to_owned())
+    }
 }
 
 /// What clients and runtimes may take of the entry, in size, number and time.

@@ -40,6 +40,8 @@ mod queue;
 mod refusals;
 #[path = "orchestrator/restarts.rs"]
 mod restarts;
+#[path = "orchestrator/routes.rs"]
+mod routes;
 #[path = "orchestrator/sleep.rs"]
 mod sleep;
 #[path = "orchestrator/states.rs"]

@@ -60,6 +60,7 @@ pub struct Orchestrator {
     attended: Arc<attended::Attended>,
     watched: watched::Watched,
     kept: routes::Kept,
+    listed: routes::Listed,
     room: tokio::sync::OnceCell<Room>,
     decide: fn(&decide::Facts<'_>) -> decide::Action,
     logs: Option<Arc<logs::Logs>>,
@@ -99,7 +100,7 @@ impl Orchestrator {
         doors: Arc<dyn Doors>,
         changes: Changes,
     ) -> Self {
-        let kept = routes::Kept::new(changes.subscribe());
+        let (kept, listed) = (routes::Kept::new(changes.subscribe()), routes::Listed::new(changes.subscribe()));
         let engine: Arc<dyn Engine> = Arc::new(Bounded::new(engine));
         let room = tokio::sync::OnceCell::new();
         let began = clock.now();
@@ -114,6 +115,7 @@ impl Orchestrator {
             attended: Arc::default(),
             watched: watched::Watched::default(),
             kept,
+            listed,
             room,
             decide: decide::next,
             logs: None,

@@ -16,7 +16,7 @@ use server::{
     clock::{Clock, SystemClock},
     config::Config,
     data::{self, Pool, listen::Changes},
-    ingress::{self, Routes, connections::Connections, router::router},
+    ingress::{self, Routes, connections::Connections, proxies::Proxies, router::router},
     manager::fake::{FakeEngine, Misery},
     model::{self, door::Side},
     orchestrator::{Doors, Orchestrator, Route, logs::Logs},
@@ -41,6 +41,14 @@ pub struct Table(pub Mutex<HashMap<String, Route>>);
 impl Routes for Table {
     async fn route(&self, label: &str) -> Result<Option<Route>> {
         Ok(self.0.lock().unwrap().get(label).cloned())
+    }
+
+    async fn ready(&self) -> Result<Vec<(String, Route)>> {
+        let table = self.0.lock().unwrap();
+        let mut ready: Vec<_> =
+            table.iter().filter(|(_, route)| route.phase == Phase::Ready).map(|(label, route)| (label.clone(), route.clone())).collect();
+        ready.sort_by(|(one, _), (other, _)| one.cmp(other));
+        Ok(ready)
     }
 
     async fn visited(&self, _runtimes: &[RuntimeId]) -> Result<()> {
@@ -147,6 +155,8 @@ impl TestApp {
         let (entry, router, watch) = router(ingress::Parts {
             pool: pool.clone(),
             clock: Arc::clone(&clock),
+            keys: Keyring::of(&[[9; 32]]),
+            proxies: Proxies::of(&config.entry).unwrap(),
             config,
             changes: changes.clone(),
             connections,
