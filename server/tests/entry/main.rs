@@ -6,6 +6,7 @@ mod doors;
 mod export;
 mod forward_auth;
 mod framing;
+mod fronts;
 mod hostile;
 mod key_limits;
 mod limits;
