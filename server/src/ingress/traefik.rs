@@ -1,6 +1,6 @@
 //! The configuration of a Traefik in front, over its HTTP provider: which host leads to which container, and what is asked and dropped on the way.
 //!
-//! Traefik reads it every second. A runtime that is not ready is not in it: its host leads to the built-in gateway then, which starts, wakes and waits.
+//! Traefik reads it again and again. A runtime that is not ready is not in it: its host leads to the built-in gateway then, which starts, wakes and waits.
 
 use super::{Entry, faults, forward_auth, tickets};
 use crate::orchestrator::Route;
