@@ -99,7 +99,7 @@ pub struct Entry {
     /// What an ingress proves itself with, 32 characters or more: the bearer token of `/internal/traefik`, and `X-Clawloops-Ingress` of `/auth/verify`.
     #[arg(long, env = "CLAWLOOPS_INGRESS_TOKEN", hide_env_values = true)]
     pub ingress_token: Option<SecretString>,
-    /// The server's own address as an ingress reaches it. Without it, `http://` and CLAWLOOPS_LISTEN.
+    /// The server's own address as an ingress reaches it. Without it, CLAWLOOPS_LISTEN.
     #[arg(long, env = "CLAWLOOPS_INGRESS_URL")]
     pub ingress_url: Option<Url>,
 }
@@ -113,7 +113,8 @@ impl Entry {
             listen if listen.is_ipv4() => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), listen.port()),
             listen => SocketAddr::new(Ipv6Addr::LOCALHOST.into(), listen.port()),
         };
-        self.ingress_url.as_ref().map_or_else(|| format!("http://{listen}"), |url| url.as_str().trim_end_matches('/').to_owned())
+        let scheme = if self.tls_cert.is_some() { "https" } else { "http" };
+        self.ingress_url.as_ref().map_or_else(|| format!("{scheme}://{listen}"), |url| url.as_str().trim_end_matches('/').to_owned())
     }
 }
 

@@ -14,9 +14,9 @@ const NAME: &str = "Certificate";
 /// One that ends sooner should have been renewed by whatever renews it.
 const SOON: Duration = Duration::days(14);
 
-/// Looks at the certificate, where the settings name one.
+/// Looks at the certificate, where the settings name one; where they name none and browsers come over https, at the proxy that they come through.
 pub async fn examine(entry: &Entry, now: OffsetDateTime) -> Option<PartHealth> {
-    let files = Files::named(entry)?;
+    let Some(files) = Files::named(entry) else { return proxy(entry) };
     let pair = match certificate::read(&files).await {
         Ok(pair) => pair,
         Err(crate::Error::Problem(problem)) => {
@@ -25,6 +25,23 @@ pub async fn examine(entry: &Entry, now: OffsetDateTime) -> Option<PartHealth> {
         Err(error) => return Some(wrong(NAME, "", chain(&error), "Look at CLAWLOOPS_TLS_CERT and CLAWLOOPS_TLS_KEY.")),
     };
     pair.own().map(|own| judge(own, entry, now))
+}
+
+/// Whoever shakes hands in this server's place stands between it and all of its clients.
+fn proxy(entry: &Entry) -> Option<PartHealth> {
+    const NAME: &str = "Proxy";
+    if entry.public_url.scheme() != "https" {
+        return None;
+    }
+    if entry.trusted_proxies.is_empty() {
+        return Some(wrong(
+            NAME,
+            "",
+            "Https ends at a proxy in front that is not known here, so all people count as one client and share its tries at passwords.",
+            "Let CLAWLOOPS_TRUSTED_PROXIES name its address, or serve https here with CLAWLOOPS_TLS_CERT and CLAWLOOPS_TLS_KEY.",
+        ));
+    }
+    Some(fine(NAME, "its word on the client's address is taken"))
 }
 
 fn judge(own: &CertificateDer<'_>, entry: &Entry, now: OffsetDateTime) -> PartHealth {
@@ -113,6 +130,10 @@ mod tests {
     async fn without_one_there_is_nothing_to_say_and_one_that_is_missing_is_said() {
         let mut entry = Config::for_tests().entry;
         assert_eq!(examine(&entry, NOW).await, None);
+        entry.public_url = "https://claw.example".parse().unwrap();
+        assert!(examine(&entry, NOW).await.unwrap().problem.unwrap().message.contains("share its tries"));
+        entry.trusted_proxies = vec!["127.0.0.1".parse().unwrap()];
+        assert_eq!(examine(&entry, NOW).await.unwrap().problem, None);
         (entry.tls_cert, entry.tls_key) = (Some("/nowhere/cert.pem".into()), Some("/nowhere/key.pem".into()));
         let problem = examine(&entry, NOW).await.unwrap().problem.unwrap();
         assert!(problem.message.contains("/nowhere/cert.pem cannot be read") && problem.remedy.is_some());

@@ -175,4 +175,31 @@ mod tests {
         answering.await.unwrap();
         assert!(ports(&config).await.problem.is_none());
     }
+
+    #[tokio::test]
+    async fn a_port_with_the_certificate_of_the_settings_is_our_own() {
+        use crate::ingress::{listener, tls::Certificates};
+        let folder = tempfile::tempdir().unwrap();
+        let files = Files { certificate: folder.path().join("cert.pem"), key: folder.path().join("key.pem") };
+        let issue = || {
+            let issued = rcgen::generate_simple_self_signed(vec!["claw.example".to_owned()]).unwrap();
+            std::fs::write(&files.certificate, issued.cert.pem()).unwrap();
+            std::fs::write(&files.key, issued.signing_key.serialize_pem()).unwrap();
+        };
+        issue();
+        let tls = Certificates::open(files.clone()).await.unwrap().listener().unwrap();
+        let listening = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut config = Config::for_tests();
+        config.entry.listen = listening.local_addr().unwrap();
+        (config.entry.tls_cert, config.entry.tls_key) = (Some(files.certificate.clone()), Some(files.key.clone()));
+        let router = axum::Router::new().route("/healthz", axum::routing::get(|| async { "ok\n" }));
+        let stop = tokio_util::sync::CancellationToken::new();
+        let serving = tokio::spawn(listener::serve_with(listening, Some(tls), router, config.limits.clone(), stop.clone()));
+        assert_eq!(ports(&config).await.problem, None);
+        // One that was put there and is not shown is somebody else's, as far as can be told.
+        issue();
+        assert!(ports(&config).await.problem.is_some());
+        stop.cancel();
+        serving.await.unwrap().unwrap();
+    }
 }
