@@ -2,7 +2,7 @@
 # What the machine has to bring: found, or installed as root on Debian.
 #
 #   packages.sh run    what `make run` needs
-#   packages.sh test   that, a browser for the end-to-end tests, and a C++ compiler for libFuzzer
+#   packages.sh test   that, a browser for the end-to-end tests, a C++ compiler for libFuzzer, and proxies to stand in front
 #   packages.sh bench  what `make run` needs, and the peer and the load of the benchmark
 . "$(dirname "$0")/lib.sh"
 
@@ -30,7 +30,7 @@ if [ -z "${DOCKER_HOST:-}" ]; then
 else
   needs+=("docker docker.io")
 fi
-if [ "${1:-run}" = test ]; then needs+=("test:chromium chromium" "c++ g++"); fi
+if [ "${1:-run}" = test ]; then needs+=("test:chromium chromium" "c++ g++" "nginx nginx-light" "caddy caddy"); fi
 if [ "${1:-run}" = bench ]; then needs+=("nginx nginx-light" "wrk wrk"); fi
 
 found() {

@@ -6,6 +6,7 @@
 //! it is given up at once, and the internal listener closed only then.
 
 mod descriptors;
+mod front;
 pub mod manager;
 mod rotation;
 
@@ -15,7 +16,7 @@ use crate::{
     config::Config,
     data::{self, Pool, cluster::Cluster, listen::Changes},
     error::chain,
-    ingress::{self, connections::Connections, internal::InternalDoors, listener},
+    ingress::{self, connections::Connections, internal::InternalDoors, listener, proxies::Proxies, tls::Certificates},
     manager::{self as engines, Engine, docker_address},
     model::{self, door::Side},
     orchestrator::{Orchestrator, logs::Logs},
@@ -29,7 +30,6 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::{
-    net::TcpListener,
     signal::unix::{SignalKind, signal},
     task::JoinHandle,
     time::MissedTickBehavior,
@@ -73,10 +73,12 @@ async fn up_and_down(config: Arc<Config>, stop: CancellationToken) -> anyhow::Re
     if config.runtimes.runtime_manager.is_none() {
         docker_address::local(config.runtimes.docker_host.as_deref())?;
     }
+    let certificates = front::certificates(&config.entry).await?;
+    let proxies = Proxies::of(&config.entry)?;
     let (pool, cluster) = database(&config, &mut steps).await?;
     let keeping = CancellationToken::new();
     let keeper = cluster.map(|cluster| tokio::spawn(keep(cluster, Arc::clone(&config), keeping.clone())));
-    let served = serve_on(&config, &pool, stop, &mut steps).await;
+    let served = serve_on(&config, &pool, (certificates, proxies), stop, &mut steps).await;
 
     pool.close().await;
     keeping.cancel();
@@ -138,7 +140,13 @@ async fn connected(url: &str, private: bool, steps: &mut Steps) -> anyhow::Resul
 }
 
 /// Everything above the database: up, served, and down again.
-async fn serve_on(config: &Arc<Config>, pool: &Pool, stop: CancellationToken, steps: &mut Steps) -> anyhow::Result<()> {
+async fn serve_on(
+    config: &Arc<Config>,
+    pool: &Pool,
+    (certificates, proxies): (Option<Arc<Certificates>>, Proxies),
+    stop: CancellationToken,
+    steps: &mut Steps,
+) -> anyhow::Result<()> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let changes = Changes::new();
     let keys = Arc::new(Keyring::load(config).context("loading the master key")?);
@@ -177,6 +185,8 @@ async fn serve_on(config: &Arc<Config>, pool: &Pool, stop: CancellationToken, st
         pool: pool.clone(),
         clock: Arc::clone(&clock),
         config: Arc::clone(config),
+        keys: Arc::clone(&keys),
+        proxies,
         changes: changes.clone(),
         connections,
         ports: backend.ports(),
@@ -187,9 +197,7 @@ async fn serve_on(config: &Arc<Config>, pool: &Pool, stop: CancellationToken, st
         stop: stop.clone(),
     });
     descriptors::raise(config.limits.connections);
-    let listening = TcpListener::bind(config.entry.listen)
-        .await
-        .with_context(|| format!("opening {}: is another server there? CLAWLOOPS_LISTEN chooses another address", config.entry.listen))?;
+    let front = front::Front::open(&config.entry, certificates).await?;
 
     let feed = {
         let (changes, pool) = (changes.clone(), pool.clone());
@@ -213,7 +221,7 @@ async fn serve_on(config: &Arc<Config>, pool: &Pool, stop: CancellationToken, st
     steps.done("listening");
     announce(config, pool, clock.as_ref(), engine).await;
 
-    let served = listener::serve(listening, router, config.limits.clone(), stop.clone()).await.context("serving");
+    let served = front.serve(config, router, clock, stop.clone()).await;
     stop.cancel();
     say("Stopping. Runtimes keep running.");
     steps.again();

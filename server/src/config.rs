@@ -1,8 +1,15 @@
 //! The one reader of the environment: a struct a section, every variable documented. `docs/OPERATING.md` repeats the table.
 
+pub mod network;
+
 use clap::Args;
+use network::Network;
 use secrecy::SecretString;
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
 use url::Url;
 
 /// All settings of `clawloops serve`.
@@ -73,6 +80,42 @@ pub struct Entry {
     /// Port of the internal listener for runtimes, opened on the gateway address of each runtime's network only.
     #[arg(long, env = "CLAWLOOPS_INTERNAL_PORT", default_value_t = 3100)]
     pub internal_port: u16,
+    /// The certificate to serve https with: a PEM file, the server's own certificate first and those that lead to its authority after it. It must be
+    /// good for the dashboard's name and for `*.` before it. Read again when it changes.
+    #[arg(long, env = "CLAWLOOPS_TLS_CERT", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// The key of that certificate: a PEM file.
+    #[arg(long, env = "CLAWLOOPS_TLS_KEY", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+    /// Address and port of a second listener, which sends browsers that come over plain http to https and serves nothing else.
+    #[arg(long, env = "CLAWLOOPS_HTTP_LISTEN", requires = "tls_cert")]
+    pub http_listen: Option<SocketAddr>,
+    /// Proxies in front, as addresses or ranges separated by commas: whom they name in `X-Forwarded-For` is taken for the client.
+    #[arg(long, env = "CLAWLOOPS_TRUSTED_PROXIES", value_delimiter = ',')]
+    pub trusted_proxies: Vec<Network>,
+    /// Where an ingress may ask `/auth/verify` from, as addresses or ranges separated by commas.
+    #[arg(long, env = "CLAWLOOPS_FORWARD_AUTH_FROM", value_delimiter = ',')]
+    pub forward_auth_from: Vec<Network>,
+    /// What an ingress proves itself with, 32 characters or more: the bearer token of `/internal/traefik`, and `X-Clawloops-Ingress` of `/auth/verify`.
+    #[arg(long, env = "CLAWLOOPS_INGRESS_TOKEN", hide_env_values = true)]
+    pub ingress_token: Option<SecretString>,
+    /// The server's own address as an ingress reaches it. Without it, CLAWLOOPS_LISTEN.
+    #[arg(long, env = "CLAWLOOPS_INGRESS_URL")]
+    pub ingress_url: Option<Url>,
+}
+
+impl Entry {
+    /// This server's own address as an ingress reaches it.
+    #[must_use]
+    pub fn own_url(&self) -> String {
+        let listen = match self.listen {
+            listen if !listen.ip().is_unspecified() => listen,
+            listen if listen.is_ipv4() => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), listen.port()),
+            listen => SocketAddr::new(Ipv6Addr::LOCALHOST.into(), listen.port()),
+        };
+        let scheme = if self.tls_cert.is_some() { "https" } else { "http" };
+        self.ingress_url.as_ref().map_or_else(|| format!("{scheme}://{listen}"), |url| url.as_str().trim_end_matches('/').to_owned())
+    }
 }
 
 /// What clients and runtimes may take of the entry, in size, number and time.

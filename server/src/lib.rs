@@ -3,6 +3,7 @@
 
 pub mod backend;
 pub mod boot;
+pub mod certificate;
 pub mod clock;
 pub mod config;
 pub mod data;

@@ -42,6 +42,8 @@ mod refusals;
 mod rest;
 #[path = "orchestrator/restarts.rs"]
 mod restarts;
+#[path = "orchestrator/routes.rs"]
+mod routes;
 #[path = "orchestrator/sleep.rs"]
 mod sleep;
 #[path = "orchestrator/states.rs"]

@@ -1,13 +1,18 @@
 //! What the machine itself has: disk, memory, ports.
 
 use super::{fine, wrong};
-use crate::config::Config;
+use crate::{
+    certificate::{self, Files, Only},
+    config::Config,
+};
 use contract::PartHealth;
-use std::{net::SocketAddr, path::Path, time::Duration};
+use rustls::{ClientConfig, pki_types::ServerName};
+use std::{io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream},
 };
+use tokio_rustls::TlsConnector;
 
 const GIB: i64 = 1 << 30;
 
@@ -48,7 +53,9 @@ async fn ports(config: &Config) -> PartHealth {
             drop(free);
             fine(NAME, format!("{listen} is free"))
         }
-        Err(_) if answers_healthz(listen).await => fine(NAME, format!("{listen} is served by ClawLoops")),
+        Err(_) if answers_healthz(listen, Files::named(&config.entry).as_ref()).await => {
+            fine(NAME, format!("{listen} is served by ClawLoops"))
+        }
         Err(error) => wrong(
             NAME,
             listen.to_string(),
@@ -58,20 +65,40 @@ async fn ports(config: &Config) -> PartHealth {
     }
 }
 
-/// Whether whoever listens there answers as ClawLoops does.
-async fn answers_healthz(mut at: SocketAddr) -> bool {
+/// Whether whoever listens there answers as ClawLoops does, and shows the certificate that the settings name.
+async fn answers_healthz(mut at: SocketAddr, files: Option<&Files>) -> bool {
     if at.ip().is_unspecified() {
         at.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
     }
     let asked = async {
-        let mut stream = TcpStream::connect(at).await?;
-        stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await?;
-        let mut answer = String::new();
-        stream.take(16_384).read_to_string(&mut answer).await?;
-        std::io::Result::Ok(answer)
+        let stream = TcpStream::connect(at).await?;
+        match files {
+            None => healthz(stream).await,
+            Some(files) => healthz(pinned(files).await?.connect(ServerName::from(at.ip()), stream).await?).await,
+        }
     };
     let answer = tokio::time::timeout(Duration::from_secs(2), asked).await;
     answer.is_ok_and(|answer| answer.is_ok_and(|text| text.starts_with("HTTP/1.1 200") && text.ends_with("\r\n\r\nok\n")))
+}
+
+async fn healthz(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<String> {
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await?;
+    let mut answer = String::new();
+    stream.take(16_384).read_to_string(&mut answer).await?;
+    Ok(answer)
+}
+
+/// Speaks TLS with whoever shows the certificate of these files.
+async fn pinned(files: &Files) -> io::Result<TlsConnector> {
+    let pair = certificate::read(files).await.map_err(io::Error::other)?;
+    let own = pair.own().ok_or_else(|| io::Error::other("no certificate"))?.clone();
+    let config = ClientConfig::builder_with_provider(certificate::provider())
+        .with_safe_default_protocol_versions()
+        .map_err(io::Error::other)?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Only::this(own)))
+        .with_no_client_auth();
+    Ok(TlsConnector::from(Arc::new(config)))
 }
 
 fn disk(data_dir: &Path) -> PartHealth {
@@ -147,5 +174,32 @@ mod tests {
         assert!(ports(&config).await.problem.is_some());
         answering.await.unwrap();
         assert!(ports(&config).await.problem.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_port_with_the_certificate_of_the_settings_is_our_own() {
+        use crate::ingress::{listener, tls::Certificates};
+        let folder = tempfile::tempdir().unwrap();
+        let files = Files { certificate: folder.path().join("cert.pem"), key: folder.path().join("key.pem") };
+        let issue = || {
+            let issued = rcgen::generate_simple_self_signed(vec!["claw.example".to_owned()]).unwrap();
+            std::fs::write(&files.certificate, issued.cert.pem()).unwrap();
+            std::fs::write(&files.key, issued.signing_key.serialize_pem()).unwrap();
+        };
+        issue();
+        let tls = Certificates::open(files.clone()).await.unwrap().listener().unwrap();
+        let listening = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut config = Config::for_tests();
+        config.entry.listen = listening.local_addr().unwrap();
+        (config.entry.tls_cert, config.entry.tls_key) = (Some(files.certificate.clone()), Some(files.key.clone()));
+        let router = axum::Router::new().route("/healthz", axum::routing::get(|| async { "ok\n" }));
+        let stop = tokio_util::sync::CancellationToken::new();
+        let serving = tokio::spawn(listener::serve_with(listening, Some(tls), router, config.limits.clone(), stop.clone()));
+        assert_eq!(ports(&config).await.problem, None);
+        // One that was put there and is not shown is somebody else's, as far as can be told.
+        issue();
+        assert!(ports(&config).await.problem.is_some());
+        stop.cancel();
+        serving.await.unwrap().unwrap();
     }
 }

@@ -1,11 +1,12 @@
 //! `clawloops doctor`: looks at every part and says what is wrong and what to do.
 
+pub mod certificate;
 pub mod machine;
 mod master_key;
 
 use crate::{
     Error, Result,
-    clock::SystemClock,
+    clock::{Clock as _, SystemClock},
     config::Config,
     data::{self, Pool, cluster::Cluster, listen::Changes},
     error::chain,
@@ -26,6 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub async fn examine(config: &Config, pool: Option<&Pool>, engine: &dyn Engine, litellm: PartHealth) -> Vec<PartHealth> {
     let (mut parts, postgres) = tokio::join!(docker(config, engine), postgres(pool));
     parts.extend([postgres, master_key(config, pool).await, litellm]);
+    parts.extend(certificate::examine(&config.entry, SystemClock.now()).await);
     parts.extend(machine::examine(config).await);
     parts
 }

@@ -220,7 +220,7 @@ fn names(headers: &HeaderMap, name: &HeaderName, word: &str) -> bool {
 }
 
 /// Whether this path is closed to browsers: ours, or OpenClaw's host-only door, in any spelling that a lenient parser would take for it.
-fn is_closed(path: &str) -> bool {
+pub(super) fn is_closed(path: &str) -> bool {
     let mut text = path.to_owned();
     for _ in 0..4 {
         let decoded = percent_decoded(&text);

@@ -110,7 +110,8 @@ pub fn wants_events(headers: &HeaderMap) -> bool {
     headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).any(|accept| accept.contains("text/event-stream"))
 }
 
-fn cookies_of_the_runtime(headers: &HeaderMap) -> Option<HeaderValue> {
+/// What a browser's cookies are without ours; none when nothing is left.
+pub(super) fn cookies_of_the_runtime(headers: &HeaderMap) -> Option<HeaderValue> {
     let mut kept: Vec<&str> = Vec::new();
     for value in headers.get_all(header::COOKIE) {
         // Bytes that are no text are no cookie of a browser.

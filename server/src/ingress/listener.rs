@@ -1,14 +1,18 @@
-//! A listening socket and its end.
+//! A listening socket and its end: plain or TLS, HTTP/1.1 or HTTP/2.
 
 use super::gate::{self, Counted, Gate};
 use crate::config;
 use axum::Router;
-use std::{io, net::SocketAddr, time::Duration};
+use rustls::ServerConfig;
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Requests in progress get this long to end.
 pub const GRACE: Duration = Duration::from_secs(10);
+/// A browser shakes hands within this time, or is no browser.
+const HANDSHAKE: Duration = Duration::from_secs(10);
 /// After an error that is the machine's and not a client's (no file descriptors left), it is tried again.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -17,11 +21,26 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// # Errors
 /// Never at present; a socket that fails is tried again.
 pub async fn serve(listener: TcpListener, router: Router, limits: config::Limits, stop: CancellationToken) -> io::Result<()> {
+    serve_with(listener, None, router, limits, stop).await
+}
+
+/// The same, behind TLS where there is a configuration of it. Handshakes are made beside each other: a slow one holds up nobody.
+///
+/// # Errors
+/// As of [`serve`].
+pub async fn serve_with(
+    listener: TcpListener,
+    tls: Option<Arc<ServerConfig>>,
+    router: Router,
+    limits: config::Limits,
+    stop: CancellationToken,
+) -> io::Result<()> {
     let gate = Gate::new(limits.clone());
     let connections = TaskTracker::new();
     let cut = CancellationToken::new();
     // Also when this future is dropped.
     let _cuts = cut.clone().drop_guard();
+    let tls = tls.map(TlsAcceptor::from);
     loop {
         let (stream, peer) = tokio::select! {
             () = stop.cancelled() => break,
@@ -31,14 +50,17 @@ pub async fn serve(listener: TcpListener, router: Router, limits: config::Limits
             Ok(pass) => pass,
             Err(full) => {
                 tracing::debug!(%peer, ?full, "a connection was turned away");
-                gate::turn_away(&stream, full);
+                // Whoever expects a handshake is told nothing: they would not understand it.
+                if tls.is_none() {
+                    gate::turn_away(&stream, full);
+                }
                 continue;
             }
         };
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "small packets will wait for each other");
         }
-        let served = gate::converse(Counted::new(stream, pass), peer, router.clone(), limits.clone(), stop.clone());
+        let served = connection(Counted::new(stream, pass), peer, tls.clone(), router.clone(), limits.clone(), stop.clone());
         let cut = cut.clone();
         connections.spawn(async move {
             tokio::select! {
@@ -53,6 +75,22 @@ pub async fn serve(listener: TcpListener, router: Router, limits: config::Limits
         tracing::warn!("requests that were still in progress were cut");
     }
     Ok(())
+}
+
+async fn connection(
+    stream: Counted<TcpStream>,
+    peer: SocketAddr,
+    tls: Option<TlsAcceptor>,
+    router: Router,
+    limits: config::Limits,
+    stop: CancellationToken,
+) {
+    let Some(tls) = tls else { return gate::converse(stream, peer, router, limits, stop).await };
+    match tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await {
+        Ok(Ok(stream)) => gate::converse(stream, peer, router, limits, stop).await,
+        Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
+        Err(_) => tracing::debug!("a TLS handshake took too long"),
+    }
 }
 
 /// The next connection, whatever becomes of others.

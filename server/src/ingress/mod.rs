@@ -4,12 +4,14 @@
 //! through [`guard`] and [`session`] to the pages; a runtime's go through [`tickets`] to the [`gateway`]. The [`watch`] keeps what is cached and what
 //! is open true to the change stream.
 
+pub mod assertion;
 pub mod assets;
 pub mod connections;
 pub mod cut;
 pub mod download;
 pub mod export;
 pub mod faults;
+pub mod forward_auth;
 pub mod gate;
 pub mod gateway;
 pub mod guard;
@@ -21,11 +23,15 @@ pub mod live;
 pub mod origins;
 pub mod outward;
 pub mod pages;
+pub mod proxies;
+pub mod redirect;
 pub mod router;
 pub mod security;
 pub mod session;
 pub mod shape;
 pub mod tickets;
+pub mod tls;
+pub mod traefik;
 pub mod upstream;
 pub mod visits;
 pub mod waiting;
@@ -38,7 +44,7 @@ use crate::{
     config::{Config, Limits},
     data::{Pool, listen::Changes},
     orchestrator::{Orchestrator, Route},
-    platform::throttle::Throttle,
+    platform::{keyring::Keyring, throttle::Throttle},
 };
 use app::ports::Ports;
 use async_trait::async_trait;
@@ -53,6 +59,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub trait Routes: Send + Sync {
     /// Where the host of this label leads; none when no runtime has it.
     async fn route(&self, label: &str) -> Result<Option<Route>>;
+    /// Those that are ready, by the labels of their hosts, in that order.
+    async fn ready(&self) -> Result<Vec<(String, Route)>>;
     /// Somebody holds something open towards these runtimes.
     async fn visited(&self, runtimes: &[RuntimeId]) -> Result<()>;
     /// Somebody stands before one that sleeps: it is to wake.
@@ -63,6 +71,10 @@ pub trait Routes: Send + Sync {
 impl Routes for Orchestrator {
     async fn route(&self, label: &str) -> Result<Option<Route>> {
         self.address_of(label).await
+    }
+
+    async fn ready(&self) -> Result<Vec<(String, Route)>> {
+        self.ready_routes().await
     }
 
     async fn visited(&self, runtimes: &[RuntimeId]) -> Result<()> {
@@ -82,6 +94,10 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// The settings.
     pub config: Arc<Config>,
+    /// What assertions are signed with.
+    pub keys: Arc<Keyring>,
+    /// Who stands in front.
+    pub proxies: proxies::Proxies,
     /// What changes.
     pub changes: Changes,
     /// What is open towards runtimes: filled here, told by the pages.
@@ -109,6 +125,10 @@ pub struct Entry {
     throttle: Arc<Throttle>,
     origins: Origins,
     limits: Limits,
+    proxies: proxies::Proxies,
+    signer: assertion::Signer,
+    /// This server as an ingress reaches it.
+    own_url: String,
     assets: assets::Assets,
     connections: Arc<Connections>,
     visits: visits::Visits,
@@ -125,6 +145,9 @@ impl Entry {
     fn new(parts: Parts) -> (Arc<Self>, axum::Router) {
         let entry = Arc::new(Self {
             origins: Origins::of(&parts.config.entry.public_url),
+            proxies: parts.proxies,
+            signer: assertion::Signer::new(parts.keys),
+            own_url: parts.config.entry.own_url(),
             assets: assets::Assets::at(parts.config.entry.site_dir.clone()),
             limits: parts.config.limits.clone(),
             connections: parts.connections,

@@ -56,6 +56,12 @@ impl Origins {
         self.runtime("*")
     }
 
+    /// The dashboard's host, without a port.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
     /// `http` or `https`.
     #[must_use]
     pub fn scheme(&self) -> &str {

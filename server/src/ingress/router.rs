@@ -1,7 +1,8 @@
 //! The router: first the host, then the path.
 
 use super::{
-    Entry, Parts, download, export, faults, gateway, guard, intake, live, origins::Place, pages, security, session, shape, tickets, watch,
+    Entry, Parts, download, export, faults, forward_auth, gateway, guard, intake, live, origins::Place, pages, security, session, shape,
+    tickets, traefik, watch,
 };
 use crate::Error;
 use axum::{
@@ -12,9 +13,9 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use contract::Problem;
+use contract::{Code, Problem};
 use futures::FutureExt as _;
-use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
     panic::AssertUnwindSafe,
@@ -78,8 +79,11 @@ async fn split(State(hosts): State<Hosts>, mut request: Request, next: Next) -> 
     let id = request_id();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let host = host(&request).unwrap_or_default();
-    let client =
-        request.extensions().get::<ConnectInfo<SocketAddr>>().map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |info| info.0.ip().to_canonical());
+    let secure = hosts.entry.origins.scheme() == "https";
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map_or((Ipv4Addr::LOCALHOST, 0).into(), |info| info.0);
+    let client = hosts.entry.proxies.client(peer.ip(), request.headers());
+    // Who counts as trying too often is the client, and not the proxy that all of them come through.
+    request.extensions_mut().insert(ConnectInfo(SocketAddr::new(client, peer.port())));
 
     let (coded, page) = (shape::is_coded(request.headers()), faults::wants_page(&method, request.headers()));
     let mut response = if method == Method::CONNECT || method == Method::TRACE {
@@ -89,7 +93,11 @@ async fn split(State(hosts): State<Hosts>, mut request: Request, next: Next) -> 
         closing(told(&problem, page))
     } else {
         let answered = async {
-            match hosts.entry.origins.place(&host) {
+            let place = hosts.entry.origins.place(&host);
+            if let Some(answer) = asked_by_ingress(&hosts.entry, &place, peer.ip(), &path, request.headers()).await {
+                return answer;
+            }
+            match place {
                 Place::Runtime(label) => gateway::serve(hosts.entry, label, client, request).await,
                 place => {
                     drop_identity(&mut request);
@@ -111,6 +119,9 @@ async fn split(State(hosts): State<Hosts>, mut request: Request, next: Next) -> 
     };
     if coded && response.status() != StatusCode::SWITCHING_PROTOCOLS {
         response = closing(response);
+    }
+    if secure {
+        response.headers_mut().entry(header::STRICT_TRANSPORT_SECURITY).or_insert(HeaderValue::from_static("max-age=31536000"));
     }
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().entry(HeaderName::from_static("x-request-id")).or_insert(value);
@@ -142,6 +153,26 @@ fn closing(mut response: Response) -> Response {
     response
 }
 
+/// What an ingress asks, which has no session: it is judged there by its address or its token. On a runtime's host these are the runtime's own paths,
+/// unless one that may ask does so under the host that it asks about, as Caddy does.
+async fn asked_by_ingress(entry: &Entry, place: &Place, peer: IpAddr, path: &str, said: &HeaderMap) -> Option<Response> {
+    let runtime = matches!(place, Place::Runtime(_));
+    match path {
+        forward_auth::VERIFY if entry.proxies.may_ask(peer, said) => Some(forward_auth::verify(entry, said).await),
+        forward_auth::VERIFY | forward_auth::KEYS | traefik::PROVIDER if runtime => None,
+        forward_auth::VERIFY | forward_auth::KEYS if !entry.proxies.any_may_ask() => Some(nothing_here()),
+        forward_auth::VERIFY => Some(faults::as_json(&Problem::new(Code::AccessDenied, "Nobody but an ingress that is known asks here."))),
+        forward_auth::KEYS => Some(forward_auth::keys(entry)),
+        traefik::PROVIDER => Some(traefik::configuration(entry, said).await),
+        _ => None,
+    }
+}
+
+/// Said where a setting is missing that would open an address.
+pub(super) fn nothing_here() -> Response {
+    faults::as_json(&Problem::new(Code::NotFound, "There is nothing here."))
+}
+
 fn broken(page: bool) -> Response {
     let problem = Error::internal("answering a request", "the code panicked; the log has where").into_problem();
     told(&problem, page)
@@ -157,7 +188,7 @@ fn request_id() -> String {
 }
 
 /// The host of a request: of the address when it has one (HTTP/2, or a proxy's form), of the header otherwise. Two hosts are none.
-fn host(request: &Request) -> Option<String> {
+pub(super) fn host(request: &Request) -> Option<String> {
     if let Some(authority) = request.uri().authority() {
         return Some(authority.as_str().to_owned());
     }

@@ -63,6 +63,7 @@ pub struct Orchestrator {
     watched: watched::Watched,
     rendered: rendered::Rendered,
     kept: routes::Kept,
+    listed: routes::Listed,
     room: tokio::sync::OnceCell<Room>,
     decide: fn(&decide::Facts<'_>) -> decide::Action,
     logs: Option<Arc<logs::Logs>>,
@@ -102,7 +103,7 @@ impl Orchestrator {
         doors: Arc<dyn Doors>,
         changes: Changes,
     ) -> Self {
-        let kept = routes::Kept::new(changes.subscribe());
+        let (kept, listed) = (routes::Kept::new(changes.subscribe()), routes::Listed::new(changes.subscribe()));
         let engine: Arc<dyn Engine> = Arc::new(Bounded::new(engine));
         let room = tokio::sync::OnceCell::new();
         let began = clock.now();
@@ -118,6 +119,7 @@ impl Orchestrator {
             watched: watched::Watched::default(),
             rendered: rendered::Rendered::default(),
             kept,
+            listed,
             room,
             decide: decide::next,
             logs: None,

@@ -1,7 +1,11 @@
 //! Where a runtime's host name leads. Asked with every request of the gateway, so the answer is kept until something changes.
 
 use super::Orchestrator;
-use crate::{Result, data::listen::Change, manager::ContainerState};
+use crate::{
+    Result,
+    data::{listen::Change, runtime::Row},
+    manager::ContainerState,
+};
 use contract::{PersonId, Phase, Problem, RuntimeId};
 use std::{
     collections::HashMap,
@@ -31,6 +35,18 @@ pub struct Route {
     pub address: Option<SocketAddr>,
     /// What is wrong with it.
     pub problem: Option<Problem>,
+}
+
+fn route(row: Row, address: Option<SocketAddr>) -> Route {
+    Route {
+        runtime_id: row.runtime_id,
+        person_id: row.person_id,
+        person_email: row.person_email,
+        name: row.name,
+        phase: row.phase,
+        address,
+        problem: row.problem.map(|problem| problem.0),
+    }
 }
 
 /// Answers that were given lately.
@@ -66,7 +82,66 @@ impl Kept {
     }
 }
 
+/// All that are ready, as they were listed last, with when; and what changed since.
+pub(super) struct Listed(tokio::sync::Mutex<(Receiver<Change>, Option<List>)>);
+
+/// Routes by host label, with when they were listed.
+type List = (Instant, Vec<(String, Route)>);
+
+/// A list is made anew after this long, whether a change was told or not.
+const LISTED_FOR: Duration = Duration::from_secs(5);
+
+impl Listed {
+    pub(super) fn new(changes: Receiver<Change>) -> Self {
+        Self(tokio::sync::Mutex::new((changes, None)))
+    }
+}
+
+/// Whether a change may have made a list of routes untrue.
+fn touches_routes(change: &Result<Change, TryRecvError>) -> bool {
+    match change {
+        Ok(Change::Runtime { .. } | Change::PersonClosed { .. } | Change::Anything) | Err(TryRecvError::Lagged(_)) => true,
+        Ok(Change::SessionEnded { .. } | Change::Usage { .. } | Change::Keys { .. } | Change::Catalog | Change::People)
+        | Err(TryRecvError::Empty | TryRecvError::Closed) => false,
+    }
+}
+
 impl Orchestrator {
+    /// All runtimes that are ready and where they are, by host label. Listed anew when one of them changed: the engine is not asked for each.
+    pub async fn ready_routes(&self) -> Result<Vec<(String, Route)>> {
+        // Held while it is listed: whoever asks meanwhile gets the same list.
+        let mut listed = self.listed.0.lock().await;
+        let (changes, list) = &mut *listed;
+        loop {
+            let change = changes.try_recv();
+            if touches_routes(&change) {
+                *list = None;
+            }
+            if matches!(change, Err(TryRecvError::Empty | TryRecvError::Closed)) {
+                break;
+            }
+        }
+        if let Some((since, routes)) = list
+            && since.elapsed() < LISTED_FOR
+        {
+            return Ok(routes.clone());
+        }
+        let asked = Instant::now();
+        let rows = self.store.all().await?;
+        let world = self.engine.survey().await?;
+        let mut routes = Vec::new();
+        for row in rows.into_iter().filter(|row| row.phase == Phase::Ready) {
+            let container = world.get(&row.runtime_id).and_then(|seen| seen.container.as_ref());
+            let Some(ContainerState::Running { address: Some(address), .. }) = container.map(|container| &container.state) else {
+                continue;
+            };
+            routes.push((row.host_label.clone(), route(row, Some(*address))));
+        }
+        routes.sort_by(|(one, _), (other, _)| one.cmp(other));
+        *list = Some((asked, routes.clone()));
+        Ok(routes)
+    }
+
     /// Where the host of this label leads; none when no runtime has it.
     pub async fn address_of(&self, host_label: &str) -> Result<Option<Route>> {
         if let Some(route) = self.kept.find(host_label) {
@@ -83,15 +158,7 @@ impl Orchestrator {
         } else {
             None
         };
-        let route = Route {
-            runtime_id: row.runtime_id,
-            person_id: row.person_id,
-            person_email: row.person_email,
-            name: row.name,
-            phase: row.phase,
-            address,
-            problem: row.problem.map(|problem| problem.0),
-        };
+        let route = route(row, address);
         self.kept.keep(host_label, asked, &route);
         Ok(Some(route))
     }

@@ -28,6 +28,7 @@ pub struct MasterKey {
     bits: SecretBox<[u8; 32]>,
     vault: SecretBox<[u8; 32]>,
     runtimes: SecretBox<[u8; 32]>,
+    assertions: SecretBox<[u8; 32]>,
     id: String,
 }
 
@@ -37,8 +38,9 @@ impl MasterKey {
     pub fn new(bits: [u8; 32]) -> Self {
         let of = |purpose: &str| Box::new(derive(&bits, purpose));
         let (vault, runtimes) = (SecretBox::new(of("vault")), SecretBox::new(of("runtime-key")));
+        let assertions = SecretBox::new(of("assertion"));
         let digest = Sha256::digest([b"clawloops vault key id", vault.expose_secret().as_slice()].concat());
-        Self { id: hex(&digest[..6]), bits: SecretBox::new(Box::new(bits)), vault, runtimes }
+        Self { id: hex(&digest[..6]), bits: SecretBox::new(Box::new(bits)), vault, runtimes, assertions }
     }
 
     /// Draws a new one.
@@ -70,6 +72,12 @@ impl MasterKey {
     #[must_use]
     pub fn runtimes(&self) -> &[u8; 32] {
         self.runtimes.expose_secret()
+    }
+
+    /// The seed of the key that signs what forward auth asserts.
+    #[must_use]
+    pub fn assertions(&self) -> &[u8; 32] {
+        self.assertions.expose_secret()
     }
 
     fn parse(text: &str, place: &str) -> Result<Self> {

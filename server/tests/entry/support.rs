@@ -16,7 +16,7 @@ use server::{
     clock::{Clock, SystemClock},
     config::Config,
     data::{self, Pool, listen::Changes},
-    ingress::{self, Routes, connections::Connections, router::router},
+    ingress::{self, Routes, connections::Connections, proxies::Proxies, router::router},
     manager::fake::{FakeEngine, Misery},
     model::{self, door::Side},
     orchestrator::{Doors, Orchestrator, Route, logs::Logs},
@@ -41,6 +41,14 @@ pub struct Table(pub Mutex<HashMap<String, Route>>);
 impl Routes for Table {
     async fn route(&self, label: &str) -> Result<Option<Route>> {
         Ok(self.0.lock().unwrap().get(label).cloned())
+    }
+
+    async fn ready(&self) -> Result<Vec<(String, Route)>> {
+        let table = self.0.lock().unwrap();
+        let mut ready: Vec<_> =
+            table.iter().filter(|(_, route)| route.phase == Phase::Ready).map(|(label, route)| (label.clone(), route.clone())).collect();
+        ready.sort_by(|(one, _), (other, _)| one.cmp(other));
+        Ok(ready)
     }
 
     async fn visited(&self, _runtimes: &[RuntimeId]) -> Result<()> {
@@ -75,7 +83,9 @@ pub struct TestApp {
     pub entry: Arc<ingress::Entry>,
     pub port: u16,
     pub http: reqwest::Client,
-    stop: CancellationToken,
+    /// Everything that is served, for another listener.
+    pub router: Router,
+    pub stop: CancellationToken,
     _folder: tempfile::TempDir,
 }
 
@@ -145,6 +155,8 @@ impl TestApp {
         let (entry, router, watch) = router(ingress::Parts {
             pool: pool.clone(),
             clock: Arc::clone(&clock),
+            keys: Keyring::of(&[[9; 32]]),
+            proxies: Proxies::of(&config.entry).unwrap(),
             config,
             changes: changes.clone(),
             connections,
@@ -159,11 +171,11 @@ impl TestApp {
         let (fed, feeding) = (changes.clone(), pool.clone());
         let mut heard = changes.subscribe();
         tokio::spawn(async move { fed.feed(&feeding).await });
-        tokio::spawn(ingress::listener::serve(listening, router, limits, stop.clone()));
+        tokio::spawn(ingress::listener::serve(listening, router.clone(), limits, stop.clone()));
         // The change stream is on: from here nothing is missed.
         tokio::time::timeout(Duration::from_secs(20), heard.recv()).await.unwrap().unwrap();
         let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().unwrap();
-        Self { pool, clock, backend, engine, table, entry, port, http, stop, _folder: folder }
+        Self { pool, clock, backend, engine, table, entry, port, http, router, stop, _folder: folder }
     }
 
     pub fn origin(&self) -> String {
@@ -188,7 +200,7 @@ impl TestApp {
     /// A runtime of this person, whose host leads to `address`.
     pub async fn runtime(&self, owner: &Person, name: &str, address: Option<SocketAddr>) -> RuntimeId {
         let runtime = self.backend.ports().runtimes.create(&owner.caller, name, None).await.unwrap();
-        let label = runtime.origin.strip_prefix("http://").unwrap().split('.').next().unwrap().to_owned();
+        let label = runtime.origin.split("://").nth(1).unwrap().split('.').next().unwrap().to_owned();
         assert_eq!(label, name);
         let route = Route {
             runtime_id: runtime.runtime_id,
