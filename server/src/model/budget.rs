@@ -332,7 +332,7 @@ pub async fn renew_and_sweep(service: &Service) -> Result<()> {
     Ok(())
 }
 
-/// Follows what makes keys end, and cuts the calls that still run with them. Ends after `stop`.
+/// Follows what changes keys and models: forgets what was read of them, and cuts the calls that still run with a key that ended. Ends after `stop`.
 pub(super) async fn watch(service: Arc<Service>, stop: CancellationToken) {
     let mut changes = service.changes.subscribe();
     loop {
@@ -340,15 +340,20 @@ pub(super) async fn watch(service: Arc<Service>, stop: CancellationToken) {
             change = changes.recv() => change,
             () = stop.cancelled() => return,
         };
+        let change = match change {
+            Ok(change) => change,
+            Err(RecvError::Lagged(_)) => Change::Anything,
+            Err(RecvError::Closed) => return,
+        };
+        // Forgotten first: a call that comes in between reads the database, and one that came before is in the books when they are looked at.
+        service.forget(change);
         match change {
-            Ok(Change::Keys { .. } | Change::PersonClosed { .. } | Change::Runtime { .. } | Change::Anything)
-            | Err(RecvError::Lagged(_)) => {
+            Change::Keys { .. } | Change::PersonClosed { .. } | Change::Runtime { .. } | Change::Anything => {
                 if let Err(error) = cut_dead_keys(&service).await {
                     tracing::warn!(error = %crate::error::chain(&error), "keys of calls in progress could not be looked at");
                 }
             }
-            Ok(Change::SessionEnded { .. } | Change::Usage { .. } | Change::Catalog | Change::People) => {}
-            Err(RecvError::Closed) => return,
+            Change::SessionEnded { .. } | Change::Usage { .. } | Change::Limits | Change::Catalog | Change::People => {}
         }
     }
 }

@@ -10,6 +10,7 @@ pub mod export;
 mod health;
 pub mod key_text;
 pub mod keys;
+mod known;
 mod ledger;
 pub mod litellm;
 mod local;
@@ -28,7 +29,10 @@ use crate::{
     Error, Result,
     clock::Clock,
     config::Config,
-    data::{Connection, Pool, listen::Changes},
+    data::{
+        Connection, Pool,
+        listen::{Change, Changes},
+    },
     platform::{
         audit::{self, Actor},
         keyring::Keyring,
@@ -55,6 +59,8 @@ pub struct Service {
     /// For providers.
     outside: address::Outside,
     health: Arc<health::Health>,
+    /// Keys and models that were read lately.
+    known: known::Known,
     /// Where calls go now; none while LiteLLM starts.
     upstream: watch::Sender<Option<Arc<litellm::Upstream>>>,
     books: budget::Books,
@@ -81,6 +87,7 @@ impl Service {
             http,
             outside,
             health: Arc::default(),
+            known: known::Known::default(),
             upstream: watch::Sender::new(None),
             books: budget::Books::default(),
             tracker: TaskTracker::new(),
@@ -122,6 +129,11 @@ impl Service {
     #[must_use]
     pub fn changes(&self) -> &Changes {
         &self.changes
+    }
+
+    /// Forgets what this change makes untrue: what was read of keys and models.
+    fn forget(&self, change: Change) {
+        self.known.forget(change);
     }
 
     async fn record(

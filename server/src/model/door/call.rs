@@ -20,7 +20,7 @@ use crate::{
         Service,
         budget::{self, Answer, Hold, LEASE},
         health::Trial,
-        meter,
+        known, meter,
         shape::Shape,
     },
 };
@@ -91,21 +91,18 @@ enum Tried {
 async fn attempt(mut way: Way) -> Result<Tried, Fault> {
     let asker = Asker { runtime: way.key.runtime_id.is_some(), stream: way.call.stream, shape: way.shape, id: way.id };
     let refused = |told, way| Ok(Tried::Missed { told, way: Box::new(way), fallbacks: Vec::new() });
-    let found = async {
-        let mut connection = way.service.pool.acquire().await?;
-        data::model::find_published(&mut connection, &way.call.model, way.key.key_id, way.key.runtime_id).await
-    };
-    let Some(mut model) = found.await.map_err(Fault::from_error)? else {
+    let found = known::model(&way.service, &way.call.model, &way.key).await;
+    let Some(model) = found.map_err(Fault::from_error)? else {
         return refused(Refusal::UnknownModel(way.call.model.clone()).answer(&way.service, &asker).await, way);
     };
-    if let Some(by) = model.kept_out {
-        return refused(Refusal::KeptOut { model: model.name, by }.answer(&way.service, &asker).await, way);
+    if let Some(by) = &model.kept_out {
+        return refused(Refusal::KeptOut { model: model.name.clone(), by: by.clone() }.answer(&way.service, &asker).await, way);
     }
     let Some(price) = model.price else {
-        return refused(Refusal::Unpriced(model.name).answer(&way.service, &asker).await, way);
+        return refused(Refusal::Unpriced(model.name.clone()).answer(&way.service, &asker).await, way);
     };
     // A vector is of use beside others of the same model alone.
-    let fallbacks = if way.shape.answers() { std::mem::take(&mut model.fallbacks) } else { Vec::new() };
+    let fallbacks = if way.shape.answers() { model.fallbacks.clone() } else { Vec::new() };
     let trial = match way.service.health.admit(model.model_id, way.service.clock.now()) {
         Ok(trial) => trial,
         Err(wait) => {
@@ -127,8 +124,8 @@ async fn attempt(mut way: Way) -> Result<Tried, Fault> {
         person_id: way.key.person_id,
         runtime_id: way.key.runtime_id,
         key_id: way.key.key_id,
-        model: model.name,
-        route: model.provider,
+        model: model.name.clone(),
+        route: model.provider.clone(),
         at: now,
         lease_until: now + LEASE,
         input_tokens: way.call.input_tokens(way.service.books.appetite(&way.call.model), model.context_tokens),
