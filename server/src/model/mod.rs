@@ -21,6 +21,7 @@ mod request;
 pub mod reseal;
 pub mod retention;
 mod shape;
+mod slices;
 pub mod usage;
 pub mod vault;
 mod words;
@@ -95,7 +96,7 @@ impl Service {
     }
 
     /// Supervises LiteLLM and the local model, sweeps leases that ran out, folds old usage records, follows the catalog. Ends after `stop`, when calls in progress are
-    /// settled and the children are gone.
+    /// settled, slices given back and the children gone.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         if let Err(error) = local::put_into_catalog(&self).await {
             tracing::error!(error = %crate::error::chain(&error), "the local model could not be put into the catalog");
@@ -107,6 +108,7 @@ impl Service {
             if timeout(DRAIN, self.tracker.wait()).await.is_err() {
                 tracing::warn!(calls = self.books.in_progress(), "calls still run at the end; their leases will settle them");
             }
+            slices::close(&self).await;
             children.cancel();
         };
         tokio::join!(
@@ -114,6 +116,7 @@ impl Service {
             local::supervise(self.clone(), children.clone()),
             budget::tend(self.clone(), children.clone()),
             budget::watch(self.clone(), children.clone()),
+            slices::tend(self.clone(), children.clone()),
             retention::tend(self.clone(), children.clone()),
             drain
         );
@@ -131,9 +134,24 @@ impl Service {
         &self.changes
     }
 
-    /// Forgets what this change makes untrue: what was read of keys and models.
+    /// Forgets what this change makes untrue: what was read of keys and models, and what was held on the strength of it.
     fn forget(&self, change: Change) {
         self.known.forget(change);
+        let slices = self.books.slices();
+        match change {
+            Change::Keys { person_id } | Change::PersonClosed { person_id } => slices.recall_person(person_id),
+            Change::Runtime { runtime_id, .. } => slices.recall_runtime(runtime_id),
+            Change::Catalog | Change::Limits | Change::Anything => slices.recall(),
+            Change::SessionEnded { .. } | Change::Usage { .. } | Change::People => {}
+        }
+    }
+
+    /// Writes what calls used that drew from slices, at once instead of in a moment.
+    ///
+    /// # Errors
+    /// When the database fails: it is written later.
+    pub async fn write_used(self: &Arc<Self>) -> Result<()> {
+        slices::write(self, true).await
     }
 
     async fn record(

@@ -15,6 +15,7 @@ use crate::{
         self,
         budget::{Outcome, Wanted},
         limit::Scope,
+        slice::Amount,
     },
     model::{
         Service,
@@ -141,7 +142,8 @@ async fn attempt(mut way: Way) -> Result<Tried, Fault> {
         Answer::Held { hold, output_tokens, limited, warning } => (hold, output_tokens, limited, warning),
         Answer::Refused(spent) => {
             let mut response = Refusal::Budget(spent).answer(&way.service, &asker).await;
-            Rate::tell(&limits(&way.service, way.scope()).await, response.headers_mut(), way.shape.dialect(), now);
+            let limits = limits(&way.service, way.scope()).await;
+            Rate::tell(&limits, Amount::default(), response.headers_mut(), way.shape.dialect(), now);
             return refused(response, way);
         }
     };
@@ -161,8 +163,9 @@ async fn attempt(mut way: Way) -> Result<Tried, Fault> {
         Some(warning) => refusal::note(&way.service, warning).await,
         None => None,
     };
+    let known = hold.limits();
     // What is left is read while the provider works, so that nobody waits for it.
-    let rates = limited.then(|| {
+    let rates = (limited && known.is_none()).then(|| {
         let (service, scope) = (way.service.clone(), way.scope());
         way.service.tracker.spawn(async move { limits(&service, scope).await })
     });
@@ -217,7 +220,10 @@ async fn attempt(mut way: Way) -> Result<Tried, Fault> {
     if let Some(rates) = rates
         && let Ok(Ok(limits)) = timeout(WAIT_FOR_RATES, rates).await
     {
-        Rate::tell(&limits, response.headers_mut(), dialect, now);
+        Rate::tell(&limits, Amount::default(), response.headers_mut(), dialect, now);
+    }
+    if let Some((limits, unused)) = known {
+        Rate::tell(&limits, unused, response.headers_mut(), dialect, now);
     }
     Ok(Tried::Answered(response))
 }
@@ -311,7 +317,7 @@ async fn whole(way: Way, answer: reqwest::Response, hold: Hold, trial: Trial, no
     let used = way.used(count, Outcome::Done, None, estimated);
     let is_cut = hold.cut().is_cancelled();
     // Settled beside the answer, not before it: a flush to the disk is no part of the caller's time.
-    way.service.tracker.spawn(hold.settle(used));
+    hold.settle_beside(used);
     if is_cut {
         return dead_key().into_response();
     }
