@@ -84,7 +84,7 @@ pub async fn take(connection: &mut Connection, slice: Uuid, like: &Wanted, size:
         like.at,
         like.lease_until,
         like.input_tokens,
-        like.output_tokens * like.answers,
+        like.output_tokens.saturating_mul(like.answers),
         size.cases,
         size.calls,
         like.input_price,

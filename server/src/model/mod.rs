@@ -40,6 +40,7 @@ use crate::{
     },
 };
 use contract::{Caller, Code, PersonId, Problem};
+use slices::Whose;
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::watch, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -137,13 +138,13 @@ impl Service {
     /// Forgets what this change makes untrue: what was read of keys and models, and what was held on the strength of it.
     fn forget(&self, change: Change) {
         self.known.forget(change);
-        let slices = self.books.slices();
-        match change {
-            Change::Keys { person_id } | Change::PersonClosed { person_id } => slices.recall_person(person_id),
-            Change::Runtime { runtime_id, .. } => slices.recall_runtime(runtime_id),
-            Change::Catalog | Change::Limits | Change::Anything => slices.recall(),
-            Change::SessionEnded { .. } | Change::Usage { .. } | Change::People => {}
-        }
+        let whose = match change {
+            Change::Keys { person_id } | Change::PersonClosed { person_id } => Whose::Of(person_id),
+            Change::Runtime { runtime_id, .. } => Whose::Running(runtime_id),
+            Change::Catalog | Change::Limits | Change::Anything => Whose::All,
+            Change::SessionEnded { .. } | Change::Usage { .. } | Change::People => return,
+        };
+        self.books.slices().recall(whose);
     }
 
     /// Writes what calls used that drew from slices, at once instead of in a moment.

@@ -17,8 +17,8 @@ mod tend;
 pub use tend::{close, give_back, moment, take, tend, write};
 
 use crate::data::{
-    budget::{Outcome, Spent, Used, Wanted},
-    slice::{Amount, Ended, Taken},
+    budget::{Spent, Used, Wanted},
+    slice::{Amount, Taken},
 };
 use contract::{BudgetView, KeyId, PersonId, RuntimeId, Subject};
 use slice::{Place, Slice, minute, prices, spent, worst};
@@ -65,8 +65,27 @@ pub struct Slices {
 struct State {
     places: HashMap<(KeyId, String), Place>,
     slices: HashMap<Uuid, Slice>,
-    /// How often some were recalled: one that is being taken meanwhile is not drawn from.
-    recalled: u64,
+}
+
+/// Whose slices are recalled, since what they were taken on the strength of changed.
+#[derive(Clone, Copy, Debug)]
+pub enum Whose {
+    /// Limits, prices, or anything else.
+    All,
+    /// A key of theirs, or what it may do.
+    Of(PersonId),
+    /// It was stopped, or is paused.
+    Running(RuntimeId),
+}
+
+impl Whose {
+    fn are(self, person_id: PersonId, runtime_id: Option<RuntimeId>) -> bool {
+        match self {
+            Self::All => true,
+            Self::Of(id) => id == person_id,
+            Self::Running(id) => runtime_id == Some(id),
+        }
+    }
 }
 
 /// A call's part of a slice.
@@ -90,7 +109,6 @@ struct Due {
 pub struct Order {
     like: Wanted,
     stream: u64,
-    recalled: u64,
     /// How fast calls come, a second.
     pace: i64,
 }
@@ -104,11 +122,11 @@ impl Slices {
         // It counts in the windows of the moment that its record will tell.
         let now = Moment { clock: wanted.at, ..now };
         let mut guard = self.lock();
-        let State { places, slices, recalled } = &mut *guard;
+        let State { places, slices } = &mut *guard;
         if places.len() >= WATCHED {
             places.retain(|_, place| place.slice.is_some() || place.is_taking || place.second.elapsed() < Duration::from_secs(2));
         }
-        let place = places.entry((wanted.key_id, wanted.model.clone())).or_insert_with(|| Place::new(now.instant));
+        let place = places.entry((wanted.key_id, wanted.model.clone())).or_insert_with(|| Place::new(wanted, now.instant));
         place.count(now.instant);
         let slice = place.slice.and_then(|id| Some((id, slices.get_mut(&id)?))).filter(|(_, slice)| slice.is_good(now));
         let mut wants = true;
@@ -127,8 +145,8 @@ impl Slices {
         });
         let may = !place.is_taking && place.pace() >= from && place.not_before.is_none_or(|at| at <= now.instant);
         let order = now.stream.filter(|_| wants && may).map(|stream| {
-            place.is_taking = true;
-            Order { like: wanted.clone(), stream, recalled: *recalled, pace: place.pace().into() }
+            (place.is_taking, place.is_recalled) = (true, false);
+            Order { like: wanted.clone(), stream, pace: place.pace().into() }
         });
         (drawn, order)
     }
@@ -136,8 +154,8 @@ impl Slices {
     /// A slice was taken, or was not. `taken` is an error where it may have been, and is given back then.
     fn put(&self, slice: Uuid, order: Order, taken: Result<Option<(Taken, Arc<[BudgetView]>)>, ()>, now: Moment) {
         let mut guard = self.lock();
-        let State { places, slices, recalled } = &mut *guard;
-        let Order { like, stream, recalled: before, .. } = order;
+        let State { places, slices } = &mut *guard;
+        let Order { like, stream, .. } = order;
         let mut place = places.get_mut(&(like.key_id, like.model.clone()));
         if let Some(place) = &mut place {
             place.is_taking = false;
@@ -173,7 +191,7 @@ impl Slices {
             route: like.route,
         };
         match place {
-            Some(place) if is_sure && before == *recalled => {
+            Some(place) if is_sure && !place.is_recalled => {
                 if let Some(former) = place.slice.replace(slice).and_then(|id| slices.get_mut(&id)) {
                     former.end();
                 }
@@ -198,37 +216,31 @@ impl Slices {
         slice.oldest.get_or_insert_with(Instant::now);
     }
 
-    /// Ends the slices that `which` says. They are given back with the next [`write`].
-    fn end(&self, which: impl Fn(&Slice) -> bool) -> bool {
+    /// Ends slices, and those that are being taken. They are given back with the next [`write`].
+    pub fn recall(&self, whose: Whose) {
         let mut state = self.lock();
-        state.recalled += 1;
+        for place in state.places.values_mut().filter(|place| whose.are(place.person_id, place.runtime_id)) {
+            place.is_recalled = true;
+        }
+        for slice in state.slices.values_mut().filter(|slice| whose.are(slice.person_id, slice.runtime_id)) {
+            slice.end();
+        }
+    }
+
+    /// Ends those that hold of a limit that refused a call. False where there are none.
+    fn recall_from(&self, spent: &Spent, person_id: PersonId) -> bool {
+        let is_shared = spent.subject != Subject::Everyone;
+        let holds = |slice: &Slice| {
+            !slice.is_over
+                && (is_shared || slice.person_id == person_id)
+                && slice.limits.iter().any(|limit| limit.budget_id == spent.budget_id)
+        };
         let mut any = false;
-        for slice in state.slices.values_mut().filter(|slice| !slice.is_over && which(slice)) {
+        for slice in self.lock().slices.values_mut().filter(|slice| holds(slice)) {
             slice.end();
             any = true;
         }
         any
-    }
-
-    /// Of a person: a key or what it may do changed.
-    pub fn recall_person(&self, person_id: PersonId) {
-        self.end(|slice| slice.person_id == person_id);
-    }
-
-    /// Of a runtime: it was stopped, or is paused.
-    pub fn recall_runtime(&self, runtime_id: RuntimeId) {
-        self.end(|slice| slice.runtime_id == Some(runtime_id));
-    }
-
-    /// All: limits, prices or anything else changed.
-    pub fn recall(&self) {
-        self.end(|_| true);
-    }
-
-    /// Those that hold of a limit that refused a call. False where there are none.
-    fn recall_from(&self, spent: &Spent, person_id: PersonId) -> bool {
-        let is_shared = spent.subject != Subject::Everyone;
-        self.end(|slice| (is_shared || slice.person_id == person_id) && slice.limits.iter().any(|limit| limit.budget_id == spent.budget_id))
     }
 
     /// The reservations that this server answers for.
@@ -299,7 +311,7 @@ mod tests {
         slice::{LIFE, cost},
         *,
     };
-    use crate::clock::new_id;
+    use crate::{clock::new_id, data::budget::Outcome};
     use proptest::{prelude::*, test_runner::TestCaseError};
     use std::collections::HashSet;
     use time::macros::datetime;
@@ -438,7 +450,7 @@ mod tests {
                         now.instant += Duration::from_millis(millis);
                         now.clock += Duration::from_millis(millis);
                     }
-                    Step::Recall => slices.recall(),
+                    Step::Recall => slices.recall(Whose::All),
                     Step::Write(is_done, is_heard) => write(&slices, &mut database, now, is_done, is_heard),
                 }
                 judge(&slices, &database, &open)?;
@@ -447,7 +459,7 @@ mod tests {
                 slices.settle(&draw, &wanted, used(1));
                 ended += 1;
             }
-            slices.recall();
+            slices.recall(Whose::All);
             write(&slices, &mut database, now, true, true);
             prop_assert!(database.held.is_empty() && slices.is_empty());
             prop_assert_eq!((database.recorded.len(), database.settled.calls), (ended, i64::try_from(ended).unwrap_or_default()));
@@ -481,12 +493,12 @@ mod tests {
             assert!(!draws(&fresh(), &call, Moment { stream, ..now }), "a change may have gone unheard");
         }
         let recalled = fresh();
-        recalled.recall_person(person_id);
+        recalled.recall(Whose::Of(person_id));
         assert!(!draws(&recalled, &call, now));
         // One that was asked for before a recall and came after it is given back, and not drawn from.
         let slices = Slices::default();
         let order = slices.draw(&call, now, 1).1.unwrap();
-        slices.recall();
+        slices.recall(Whose::All);
         slices.put(
             new_id(),
             order,

@@ -19,8 +19,11 @@ pub const LIFE: Duration = Duration::from_secs(2);
 const RENEWED: Duration = Duration::from_millis(1500);
 /// So long what a call used waits to be written with others.
 const LINGER: Duration = Duration::from_millis(200);
+
 /// The calls of one key and model.
 pub struct Place {
+    pub person_id: PersonId,
+    pub runtime_id: Option<RuntimeId>,
     /// The second that is counted now.
     pub second: Instant,
     pub calls: u32,
@@ -29,6 +32,8 @@ pub struct Place {
     /// What they draw from.
     pub slice: Option<Uuid>,
     pub is_taking: bool,
+    /// Something changed since what is being taken was asked for: it is given back.
+    pub is_recalled: bool,
     pub not_before: Option<Instant>,
 }
 
@@ -96,8 +101,19 @@ pub fn spent(wanted: &Wanted, used: &Used) -> Amount {
 }
 
 impl Place {
-    pub fn new(now: Instant) -> Self {
-        Self { second: now, calls: 0, before: 0, slice: None, is_taking: false, not_before: None }
+    pub fn new(wanted: &Wanted, now: Instant) -> Self {
+        let (person_id, runtime_id) = (wanted.person_id, wanted.runtime_id);
+        Self {
+            person_id,
+            runtime_id,
+            second: now,
+            calls: 0,
+            before: 0,
+            slice: None,
+            is_taking: false,
+            is_recalled: false,
+            not_before: None,
+        }
     }
 
     pub fn count(&mut self, now: Instant) {

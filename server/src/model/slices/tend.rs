@@ -1,6 +1,6 @@
 //! What slices have to do with the database: taken, written and given back beside the calls, never before one.
 
-use super::{Amount, CASES, Due, Ended, Moment, Order, Slices};
+use super::{Amount, CASES, Due, Moment, Order, Slices, Whose};
 use crate::{
     Result,
     data::{
@@ -8,7 +8,7 @@ use crate::{
         budget::{Spent, Wanted},
         limit::Scope,
         settlement,
-        slice::{self, Size, Taken},
+        slice::{self, Ended, Size, Taken},
     },
     model::{
         Service,
@@ -96,7 +96,7 @@ pub async fn tend(service: Arc<Service>, stop: CancellationToken) {
 pub async fn close(service: &Arc<Service>) {
     let until = Instant::now() + FAREWELL;
     loop {
-        service.books.slices().recall();
+        service.books.slices().recall(Whose::All);
         let written = write(service, true).await;
         match written {
             Ok(()) => return,
@@ -157,7 +157,7 @@ pub async fn write(service: &Arc<Service>, all: bool) -> Result<()> {
         if due.left != Amount::default() {
             // It went with the database: what calls in progress drew is counted when they end.
             tracing::warn!(slice = %due.slice, "the database does not know a slice any more");
-            slices.recall();
+            slices.recall(Whose::All);
         }
         for (wanted, used) in &due.ended {
             budget::settle_alone(service, wanted, used).await?;
