@@ -89,10 +89,10 @@ impl Books {
         appetites.insert(model.to_owned(), f64::max(seen, f64::midpoint(old, seen)).clamp(0.05, 4.0));
     }
 
-    /// How many calls are in progress.
+    /// How many calls are in progress, or ended and not written yet.
     #[must_use]
     pub fn in_progress(&self) -> usize {
-        open(&self.held).len()
+        open(&self.held).len() + self.slices.unwritten()
     }
 
     /// How many of them are with this key.

@@ -2,6 +2,7 @@
 
 use super::{
     settling::{used, wanted},
+    storm::patient,
     support::{INPUT, World, call, streamed},
 };
 use contract::{BudgetChange, Caller, KeyId, Role, Subject, Unit, Window};
@@ -19,6 +20,7 @@ use server::{
         keys, usage,
     },
 };
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use std::{
     collections::HashMap,
     net::SocketAddr,
@@ -347,13 +349,13 @@ fn like(world: &World, source: &Source, input: i64, output: i64) -> Wanted {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn any_history_on_two_servers_passes_no_limit_and_loses_nothing(pool: Pool) {
-    history(&pool, 88_172_645_463_325_252).await;
+async fn any_history_on_two_servers_passes_no_limit_and_loses_nothing(_: PgPoolOptions, database: PgConnectOptions) {
+    history(&patient(database).await, 88_172_645_463_325_252).await;
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn another_history_does_not_either(pool: Pool) {
-    history(&pool, 7_046_029_254_386_353_131).await;
+async fn another_history_does_not_either(_: PgPoolOptions, database: PgConnectOptions) {
+    history(&patient(database).await, 7_046_029_254_386_353_131).await;
 }
 
 async fn history(pool: &Pool, seed: u64) {

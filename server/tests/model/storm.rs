@@ -21,7 +21,7 @@ async fn the_same_with_slices(_: PgPoolOptions, database: PgConnectOptions) {
 }
 
 /// Calls wait for a connection as long as they must: a slow machine is no failure.
-async fn patient(database: PgConnectOptions) -> Pool {
+pub async fn patient(database: PgConnectOptions) -> Pool {
     PgPoolOptions::new().max_connections(16).acquire_timeout(Duration::from_secs(600)).connect_with(database).await.unwrap()
 }
 

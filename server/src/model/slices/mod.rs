@@ -34,7 +34,7 @@ use uuid::Uuid;
 /// So long nothing is tried where too little was left.
 const PAUSE: Duration = Duration::from_secs(1);
 /// So many cases of a call a slice holds at once, at least and at most.
-const CASES: (i64, i64) = (4, 64);
+const CASES: (i64, i64) = (4, 512);
 /// So many keys and models are watched at most.
 const WATCHED: usize = 4096;
 /// So often a write is tried that the database does not take. Then the slice is left to its lease.
@@ -111,6 +111,8 @@ pub struct Order {
     stream: u64,
     /// How fast calls come, a second.
     pace: i64,
+    /// How much they use of what they draw, in thousandths.
+    share: i64,
 }
 
 impl Slices {
@@ -146,7 +148,7 @@ impl Slices {
         let may = !place.is_taking && place.pace() >= from && place.not_before.is_none_or(|at| at <= now.instant);
         let order = now.stream.filter(|_| wants && may).map(|stream| {
             (place.is_taking, place.is_recalled) = (true, false);
-            Order { like: wanted.clone(), stream, pace: place.pace().into() }
+            Order { like: wanted.clone(), stream, pace: place.pace().into(), share: place.share }
         });
         (drawn, order)
     }
@@ -205,12 +207,17 @@ impl Slices {
 
     /// A call that drew has ended: what it did not use is free again.
     pub fn settle(&self, draw: &Draw, wanted: &Wanted, used: Used) {
-        let mut state = self.lock();
-        let Some(slice) = state.slices.get_mut(&draw.slice) else { return };
+        let mut guard = self.lock();
+        let State { places, slices } = &mut *guard;
+        let Some(slice) = slices.get_mut(&draw.slice) else { return };
+        let spent = spent(wanted, &used).least(draw.amount);
+        if let Some(place) = places.get_mut(&(wanted.key_id, wanted.model.clone())) {
+            place.learn(&spent, &draw.amount);
+        }
         slice.drawn -= draw.amount;
         if !slice.is_over {
             slice.free += draw.amount;
-            slice.free -= spent(wanted, &used).least(draw.amount);
+            slice.free -= spent;
         }
         slice.ended.push((wanted.clone(), used));
         slice.oldest.get_or_insert_with(Instant::now);
@@ -251,6 +258,11 @@ impl Slices {
     /// Whether this is one of them.
     pub fn holds(&self, slice: &Uuid) -> bool {
         self.lock().slices.contains_key(slice)
+    }
+
+    /// How many calls ended whose use is not written yet.
+    pub fn unwritten(&self) -> usize {
+        self.lock().slices.values().map(|slice| slice.ended.len()).sum()
     }
 
     fn is_empty(&self) -> bool {

@@ -35,6 +35,8 @@ pub struct Place {
     /// Something changed since what is being taken was asked for: it is given back.
     pub is_recalled: bool,
     pub not_before: Option<Instant>,
+    /// How much of what calls drew they used lately, in thousandths.
+    pub share: i64,
 }
 
 pub struct Slice {
@@ -113,6 +115,7 @@ impl Place {
             is_taking: false,
             is_recalled: false,
             not_before: None,
+            share: 1000,
         }
     }
 
@@ -124,6 +127,13 @@ impl Place {
             self.second = now;
         }
         self.calls = self.calls.saturating_add(1);
+    }
+
+    /// Learns what calls use of what they draw: quickly upwards, slowly downwards.
+    pub fn learn(&mut self, used: &Amount, drawn: &Amount) {
+        let of = |used: i64, drawn: i64| if drawn > 0 { used.saturating_mul(1000) / drawn } else { 0 };
+        let seen = of(used.tokens, drawn.tokens).max(of(used.micros, drawn.micros)).clamp(0, 1000);
+        self.share = seen.max((self.share * 7 + seen) / 8);
     }
 
     pub fn pace(&self) -> u32 {

@@ -43,10 +43,10 @@ pub async fn take(service: Arc<Service>, order: Order) {
     let id = crate::clock::new_id::<Uuid>();
     let order = Order { like: Wanted { at: now.clock, lease_until: now.clock + LEASE, ..order.like }, ..order };
     let open = i64::try_from(service.books.in_progress_with(order.like.key_id)).unwrap_or(i64::MAX);
-    let size = Size {
-        cases: open.saturating_mul(2).clamp(CASES.0, CASES.1),
-        calls: order.pace.clamp(16, 4096).min(service.config.models.slice_calls),
-    };
+    // As many calls as come in about a second; what those in progress hold twice over, and what the others will have used.
+    let calls = order.pace.clamp(16, 4096).min(service.config.models.slice_calls);
+    let cases = open.saturating_mul(2).saturating_add(calls * order.share / 1000).clamp(CASES.0, CASES.1);
+    let size = Size { cases, calls };
     let taken = ask(&service, id, &order.like, size).await.map_err(|error| {
         tracing::warn!(slice = %id, error = %crate::error::chain(&error), "no slice could be taken; calls are judged one by one");
     });
