@@ -163,7 +163,7 @@ async fn attempt(mut way: Way) -> Result<Tried, Fault> {
         Some(warning) => refusal::note(&way.service, warning).await,
         None => None,
     };
-    let known = hold.limits();
+    let known = if limited { hold.limits() } else { None };
     // What is left is read while the provider works, so that nobody waits for it.
     let rates = (limited && known.is_none()).then(|| {
         let (service, scope) = (way.service.clone(), way.scope());

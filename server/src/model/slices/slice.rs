@@ -160,7 +160,8 @@ impl Slice {
 
     /// Whether the next one is to be taken while this is drawn from.
     pub fn wanes(&self, now: Moment, worst: &Amount) -> bool {
-        self.free.calls * 4 < self.whole.calls
+        // Early: the next one waits for the disk.
+        self.free.calls * 2 < self.whole.calls
             || self.free.tokens < worst.tokens * 2
             || self.free.micros < worst.micros * 2
             || now.instant.saturating_duration_since(self.made) >= RENEWED

@@ -59,9 +59,6 @@ async fn ask(service: &Service, id: Uuid, like: &Wanted, size: Size) -> Result<O
     let Some(taken) = slice::take(&mut connection, id, like, size).await? else { return Ok(None) };
     // What a crash of the database could take back is not drawn from.
     settlement::flush(&mut connection).await?;
-    if !taken.limited {
-        return Ok(Some((taken, Arc::from([]))));
-    }
     let (runtimes, keys) = (like.runtime_id.into_iter().collect(), vec![like.key_id]);
     let scope = Scope { person_id: like.person_id, runtimes, keys, model: Some(like.model.clone()) };
     let limits = data::limit::applying(&mut connection, &scope, like.at).await?;
