@@ -393,6 +393,12 @@ pub struct Models {
     /// A runtime that makes so many model calls within 5 minutes is paused for model calls; 0 is never.
     #[arg(long, env = "CLAWLOOPS_BREAKER_CALLS", default_value_t = 300, value_parser = clap::value_parser!(i64).range(0..))]
     pub breaker_calls: i64,
+    /// Where calls of one key and model come fast, limits are held for so many of them at once, at most; 0 judges each by itself.
+    #[arg(long, env = "CLAWLOOPS_SLICE_CALLS", default_value_t = 256, value_parser = clap::value_parser!(i64).range(0..=4096))]
+    pub slice_calls: i64,
+    /// So many calls a second are fast.
+    #[arg(long, env = "CLAWLOOPS_SLICE_FROM", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..))]
+    pub slice_from: u32,
     /// Records of single calls are kept for so many days; older ones become totals, and every sum stays. 0 is for ever.
     #[arg(long, env = "CLAWLOOPS_USAGE_RETENTION_DAYS", default_value_t = 400, value_parser = clap::value_parser!(i64).range(0..=36_500))]
     pub usage_retention_days: i64,

@@ -29,6 +29,7 @@ pub mod setting;
 pub mod settlement;
 pub mod setup_link;
 pub mod sleep;
+pub mod slice;
 pub mod task;
 pub mod ticket;
 pub mod transition_history;

@@ -17,7 +17,7 @@ pub async fn fold(connection: &mut Connection, before: OffsetDateTime, most: i64
            ), added as (
                insert into usage_total (at, person_id, runtime_id, key_id, model, route, outcome, calls, input_tokens, cached_input_tokens,
                                         output_tokens, cost)
-               select date_bin('15 minutes', at, 'epoch'), person_id, runtime_id, key_id, model, route, outcome, count(*), sum(input_tokens),
+               select date_bin('15 minutes', at, 'epoch'), person_id, runtime_id, key_id, model, route, outcome, sum(calls), sum(input_tokens),
                       sum(cached_input_tokens), sum(output_tokens), sum(cost)
                from gone group by 1, 2, 3, 4, 5, 6, 7 order by 1, 2, 3, 4, 5, 6, 7
                on conflict on constraint usage_total_key do update

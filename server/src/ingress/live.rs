@@ -121,7 +121,13 @@ fn ends(caller: &Caller, change: Change) -> bool {
     match change {
         Change::SessionEnded { session_id, .. } => session_id == caller.session_id,
         Change::PersonClosed { person_id } => person_id == caller.person_id,
-        Change::Runtime { .. } | Change::Usage { .. } | Change::Keys { .. } | Change::Catalog | Change::People | Change::Anything => false,
+        Change::Runtime { .. }
+        | Change::Usage { .. }
+        | Change::Keys { .. }
+        | Change::Limits
+        | Change::Catalog
+        | Change::People
+        | Change::Anything => false,
     }
 }
 
@@ -135,6 +141,8 @@ fn told(caller: &Caller, change: Change) -> Option<Change> {
         Change::Runtime { person_id, .. } | Change::Usage { person_id } | Change::Keys { person_id } => {
             (caller.is_administrator() || own(person_id)).then_some(change)
         }
+        // Pages hear of a limit as of usage.
+        Change::Limits => None,
         Change::Catalog | Change::Anything => Some(change),
     }
 }

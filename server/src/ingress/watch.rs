@@ -54,7 +54,7 @@ async fn hear(entry: &Entry, change: Change) {
             entry.connections.renew();
             recheck(entry, entry.connections.held(None)).await;
         }
-        Change::Usage { .. } | Change::Keys { .. } | Change::Catalog | Change::People => {}
+        Change::Usage { .. } | Change::Keys { .. } | Change::Limits | Change::Catalog | Change::People => {}
     }
 }
 

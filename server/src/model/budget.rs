@@ -4,6 +4,7 @@ use super::{
     Service, breaker,
     ledger::{Ledger, Written},
     retention,
+    slices::{self, Draw, Slices},
 };
 use crate::{
     Error, Result,
@@ -13,7 +14,7 @@ use crate::{
         listen::Change,
     },
 };
-use contract::{KeyId, PersonId, RuntimeId};
+use contract::{BudgetView, KeyId, PersonId, RuntimeId};
 use std::{
     collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -60,6 +61,8 @@ pub struct Books {
     appetites: Mutex<HashMap<String, f64>>,
     /// Calls that end, to be settled together.
     ledger: Ledger,
+    /// What fast calls draw from.
+    slices: Slices,
 }
 
 fn open<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -86,10 +89,26 @@ impl Books {
         appetites.insert(model.to_owned(), f64::max(seen, f64::midpoint(old, seen)).clamp(0.05, 4.0));
     }
 
-    /// How many calls are in progress.
+    /// How many calls are in progress, or ended and not written yet.
     #[must_use]
     pub fn in_progress(&self) -> usize {
-        open(&self.held).len()
+        open(&self.held).len() + self.slices.unwritten()
+    }
+
+    /// How many of them are with this key.
+    pub(super) fn in_progress_with(&self, key_id: KeyId) -> usize {
+        open(&self.held).values().filter(|call| call.key_id == key_id).count()
+    }
+
+    /// What fast calls draw from.
+    pub(super) const fn slices(&self) -> &Slices {
+        &self.slices
+    }
+
+    /// Notes that there is new usage: for pages and, of a runtime, for the breaker.
+    pub(super) fn tell(&self, person_id: PersonId, runtime_id: Option<RuntimeId>) {
+        open(&self.news).insert(person_id);
+        open(&self.spenders).extend(runtime_id);
     }
 }
 
@@ -98,13 +117,22 @@ pub struct Hold {
     service: Arc<Service>,
     wanted: Wanted,
     cut: CancellationToken,
+    /// Where it draws from a slice.
+    draw: Option<Draw>,
     settled: bool,
 }
 
 impl Drop for Hold {
     fn drop(&mut self) {
         open(&self.service.books.held).remove(&self.wanted.id);
-        if !self.settled {
+        if self.settled {
+            return;
+        }
+        if let Some(draw) = &self.draw {
+            tracing::warn!(call = %self.wanted.id, "a call ended unsettled; it counts as what it held");
+            let (input_tokens, output_tokens) = (self.wanted.input_tokens, self.wanted.output_tokens * self.wanted.answers);
+            self.service.books.slices.settle(draw, &self.wanted, lost(input_tokens, output_tokens));
+        } else {
             tracing::warn!(call = %self.wanted.id, "a call ended unsettled; its lease will settle it");
         }
     }
@@ -127,8 +155,25 @@ pub enum Answer {
     Refused(data::budget::Spent),
 }
 
+/// A call whose server died, or which nobody settled: it counts as what it held.
+const fn lost(input_tokens: i64, output_tokens: i64) -> Used {
+    Used {
+        input_tokens,
+        cached_input_tokens: 0,
+        output_tokens,
+        latency_ms: 0,
+        first_token_ms: None,
+        outcome: Outcome::Lost,
+        estimated: true,
+    }
+}
+
 /// Holds the worst case of a call, or says which limit is spent. A refusal is recorded.
 pub async fn reserve(service: &Arc<Service>, wanted: Wanted) -> Result<Answer> {
+    if let Some(draw) = draw(service, &wanted) {
+        let (output_tokens, limited) = (wanted.output_tokens, draw.limited);
+        return Ok(Answer::Held { hold: Hold::new(service, wanted, Some(draw)), output_tokens, limited, warning: None });
+    }
     let mut connection = service.pool.acquire().await?;
     let mut tries = 0;
     let spent = loop {
@@ -143,13 +188,15 @@ pub async fn reserve(service: &Arc<Service>, wanted: Wanted) -> Result<Answer> {
         };
         match reserved {
             Reserved::Granted { output_tokens, limited, warning } => {
-                let cut = CancellationToken::new();
-                let entry = InProgress { person_id: wanted.person_id, key_id: wanted.key_id, secret_id: None, cut: cut.clone() };
-                open(&service.books.held).insert(wanted.id, entry);
-                let hold = Hold { service: service.clone(), wanted, cut, settled: false };
+                let hold = Hold::new(service, wanted, None);
                 return Ok(Answer::Held { hold, output_tokens, limited, warning });
             }
             Reserved::Refused(spent) => {
+                // What is held for calls to come is given back first.
+                if tries == 0 && slices::give_back(service, &spent, wanted.person_id).await? {
+                    tries += 1;
+                    continue;
+                }
                 // Calls that are about to end hold more than they will use: a moment may be enough.
                 let others = open(&service.books.held).values().any(|call| call.person_id == wanted.person_id);
                 tries += 1;
@@ -163,6 +210,19 @@ pub async fn reserve(service: &Arc<Service>, wanted: Wanted) -> Result<Answer> {
     data::usage::record_refusal(&mut connection, &wanted).await?;
     open(&service.books.news).insert(wanted.person_id);
     Ok(Answer::Refused(spent))
+}
+
+/// Draws from a slice, where calls come fast and there is one; sees to it that there will be.
+fn draw(service: &Arc<Service>, wanted: &Wanted) -> Option<Draw> {
+    let settings = &service.config.models;
+    if settings.slice_calls == 0 {
+        return None;
+    }
+    let (draw, order) = service.books.slices.draw(wanted, slices::moment(service), settings.slice_from);
+    if let Some(order) = order {
+        service.tracker.spawn(slices::take(service.clone(), order));
+    }
+    draw
 }
 
 /// Takes back what may be held for a call that was never sent, since only the answer was lost with the database: nothing of it counts.
@@ -210,6 +270,19 @@ impl Patience {
 }
 
 impl Hold {
+    fn new(service: &Arc<Service>, wanted: Wanted, draw: Option<Draw>) -> Self {
+        let cut = CancellationToken::new();
+        let entry = InProgress { person_id: wanted.person_id, key_id: wanted.key_id, secret_id: None, cut: cut.clone() };
+        open(&service.books.held).insert(wanted.id, entry);
+        Self { service: service.clone(), wanted, cut, draw, settled: false }
+    }
+
+    /// The limits that apply, where they are known without asking, and what of them is only held for calls to come.
+    #[must_use]
+    pub fn limits(&self) -> Option<(Arc<[BudgetView]>, data::slice::Amount)> {
+        self.draw.as_ref().map(|draw| draw.limits.clone())
+    }
+
     /// What was held.
     #[must_use]
     pub fn wanted(&self) -> &Wanted {
@@ -231,6 +304,9 @@ impl Hold {
 
     /// Settles: gives back what was held, counts what was used. While that cannot be written it is kept and tried again, and nobody waits for it.
     pub async fn settle(mut self, used: Used) {
+        if self.settle_draw(&used) {
+            return;
+        }
         match self.settle_once(&used).await {
             Ok(()) => self.done(),
             Err(error) => {
@@ -239,6 +315,22 @@ impl Hold {
                 tracker.spawn(self.settle_later(used, error));
             }
         }
+    }
+
+    /// The same, beside whatever comes next.
+    pub fn settle_beside(mut self, used: Used) {
+        if !self.settle_draw(&used) {
+            let tracker = self.service.tracker.clone();
+            tracker.spawn(self.settle(used));
+        }
+    }
+
+    /// What drew from a slice is settled in memory, and written with others.
+    fn settle_draw(&mut self, used: &Used) -> bool {
+        let Some(draw) = &self.draw else { return false };
+        self.service.books.slices.settle(draw, &self.wanted, *used);
+        self.settled = true;
+        true
     }
 
     async fn settle_later(mut self, used: Used, mut error: Error) {
@@ -253,8 +345,7 @@ impl Hold {
 
     fn done(&mut self) {
         self.settled = true;
-        open(&self.service.books.news).insert(self.wanted.person_id);
-        open(&self.service.books.spenders).extend(self.wanted.runtime_id);
+        self.service.books.tell(self.wanted.person_id, self.wanted.runtime_id);
     }
 
     async fn settle_once(&self, used: &Used) -> Result<()> {
@@ -263,19 +354,24 @@ impl Hold {
             Written::Away => return Err(data::away()),
             Written::Alone => {}
         }
-        let mut connection = self.service.pool.acquire().await?;
-        if data::budget::settle(&mut connection, self.wanted.id, used).await? {
-            return Ok(());
-        }
-        if retention::is_folded(&self.service, self.wanted.at) {
-            // Written off as lost while this server stood still, and part of a total by now: it counts as what it held.
-            return Ok(());
-        }
-        // The reservation went with PostgreSQL's last moments before a crash: counted anew, without judging.
-        data::budget::reserve(&mut connection, &self.wanted, true).await?;
-        data::budget::settle(&mut connection, self.wanted.id, used).await?;
-        Ok(())
+        settle_alone(&self.service, &self.wanted, used).await
     }
+}
+
+/// Settles one call that could not be settled with others, whatever became of its reservation.
+pub(super) async fn settle_alone(service: &Service, wanted: &Wanted, used: &Used) -> Result<()> {
+    let mut connection = service.pool.acquire().await?;
+    if data::budget::settle(&mut connection, wanted.id, used).await? {
+        return Ok(());
+    }
+    if retention::is_folded(service, wanted.at) {
+        // Written off as lost while this server stood still, and part of a total by now: it counts as what it held.
+        return Ok(());
+    }
+    // The reservation went with PostgreSQL's last moments before a crash: counted anew, without judging.
+    data::budget::reserve(&mut connection, wanted, true).await?;
+    data::budget::settle(&mut connection, wanted.id, used).await?;
+    Ok(())
 }
 
 /// Renews the leases of calls in progress, settles those whose server died, looks at what runtimes spend, and tells pages of new usage. Ends after `stop`.
@@ -307,32 +403,24 @@ async fn look_after(service: &Service) -> Result<()> {
 /// A call whose server died counts as what it held. The upstream may have done all of it, and a limit must not be passed by a crash.
 pub async fn renew_and_sweep(service: &Service) -> Result<()> {
     let now = service.clock.now();
-    let ids: Vec<Uuid> = open(&service.books.held).keys().copied().collect();
+    let mut ids: Vec<Uuid> = open(&service.books.held).keys().copied().collect();
+    ids.extend(service.books.slices.held());
     let mut connection = service.pool.acquire().await?;
     if !ids.is_empty() {
         data::budget::renew(&mut connection, &ids, now + LEASE).await?;
     }
     for Orphan { id, person_id, input_tokens, output_tokens } in data::budget::orphans(&mut connection, now).await? {
-        if open(&service.books.held).contains_key(&id) {
+        if open(&service.books.held).contains_key(&id) || service.books.slices.holds(&id) {
             continue;
         }
-        let used = Used {
-            input_tokens,
-            cached_input_tokens: 0,
-            output_tokens,
-            latency_ms: 0,
-            first_token_ms: None,
-            outcome: Outcome::Lost,
-            estimated: true,
-        };
-        data::budget::settle(&mut connection, id, &used).await?;
-        tracing::warn!(call = %id, "the server of a call died; the call counts as what it held");
+        data::budget::settle(&mut connection, id, &lost(input_tokens, output_tokens)).await?;
+        tracing::warn!(call = %id, "the server of a call, or of a slice, died; it counts as what it held");
         open(&service.books.news).insert(person_id);
     }
     Ok(())
 }
 
-/// Follows what makes keys end, and cuts the calls that still run with them. Ends after `stop`.
+/// Follows what changes keys and models: forgets what was read of them, and cuts the calls that still run with a key that ended. Ends after `stop`.
 pub(super) async fn watch(service: Arc<Service>, stop: CancellationToken) {
     let mut changes = service.changes.subscribe();
     loop {
@@ -340,15 +428,20 @@ pub(super) async fn watch(service: Arc<Service>, stop: CancellationToken) {
             change = changes.recv() => change,
             () = stop.cancelled() => return,
         };
+        let change = match change {
+            Ok(change) => change,
+            Err(RecvError::Lagged(_)) => Change::Anything,
+            Err(RecvError::Closed) => return,
+        };
+        // Forgotten first: a call that comes in between reads the database, and one that came before is in the books when they are looked at.
+        service.forget(change);
         match change {
-            Ok(Change::Keys { .. } | Change::PersonClosed { .. } | Change::Runtime { .. } | Change::Anything)
-            | Err(RecvError::Lagged(_)) => {
+            Change::Keys { .. } | Change::PersonClosed { .. } | Change::Runtime { .. } | Change::Anything => {
                 if let Err(error) = cut_dead_keys(&service).await {
                     tracing::warn!(error = %crate::error::chain(&error), "keys of calls in progress could not be looked at");
                 }
             }
-            Ok(Change::SessionEnded { .. } | Change::Usage { .. } | Change::Catalog | Change::People) => {}
-            Err(RecvError::Closed) => return,
+            Change::SessionEnded { .. } | Change::Usage { .. } | Change::Limits | Change::Catalog | Change::People => {}
         }
     }
 }

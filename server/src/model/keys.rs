@@ -49,14 +49,18 @@ pub struct Proven {
 /// Proves a key. The same answer for an unknown key and a wrong secret; the true reason only to who holds the secret.
 ///
 /// Looked up by the secret's hash: of a secret that was never here nothing is found, in the same time for a public part that is here and one that is
-/// not. Reads the row each time: a revocation holds for the next call, with nothing in between to be told.
+/// not. What is remembered of a good key is told to be forgotten by whatever ends it ([`super::known`]).
 pub async fn prove(service: &Service, sent: &Sent<'_>) -> Result<Proven> {
-    let now = service.clock.now();
-    let mut connection = service.pool.acquire().await?;
-    let found = data::model_key::find(&mut connection, &hash_of(sent.secret)).await?;
+    let (now, secret_hash, stream) = (service.clock.now(), hash_of(sent.secret), service.changes.stream());
+    let remembered = service.known.key(stream, &secret_hash);
+    let reading = service.known.begin(stream);
+    let found = match &remembered {
+        Some(_) => remembered.clone(),
+        None => data::model_key::find(&mut *service.pool.acquire().await?, &secret_hash).await?,
+    };
     let is_sent =
         |key: &data::model_key::Found| key.public_id == sent.public_id && key.runtime_id.is_some() == (sent.kind == Kind::Runtime);
-    let Some(key) = found.filter(is_sent) else {
+    let Some(mut key) = found.filter(is_sent) else {
         return Err(denied("This key is not known here."));
     };
     if key.revoked {
@@ -74,11 +78,17 @@ pub async fn prove(service: &Service, sent: &Sent<'_>) -> Result<Proven> {
     if !key.runtime_running {
         return Err(denied("This key belongs to a runtime that is stopped."));
     }
+    let proven = Proven { key_id: key.key_id, secret_id: key.secret_id, person_id: key.person_id, runtime_id: key.runtime_id };
     let before = now - USE_NOTED;
     if key.last_used_at.is_none_or(|last| last <= before) {
-        data::model_key::touch(&mut connection, key.secret_id, before, now).await?;
+        data::model_key::touch(&mut *service.pool.acquire().await?, key.secret_id, before, now).await?;
+        key.last_used_at = Some(now);
+        service.known.used(&secret_hash, now);
     }
-    Ok(Proven { key_id: key.key_id, secret_id: key.secret_id, person_id: key.person_id, runtime_id: key.runtime_id })
+    if remembered.is_none() {
+        service.known.keep_key(reading, secret_hash, key);
+    }
+    Ok(proven)
 }
 
 /// What is stored of a secret. A plain hash is enough: 256 random bits cannot be guessed from it, unlike a password.
@@ -191,7 +201,9 @@ pub async fn rotate(service: &Service, caller: &Caller, key_id: KeyId, overlap: 
         format!("the old secret works on for {}", told(overlap))
     };
     service.record(&mut transaction, caller, "key.rotated", Some(caller.person_id), &key.name, &detail).await?;
-    finish(transaction, caller, key_id, fresh.whole, now).await
+    let made = finish(transaction, caller, key_id, fresh.whole, now).await?;
+    service.forget(Change::Keys { person_id: caller.person_id });
+    Ok(made)
 }
 
 /// Revokes one of the caller's keys with all its secrets: the next call with it is refused.
@@ -203,6 +215,8 @@ pub async fn revoke(service: &Service, caller: &Caller, key: KeyId) -> Result<()
     service.record(&mut transaction, caller, "key.revoked", Some(caller.person_id), &name, "").await?;
     data::listen::notify(&mut transaction, Change::Keys { person_id: caller.person_id }).await?;
     transaction.commit().await?;
+    // Here at once; other servers hear it in a moment.
+    service.forget(Change::Keys { person_id: caller.person_id });
     Ok(())
 }
 

@@ -10,6 +10,7 @@ pub mod export;
 mod health;
 pub mod key_text;
 pub mod keys;
+mod known;
 mod ledger;
 pub mod litellm;
 mod local;
@@ -20,6 +21,7 @@ mod request;
 pub mod reseal;
 pub mod retention;
 mod shape;
+mod slices;
 pub mod usage;
 pub mod vault;
 mod words;
@@ -28,13 +30,17 @@ use crate::{
     Error, Result,
     clock::Clock,
     config::Config,
-    data::{Connection, Pool, listen::Changes},
+    data::{
+        Connection, Pool,
+        listen::{Change, Changes},
+    },
     platform::{
         audit::{self, Actor},
         keyring::Keyring,
     },
 };
 use contract::{Caller, Code, PersonId, Problem};
+use slices::Whose;
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::watch, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -55,6 +61,8 @@ pub struct Service {
     /// For providers.
     outside: address::Outside,
     health: Arc<health::Health>,
+    /// Keys and models that were read lately.
+    known: known::Known,
     /// Where calls go now; none while LiteLLM starts.
     upstream: watch::Sender<Option<Arc<litellm::Upstream>>>,
     books: budget::Books,
@@ -81,6 +89,7 @@ impl Service {
             http,
             outside,
             health: Arc::default(),
+            known: known::Known::default(),
             upstream: watch::Sender::new(None),
             books: budget::Books::default(),
             tracker: TaskTracker::new(),
@@ -88,7 +97,7 @@ impl Service {
     }
 
     /// Supervises LiteLLM and the local model, sweeps leases that ran out, folds old usage records, follows the catalog. Ends after `stop`, when calls in progress are
-    /// settled and the children are gone.
+    /// settled, slices given back and the children gone.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         if let Err(error) = local::put_into_catalog(&self).await {
             tracing::error!(error = %crate::error::chain(&error), "the local model could not be put into the catalog");
@@ -100,6 +109,7 @@ impl Service {
             if timeout(DRAIN, self.tracker.wait()).await.is_err() {
                 tracing::warn!(calls = self.books.in_progress(), "calls still run at the end; their leases will settle them");
             }
+            slices::close(&self).await;
             children.cancel();
         };
         tokio::join!(
@@ -107,6 +117,7 @@ impl Service {
             local::supervise(self.clone(), children.clone()),
             budget::tend(self.clone(), children.clone()),
             budget::watch(self.clone(), children.clone()),
+            slices::tend(self.clone(), children.clone()),
             retention::tend(self.clone(), children.clone()),
             drain
         );
@@ -122,6 +133,26 @@ impl Service {
     #[must_use]
     pub fn changes(&self) -> &Changes {
         &self.changes
+    }
+
+    /// Forgets what this change makes untrue: what was read of keys and models, and what was held on the strength of it.
+    fn forget(&self, change: Change) {
+        self.known.forget(change);
+        let whose = match change {
+            Change::Keys { person_id } | Change::PersonClosed { person_id } => Whose::Of(person_id),
+            Change::Runtime { runtime_id, .. } => Whose::Running(runtime_id),
+            Change::Catalog | Change::Limits | Change::Anything => Whose::All,
+            Change::SessionEnded { .. } | Change::Usage { .. } | Change::People => return,
+        };
+        self.books.slices().recall(whose);
+    }
+
+    /// Writes what calls used that drew from slices, at once instead of in a moment.
+    ///
+    /// # Errors
+    /// When the database fails: it is written later.
+    pub async fn write_used(self: &Arc<Self>) -> Result<()> {
+        slices::write(self, true).await
     }
 
     async fn record(

@@ -162,6 +162,7 @@ pub(super) async fn put(
     data::limit::put(connection, clock::new_id(), &change, set_by, service.clock.now()).await?;
     let action = if change.amount.is_some() { "limit.set" } else { "limit.removed" };
     service.record(connection, caller, action, owner, &name, &said(change.window, change.unit, change.amount)).await?;
+    data::listen::notify(connection, Change::Limits).await?;
     // One that several share concerns everyone's page: whoever hears `Anything` reads anew.
     data::listen::notify(connection, owner.map_or(Change::Anything, |person_id| Change::Usage { person_id })).await
 }

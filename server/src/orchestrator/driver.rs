@@ -174,6 +174,7 @@ impl Orchestrator {
                         | Change::PersonClosed { .. }
                         | Change::Usage { .. }
                         | Change::Keys { .. }
+                        | Change::Limits
                         | Change::People,
                     ) => {}
                     Err(RecvError::Closed) => return,

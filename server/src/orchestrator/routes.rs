@@ -68,7 +68,14 @@ impl Kept {
                 Ok(Change::Runtime { runtime_id, .. }) => routes.retain(|_, (_, route)| route.runtime_id != runtime_id),
                 Ok(Change::PersonClosed { person_id }) => routes.retain(|_, (_, route)| route.person_id != person_id),
                 Ok(Change::Anything) | Err(TryRecvError::Lagged(_)) => routes.clear(),
-                Ok(Change::SessionEnded { .. } | Change::Usage { .. } | Change::Keys { .. } | Change::Catalog | Change::People) => {}
+                Ok(
+                    Change::SessionEnded { .. }
+                    | Change::Usage { .. }
+                    | Change::Keys { .. }
+                    | Change::Limits
+                    | Change::Catalog
+                    | Change::People,
+                ) => {}
                 Err(TryRecvError::Empty | TryRecvError::Closed) => break,
             }
         }

@@ -18,6 +18,7 @@ mod rotation;
 mod routes;
 mod settling;
 mod shapes;
+mod slices;
 mod storm;
 mod support;
 mod upstream;

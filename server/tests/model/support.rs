@@ -58,6 +58,8 @@ pub struct World {
     config: Arc<Config>,
     stop: CancellationToken,
     run: Mutex<Option<tokio::task::JoinHandle<()>>>,
+    /// Whether its servers listen to the database for changes.
+    hears: bool,
 }
 
 impl Drop for World {
@@ -113,6 +115,15 @@ pub async fn upstream() -> (Arc<Upstream>, SocketAddr) {
     (upstream, serve(router).await)
 }
 
+/// Has a server listen to the database, until `stop`.
+async fn hear(service: &Arc<Service>, pool: &Pool, stop: &CancellationToken) {
+    let (changes, pool, stop) = (service.changes().clone(), pool.clone(), stop.clone());
+    tokio::spawn(async move { stop.run_until_cancelled(changes.feed(&pool)).await });
+    while service.changes().stream().is_none() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
 impl World {
     /// A door before the misbehaving upstream.
     pub async fn new(pool: Pool) -> Self {
@@ -122,28 +133,65 @@ impl World {
         world
     }
 
+    /// The same, of servers that hear changes and take calls for fast that come after one another: so that they draw from slices.
+    pub async fn fast(pool: Pool) -> Self {
+        let (upstream, address) = upstream().await;
+        let config = config(Some(format!("http://{address}")));
+        let models = Models { slice_from: 1, ..config.models };
+        let mut world = Self::made(pool, Config { models, ..config }, true).await;
+        world.upstream = upstream;
+        world
+    }
+
     /// A door with these settings.
     pub async fn before(pool: Pool, config: Config) -> Self {
+        Self::made(pool, config, false).await
+    }
+
+    async fn made(pool: Pool, config: Config, hears: bool) -> Self {
         let clock = HandClock::at(datetime!(2026-11-22 12:00 UTC));
         let config = Arc::new(config);
         let service = Service::new(pool.clone(), clock.clone(), config.clone(), Keyring::of(&[[7; 32]]), Changes::new()).unwrap();
         let stop = CancellationToken::new();
+        if hears {
+            hear(&service, &pool, &stop).await;
+        }
         let run = Mutex::new(Some(tokio::spawn(service.clone().run(stop.clone()))));
         let public = serve(door::router(service.clone(), door::Side::Public)).await;
         let internal = serve(door::router(service.clone(), door::Side::Internal)).await;
-        let world =
-            Self { service, pool, clock, public, internal, upstream: Arc::default(), http: reqwest::Client::new(), config, stop, run };
+        let world = Self {
+            service,
+            pool,
+            clock,
+            public,
+            internal,
+            upstream: Arc::default(),
+            http: reqwest::Client::new(),
+            config,
+            stop,
+            run,
+            hears,
+        };
         world.model("priced", Some((3_000_000, 300_000, 15_000_000)), true).await;
         world
     }
 
     /// The public door of a second server on the same database.
     pub async fn another(&self) -> (Arc<Service>, SocketAddr) {
+        let (service, public, _) = self.mortal().await;
+        (service, public)
+    }
+
+    /// The same, with what it does beside its calls: that aborted, it is as one that was killed.
+    pub async fn mortal(&self) -> (Arc<Service>, SocketAddr, tokio::task::AbortHandle) {
         let service =
             Service::new(self.pool.clone(), self.clock.clone(), self.config.clone(), Keyring::of(&[[7; 32]]), Changes::new()).unwrap();
-        tokio::spawn(service.clone().run(self.stop.clone()));
+        if self.hears {
+            hear(&service, &self.pool, &self.stop).await;
+        }
+        let life = tokio::spawn(service.clone().run(self.stop.clone())).abort_handle();
         let public = serve(door::router(service.clone(), door::Side::Public)).await;
-        (service, public)
+        (service, public, life)
     }
 
     /// Stops the service and waits for its children to be gone.

@@ -15,12 +15,13 @@ use crate::{
         self,
         budget::{Outcome, Wanted},
         limit::Scope,
+        slice::Amount,
     },
     model::{
         Service,
         budget::{self, Answer, Hold, LEASE},
         health::Trial,
-        meter,
+        known, meter,
         shape::Shape,
     },
 };
@@ -91,21 +92,18 @@ enum Tried {
 async fn attempt(mut way: Way) -> Result<Tried, Fault> {
     let asker = Asker { runtime: way.key.runtime_id.is_some(), stream: way.call.stream, shape: way.shape, id: way.id };
     let refused = |told, way| Ok(Tried::Missed { told, way: Box::new(way), fallbacks: Vec::new() });
-    let found = async {
-        let mut connection = way.service.pool.acquire().await?;
-        data::model::find_published(&mut connection, &way.call.model, way.key.key_id, way.key.runtime_id).await
-    };
-    let Some(mut model) = found.await.map_err(Fault::from_error)? else {
+    let found = known::model(&way.service, &way.call.model, &way.key).await;
+    let Some(model) = found.map_err(Fault::from_error)? else {
         return refused(Refusal::UnknownModel(way.call.model.clone()).answer(&way.service, &asker).await, way);
     };
-    if let Some(by) = model.kept_out {
-        return refused(Refusal::KeptOut { model: model.name, by }.answer(&way.service, &asker).await, way);
+    if let Some(by) = &model.kept_out {
+        return refused(Refusal::KeptOut { model: model.name.clone(), by: by.clone() }.answer(&way.service, &asker).await, way);
     }
     let Some(price) = model.price else {
-        return refused(Refusal::Unpriced(model.name).answer(&way.service, &asker).await, way);
+        return refused(Refusal::Unpriced(model.name.clone()).answer(&way.service, &asker).await, way);
     };
     // A vector is of use beside others of the same model alone.
-    let fallbacks = if way.shape.answers() { std::mem::take(&mut model.fallbacks) } else { Vec::new() };
+    let fallbacks = if way.shape.answers() { model.fallbacks.clone() } else { Vec::new() };
     let trial = match way.service.health.admit(model.model_id, way.service.clock.now()) {
         Ok(trial) => trial,
         Err(wait) => {
@@ -127,8 +125,8 @@ async fn attempt(mut way: Way) -> Result<Tried, Fault> {
         person_id: way.key.person_id,
         runtime_id: way.key.runtime_id,
         key_id: way.key.key_id,
-        model: model.name,
-        route: model.provider,
+        model: model.name.clone(),
+        route: model.provider.clone(),
         at: now,
         lease_until: now + LEASE,
         input_tokens: way.call.input_tokens(way.service.books.appetite(&way.call.model), model.context_tokens),
@@ -144,7 +142,8 @@ async fn attempt(mut way: Way) -> Result<Tried, Fault> {
         Answer::Held { hold, output_tokens, limited, warning } => (hold, output_tokens, limited, warning),
         Answer::Refused(spent) => {
             let mut response = Refusal::Budget(spent).answer(&way.service, &asker).await;
-            Rate::tell(&limits(&way.service, way.scope()).await, response.headers_mut(), way.shape.dialect(), now);
+            let limits = limits(&way.service, way.scope()).await;
+            Rate::tell(&limits, Amount::default(), response.headers_mut(), way.shape.dialect(), now);
             return refused(response, way);
         }
     };
@@ -164,8 +163,9 @@ async fn attempt(mut way: Way) -> Result<Tried, Fault> {
         Some(warning) => refusal::note(&way.service, warning).await,
         None => None,
     };
+    let known = if limited { hold.limits() } else { None };
     // What is left is read while the provider works, so that nobody waits for it.
-    let rates = limited.then(|| {
+    let rates = (limited && known.is_none()).then(|| {
         let (service, scope) = (way.service.clone(), way.scope());
         way.service.tracker.spawn(async move { limits(&service, scope).await })
     });
@@ -220,7 +220,10 @@ async fn attempt(mut way: Way) -> Result<Tried, Fault> {
     if let Some(rates) = rates
         && let Ok(Ok(limits)) = timeout(WAIT_FOR_RATES, rates).await
     {
-        Rate::tell(&limits, response.headers_mut(), dialect, now);
+        Rate::tell(&limits, Amount::default(), response.headers_mut(), dialect, now);
+    }
+    if let Some((limits, unused)) = known {
+        Rate::tell(&limits, unused, response.headers_mut(), dialect, now);
     }
     Ok(Tried::Answered(response))
 }
@@ -314,7 +317,7 @@ async fn whole(way: Way, answer: reqwest::Response, hold: Hold, trial: Trial, no
     let used = way.used(count, Outcome::Done, None, estimated);
     let is_cut = hold.cut().is_cancelled();
     // Settled beside the answer, not before it: a flush to the disk is no part of the caller's time.
-    way.service.tracker.spawn(hold.settle(used));
+    hold.settle_beside(used);
     if is_cut {
         return dead_key().into_response();
     }

@@ -1,9 +1,9 @@
 //! How much is left, told in the headers of the API that was called.
 //!
-//! Only what is true: of the limits on tokens and on calls that apply, the one of each with the least left, as it stood when the headers of the answer were written. A limit in money has
+//! Only what is true: of the limits on tokens and on calls that apply, the one of each with the least left, as it stood when the headers of the answer were written (of calls that come fast, up to two seconds before). A limit in money has
 //! no header in either API, and what a provider says of its own limits concerns everyone's account and not the caller.
 
-use crate::model::shape::Dialect;
+use crate::{data::slice::Amount, model::shape::Dialect};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use contract::{BudgetView, Unit};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
@@ -18,19 +18,20 @@ pub struct Rate {
 
 impl Rate {
     /// The tightest of these limits on this unit.
-    fn tightest(limits: &[BudgetView], unit: Unit) -> Option<Self> {
+    fn tightest(limits: &[BudgetView], unused: i64, unit: Unit) -> Option<Self> {
         let rates = limits.iter().filter(|limit| limit.unit == unit).map(|limit| Self {
             limit: limit.amount,
-            remaining: (limit.amount - limit.settled - limit.reserved).max(0),
+            remaining: (limit.amount - limit.settled - limit.reserved + unused).max(0),
             resets_at: limit.resets_at,
         });
         rates.min_by_key(|rate| rate.remaining)
     }
 
-    /// Writes what is left of the tightest limits into an answer's headers.
-    pub fn tell(limits: &[BudgetView], headers: &mut HeaderMap, dialect: Dialect, now: OffsetDateTime) {
+    /// Writes what is left of the tightest limits into an answer's headers. `unused` of what is reserved is held for the caller's own next calls.
+    pub fn tell(limits: &[BudgetView], unused: Amount, headers: &mut HeaderMap, dialect: Dialect, now: OffsetDateTime) {
         for (unit, openai, anthropic) in UNITS {
-            let Some(rate) = Self::tightest(limits, unit) else { continue };
+            let unused = if unit == Unit::Tokens { unused.tokens } else { unused.calls };
+            let Some(rate) = Self::tightest(limits, unused, unit) else { continue };
             let (names, reset) = match dialect {
                 Dialect::OpenAi => (openai, rate.resets_at.map(|at| span((at - now).whole_seconds().max(0)))),
                 Dialect::Anthropic => (anthropic, rate.resets_at.and_then(|at| at.format(&Rfc3339).ok())),
