@@ -66,6 +66,12 @@ pub fn moment(at: OffsetDateTime) -> String {
     format!("{} {}, {:02}:{:02} UTC", day(at.date()), at.year(), at.hour(), at.minute())
 }
 
+/// `06:59:30 UTC`.
+pub fn second(at: OffsetDateTime) -> String {
+    let at = at.to_offset(UtcOffset::UTC);
+    format!("{:02}:{:02}:{:02} UTC", at.hour(), at.minute(), at.second())
+}
+
 /// `06:59`.
 pub fn clock(at: OffsetDateTime) -> String {
     format!("{:02}:{:02}", at.hour(), at.minute())

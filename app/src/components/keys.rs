@@ -203,7 +203,7 @@ fn verbs(key: &KeyView, deeds: KeyDeeds) -> AnyView {
             let (label, name) = (format!("Rotate {}", key.name), dialog.clone());
             let (limits_label, limits_name) = (format!("Limits of {}", key.name), limits.clone());
             view! {
-                <span class="row tight end">
+                <span class="row tight end nowrap verbs">
                     <button class="btn quiet" r#type="button" commandfor=limits_name command="show-modal" aria-label=limits_label>"Limits"</button>
                     <button class="btn quiet" r#type="button" commandfor=name command="show-modal" aria-label=label>"Rotate"</button>
                     {revoker(key, deeds.revoke)}

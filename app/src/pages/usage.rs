@@ -5,7 +5,7 @@ use crate::{
     components::{
         answer::{answer, aside, no_skeleton, page_skeleton},
         chart,
-        form::{close_when_done, form_problem, opener, wrong},
+        form::{close_when_done, form_problem, wrong},
         frame::{Me, top},
         limit, more, notice,
     },
@@ -43,8 +43,7 @@ pub fn page() -> AnyView {
         more.done();
         MyRequests {}
     });
-    let verbs =
-        view! { {opener("ask-more", "btn", Some("plus"), "Ask for more")}{files(routes::USAGE, shown)}{spans(routes::USAGE, shown)} };
+    let verbs = view! { {aside(limits, no_skeleton, |limits| more::ask_opener(&limits))}{files(routes::USAGE, shown)}{spans(routes::USAGE, shown)} };
     view! {
         {top("Usage", zone(), verbs)}
         <div class="stack">

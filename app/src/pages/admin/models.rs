@@ -265,14 +265,16 @@ fn warnings(model: &ModelView) -> AnyView {
         })
     });
     let unhealthy = model.unhealthy.as_ref().map(|seen| notice::warning(view! {
-        <b>{name()}" fails. "</b>{format!("{}, first ", seen.said)}{time::time(seen.since)}". It is left alone for up to a minute at a time, then one call tries whether it is well again."
+        <b>{name()}" fails. "</b>{format!("{}, first ", seen.said)}{time::time(seen.since)}". It is left alone until "{time::second(seen.until)}"; the first call after that tries whether it is well again."
     }));
     view! { {unpriced}{unhealthy} }.into_any()
 }
 
 /// Whether its provider is left alone, and what answers in its place.
 fn health(model: &ModelView) -> AnyView {
-    let unhealthy = model.unhealthy.is_some().then(|| view! { " "{labelled("state failed", "Failing")} });
+    let unhealthy = model.unhealthy.as_ref().map(|seen| {
+        view! { " "{labelled("state failed", "Failing")}<br /><span class="small faint">"tried again from "{time::second(seen.until)}</span> }
+    });
     let fallbacks = (!model.fallbacks.is_empty())
         .then(|| view! { <br /><span class="small faint">{format!("then {}", model.fallbacks.join(", "))}</span> });
     view! { {unhealthy}{fallbacks} }.into_any()

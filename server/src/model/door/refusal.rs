@@ -13,7 +13,7 @@ use axum::{
     http::{HeaderName, HeaderValue, StatusCode},
     response::{IntoResponse as _, Response},
 };
-use contract::{Subject, Unit, Window};
+use contract::{SetBy, Subject, Unit, Window};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -68,26 +68,29 @@ impl Refusal {
         Ok(match self {
             Self::Budget(spent) => {
                 let limit = limit_words(spent);
-                let ask = format!("To go on before that, ask {whom} to raise it, or ask for more on the page Usage.");
+                let (raise, more) = way_on(spent, &whom);
                 match (spent.unit, spent.until) {
                     (Unit::Concurrency, _) => {
-                        format!(
-                            "{limit} is reached. It goes on as soon as one of them has ended. If that is too few, ask {whom} to raise it."
-                        )
+                        format!("{limit} is reached. It goes on as soon as one of them has ended. If that is too few, {raise}.")
                     }
                     (_, Some(until)) if (until - service.clock.now()) <= time::Duration::HOUR => {
                         let seconds = (until - service.clock.now()).whole_seconds().max(1);
                         let wait = if seconds < 120 { format!("{seconds} seconds") } else { format!("{} minutes", (seconds + 59) / 60) };
-                        format!("{limit} is used up, or what is left is too little for this message. It begins anew in {wait}. {ask}")
+                        format!(
+                            "{limit} is used up, or what is left is too little for this message. It begins anew in {wait}. To go on before \
+                             that, {more}."
+                        )
                     }
                     (_, Some(until)) => {
                         let at = data::budget::told(&mut connection, until, &spent.time_zone).await?;
-                        format!("{limit} is used up, or what is left is too little for this message. It begins anew on {at}. {ask}")
+                        format!(
+                            "{limit} is used up, or what is left is too little for this message. It begins anew on {at}. To go on before \
+                             that, {more}."
+                        )
                     }
-                    (_, None) => format!(
-                        "{limit} is used up, or what is left is too little for this message. It does not return by itself: ask {whom} to raise \
-                         it, or ask for more on the page Usage."
-                    ),
+                    (_, None) => {
+                        format!("{limit} is used up, or what is left is too little for this message. It does not return by itself: {more}.")
+                    }
                 }
             }
             Self::UnknownModel(name) => {
@@ -161,6 +164,14 @@ impl Refusal {
     }
 }
 
+/// What raises a limit, and what else gets more of it. One's own is changed by oneself: nobody else can.
+fn way_on(spent: &Spent, whom: &str) -> (String, String) {
+    match spent.set_by {
+        SetBy::Owner => ("change it on the page Models & keys".to_owned(), "change it on the page Models & keys".to_owned()),
+        SetBy::Administrator => (format!("ask {whom} to raise it"), format!("ask {whom} to raise it, or ask for more on the page Usage")),
+    }
+}
+
 fn plain(name: &str) -> String {
     name.chars().filter(|letter| !letter.is_control() && *letter != '`').take(80).collect()
 }
@@ -187,7 +198,10 @@ pub fn limit_words(spent: &Spent) -> String {
         Subject::Everyone | Subject::Person(_) => format!("Your limit of {limit}"),
         Subject::Group(_) => format!("The limit of {limit} that all members of the group {name} share"),
         Subject::Runtime(_) => format!("The limit of {limit} of the runtime {name}"),
-        Subject::Key(_) => format!("The limit of {limit} of the key {name}"),
+        Subject::Key(_) => {
+            let whose = if spent.set_by == SetBy::Owner { "that you set for" } else { "of" };
+            format!("The limit of {limit} {whose} the key {name}")
+        }
         Subject::Model(_) => format!("The limit of {limit} that all who use the model {name} share"),
     }
 }
