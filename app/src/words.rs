@@ -1,6 +1,6 @@
 //! Numbers, sizes and times as people read them: never more digits than mean something.
 
-use contract::{Subject, Unit, Window};
+use contract::{CountedIn, Micros, ModelView, Subject, Unit, Window};
 use time::{Date, Month, OffsetDateTime, UtcOffset, Weekday};
 
 /// `1.1 GiB`, `640 MiB`.
@@ -34,6 +34,30 @@ pub fn tokens(number: i64) -> String {
         10_000..=999_499 => format!("{:.0} k", number as f64 / 1e3),
         999_500..=99_999_999 => format!("{:.2} M", number as f64 / 1e6),
         _ => format!("{:.0} M", number as f64 / 1e6),
+    }
+}
+
+/// What was used of a model: `12 images`, `2 min 5 s of audio`, `3,200 characters`.
+pub fn pieces(counted_in: CountedIn, number: i64) -> String {
+    match counted_in {
+        CountedIn::Tokens => format!("{} tokens", tokens(number)),
+        CountedIn::Images => plural(number, "image"),
+        CountedIn::Seconds => format!("{} of audio", duration(number.saturating_mul(1000))),
+        CountedIn::Characters => format!("{} characters", tokens(number)),
+    }
+}
+
+/// A model's price: `$3.00 in · $15.00 out`, `$0.04 an image`, `Free`, `No price`.
+pub fn price(model: &ModelView) -> String {
+    let Some(price) = model.price else { return "No price".to_owned() };
+    if price.input == Micros::ZERO && price.output == Micros::ZERO {
+        return "Free".to_owned();
+    }
+    match model.counted_in {
+        CountedIn::Tokens => format!("{} in · {} out", price.input, price.output),
+        counted_in @ (CountedIn::Images | CountedIn::Seconds | CountedIn::Characters) => {
+            format!("{} {}", counted_in.of_priced(price.input), counted_in.priced_words())
+        }
     }
 }
 

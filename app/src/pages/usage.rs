@@ -199,14 +199,21 @@ fn broken_down(report: &UsageReport, by: Breakdown) -> AnyView {
 /// A line of totals.
 fn row(first: AnyView, line: &UsageLine) -> AnyView {
     let totals = line.totals;
+    let counts = match line.pieces {
+        Some((counted_in, number)) => view! { <td class="right" colspan="2">{words::pieces(counted_in, number)}</td> }.into_any(),
+        None => view! {
+            <td class="right">{words::tokens(totals.input_tokens)}</td>
+            <td class="right">{words::tokens(totals.output_tokens)}</td>
+        }
+        .into_any(),
+    };
     let cost = if totals.cost == Micros::ZERO { "Free".to_owned() } else { totals.cost.to_string() };
     view! {
         <tr>
             <td>{first}</td>
             <td class="right">{words::count(totals.calls)}</td>
             <td class="right muted">{words::count(totals.refused)}</td>
-            <td class="right">{words::tokens(totals.input_tokens)}</td>
-            <td class="right">{words::tokens(totals.output_tokens)}</td>
+            {counts}
             <td class="right"><b>{cost}</b></td>
         </tr>
     }

@@ -13,7 +13,7 @@ use axum::{
     http::{HeaderName, HeaderValue, StatusCode},
     response::{IntoResponse as _, Response},
 };
-use contract::{SetBy, Subject, Unit, Window};
+use contract::{CountedIn, SetBy, Subject, Unit, Window};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -34,6 +34,13 @@ pub enum Refusal {
     },
     /// The model has no price.
     Unpriced(String),
+    /// The model has a price, and none for what is asked.
+    OtherPrice {
+        /// The model's name.
+        model: String,
+        /// What its price is for.
+        counted_in: CountedIn,
+    },
 }
 
 /// Who asks, and how they want to be answered.
@@ -53,7 +60,7 @@ impl Refusal {
         match self {
             Self::Budget(_) => "budget",
             Self::KeptOut { by: KeptOut::Pause(_), .. } => "pause",
-            Self::UnknownModel(_) | Self::KeptOut { .. } | Self::Unpriced(_) => "model",
+            Self::UnknownModel(_) | Self::KeptOut { .. } | Self::Unpriced(_) | Self::OtherPrice { .. } => "model",
         }
     }
 
@@ -111,6 +118,19 @@ impl Refusal {
                 "The model calls of this runtime are paused: {reason}, which looks like a loop. Nothing is spent until somebody presses Resume on \
                  this runtime's page: you, or {whom}."
             ),
+            Self::OtherPrice { model, counted_in } => {
+                let (only, other) = match counted_in {
+                    CountedIn::Tokens => ("tokens", "what is asked"),
+                    CountedIn::Images => ("pictures", "/v1/images/generations"),
+                    CountedIn::Seconds => ("seconds of audio", "/v1/audio/transcriptions"),
+                    CountedIn::Characters => ("characters to be spoken", "/v1/audio/speech"),
+                };
+                format!(
+                    "The model `{}` has a price for {only} alone, and is called at {other}. Choose another model here, or ask {whom} to price it \
+                     otherwise.",
+                    plain(model)
+                )
+            }
             Self::Unpriced(name) => {
                 format!(
                     "The model `{}` has no price yet, so it is not used. Choose another model, or ask {whom} to set a price (zero is free).",
@@ -159,7 +179,9 @@ impl Refusal {
                 };
                 Fault::new(StatusCode::FORBIDDEN, "invalid_request_error", code, text).param(Some("model"))
             }
-            Self::Unpriced(_) => Fault::new(StatusCode::FORBIDDEN, "invalid_request_error", "model_not_priced", text).param(Some("model")),
+            Self::Unpriced(_) | Self::OtherPrice { .. } => {
+                Fault::new(StatusCode::FORBIDDEN, "invalid_request_error", "model_not_priced", text).param(Some("model"))
+            }
         }
     }
 }
