@@ -56,7 +56,7 @@ impl CountedIn {
         match self {
             Self::Tokens => "a million tokens",
             Self::Images => "an image",
-            Self::Seconds => "a minute of audio",
+            Self::Seconds => "a minute",
             Self::Characters => "a million characters",
         }
     }

@@ -67,9 +67,9 @@ fn model_list(models: &[ModelView]) -> AnyView {
     let rows = models.iter().map(|model| {
         let context = match model.counted_in {
             CountedIn::Tokens => format!(" · {} context", words::context(model.context_tokens)),
-            CountedIn::Images => " · makes pictures".to_owned(),
-            CountedIn::Seconds => " · writes down speech".to_owned(),
-            CountedIn::Characters => " · speaks".to_owned(),
+            CountedIn::Images => " · pictures".to_owned(),
+            CountedIn::Seconds => " · speech to text".to_owned(),
+            CountedIn::Characters => " · text to speech".to_owned(),
         };
         let default = if model.is_default { " · default" } else { "" };
         let description = (!model.description.is_empty()).then(|| view! { <div class="tiny muted">{model.description.clone()}</div> });

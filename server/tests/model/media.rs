@@ -9,7 +9,7 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::post,
 };
-use contract::{Breakdown, Caller, Code, CountedIn, Micros, ModelChange, Price, Role, Unit, Whose, Window};
+use contract::{Breakdown, Code, CountedIn, Micros, ModelChange, Price, Role, Unit, Whose, Window};
 use serde_json::{Value, json};
 use server::{
     data::{Pool, listen::Change},
@@ -104,7 +104,7 @@ async fn publish(world: &World, name: &str, counted_in: CountedIn, each: i64) {
 }
 
 async fn change(world: &World, name: &str, counted_in: CountedIn, price: Price) -> Result<(), Code> {
-    let admin = Caller { role: Role::Administrator, ..world.person(&format!("root-{}", uuid::Uuid::now_v7()), Role::Administrator).await };
+    let admin = world.person(&format!("root-{}", uuid::Uuid::now_v7()), Role::Administrator).await;
     let model = catalog::all(&world.service, &admin).await.unwrap().into_iter().find(|model| model.name == name).unwrap();
     let change = ModelChange {
         name: model.name,

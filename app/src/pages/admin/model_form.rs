@@ -107,10 +107,10 @@ fn fields(dialog: &str, model: Option<&ModelView>, groups: &[GroupView]) -> AnyV
                 <Field label="Sent, cached" name="model[cached_input]" id=id("cached") value=dollars(|price| price.cached_input) placeholder="0.30" optional=true />
                 <Field label="Answered" name="model[output]" id=id("output") value=dollars(|price| price.output) placeholder="15" optional=true />
             </div>
-            <label class="check"><input r#type="radio" name="model[pricing]" value="pieces" checked=each.is_some() />"Dollars for a picture, or for audio"</label>
+            <label class="check"><input r#type="radio" name="model[pricing]" value="pieces" checked=each.is_some() />"Dollars for a picture, for a minute of audio, or for characters that are spoken"</label>
             <div class="row pair indent">
                 <Field label="Price" name="model[each]" id=each_id value=each.map(typed).unwrap_or_default() placeholder="0.04" optional=true />
-                <div class="field">
+                <div class="field long">
                     <label r#for=pieces.clone()>"For"</label>
                     <select class="input" id=pieces name="model[counted_in]">{options.collect_view()}</select>
                 </div>
