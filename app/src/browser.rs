@@ -47,8 +47,17 @@ pub fn now_ms() -> f64 {
 
 /// A moment in words of the person's zone, `22 Nov 2026, 08:12`; the browser's own zone where theirs is unknown to it.
 pub fn local_time(unix_ms: f64, zone: &str) -> String {
+    local(unix_ms, zone, &[("dateStyle", "medium"), ("timeStyle", "short")])
+}
+
+/// The clock at a moment in the person's zone, `08:12:05`.
+pub fn local_clock(unix_ms: f64, zone: &str) -> String {
+    local(unix_ms, zone, &[("timeStyle", "medium")])
+}
+
+fn local(unix_ms: f64, zone: &str, styles: &[(&str, &str)]) -> String {
     let options = js_sys::Object::new();
-    for (key, value) in [("dateStyle", "medium"), ("timeStyle", "short"), ("timeZone", zone)] {
+    for (key, value) in styles.iter().copied().chain([("timeZone", zone)]) {
         drop(js_sys::Reflect::set(&options, &key.into(), &value.into()));
     }
     let date = js_sys::Date::new(&JsValue::from_f64(unix_ms));

@@ -5,8 +5,8 @@ use crate::{
     server_fns::{models::KeyLimits, profiles::ProfileForm, providers::ModelForm},
 };
 use contract::{
-    Code, GroupId, KeyEnd, Limit, Micros, ModelChange, ModelId, NewRequest, OwnQuota, Price, Problem, ProfileChange, Subject, Unit, Window,
-    moment,
+    Code, CountedIn, GroupId, KeyEnd, Limit, Micros, ModelChange, ModelId, NewRequest, OwnQuota, Price, Problem, ProfileChange, Subject,
+    Unit, Window, moment,
 };
 
 type Parsed<T> = Result<T, Problem>;
@@ -99,8 +99,18 @@ pub fn model(form: &ModelForm) -> Parsed<ModelChange> {
             .filter(|count| *count > 0)
             .ok_or_else(|| wrong(&format!("model[{field}]"), "Write a number of tokens, as 32000 or 128 k."))
     };
+    let mut counted_in = CountedIn::Tokens;
     let price = match form.pricing.as_str() {
         "free" => Some(Price::FREE),
+        "pieces" => {
+            counted_in = form.counted_in;
+            if counted_in == CountedIn::Tokens {
+                return Err(wrong("model[counted_in]", "Choose what the price is for."));
+            }
+            let each = Micros::parse(&form.each);
+            let each = each.ok_or_else(|| wrong("model[each]", "Write dollars for what it is counted in, as 0.04 or 0.006."))?;
+            Some(Price::each(counted_in, each))
+        }
         "priced" => {
             let input = money("input", &form.input)?;
             let cached_input = if form.cached_input.trim().is_empty() { input } else { money("cached_input", &form.cached_input)? };
@@ -122,6 +132,7 @@ pub fn model(form: &ModelForm) -> Parsed<ModelChange> {
         context_tokens: tokens("context_tokens", &form.context_tokens)?,
         output_tokens: tokens("output_tokens", &form.output_tokens)?,
         price,
+        counted_in,
         published: form.published.is_some(),
         groups,
         is_default: form.is_default.is_some(),
@@ -261,6 +272,38 @@ mod tests {
         assert_eq!(amount(Unit::Tokens, "500,000"), Ok(Some(500_000)));
         for (unit, text) in [(Unit::Money, "much"), (Unit::Tokens, "1.5k"), (Unit::Tokens, "-3"), (Unit::Tokens, "99999999999999 M")] {
             assert_eq!(amount(unit, text).map_err(|problem| problem.field), Err(Some("amount".to_owned())), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_model_has_one_price_and_says_what_it_is_for() {
+        let form = |pricing: &str, each: &str, counted_in| ModelForm {
+            name: "m".to_owned(),
+            upstream: "m".to_owned(),
+            description: String::new(),
+            context_tokens: "8 k".to_owned(),
+            output_tokens: "1000".to_owned(),
+            pricing: pricing.to_owned(),
+            input: "3".to_owned(),
+            cached_input: String::new(),
+            output: "15".to_owned(),
+            each: each.to_owned(),
+            counted_in,
+            published: None,
+            groups: String::new(),
+            group: Vec::new(),
+            is_default: None,
+            fallbacks: String::new(),
+        };
+        let read = |form| model(&form).map(|change| (change.counted_in, change.price.map(|price| (price.input.0, price.output.0))));
+        // What stands in the fields of the other price is not read.
+        assert_eq!(read(form("priced", "0.04", CountedIn::Images)), Ok((CountedIn::Tokens, Some((3_000_000, 15_000_000)))));
+        assert_eq!(read(form("pieces", "$0.04", CountedIn::Images)), Ok((CountedIn::Images, Some((40_000_000_000, 0)))));
+        assert_eq!(read(form("pieces", "0.006", CountedIn::Seconds)), Ok((CountedIn::Seconds, Some((100_000_000, 0)))));
+        assert_eq!(read(form("pieces", "15", CountedIn::Characters)), Ok((CountedIn::Characters, Some((15_000_000, 0)))));
+        assert_eq!(read(form("none", "", CountedIn::Images)), Ok((CountedIn::Tokens, None)));
+        for (each, counted_in, field) in [("", CountedIn::Images, "model[each]"), ("15", CountedIn::Tokens, "model[counted_in]")] {
+            assert_eq!(read(form("pieces", each, counted_in)).map_err(|problem| problem.field), Err(Some(field.to_owned())));
         }
     }
 

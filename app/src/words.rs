@@ -1,6 +1,6 @@
 //! Numbers, sizes and times as people read them: never more digits than mean something.
 
-use contract::{Subject, Unit, Window};
+use contract::{CountedIn, Micros, ModelView, Subject, Unit, Window};
 use time::{Date, Month, OffsetDateTime, UtcOffset, Weekday};
 
 /// `1.1 GiB`, `640 MiB`.
@@ -37,6 +37,30 @@ pub fn tokens(number: i64) -> String {
     }
 }
 
+/// What was used of a model: `12 images`, `2 min 5 s of audio`, `3,200 characters`.
+pub fn pieces(counted_in: CountedIn, number: i64) -> String {
+    match counted_in {
+        CountedIn::Tokens => format!("{} tokens", tokens(number)),
+        CountedIn::Images => plural(number, "image"),
+        CountedIn::Seconds => format!("{} of audio", duration(number.saturating_mul(1000))),
+        CountedIn::Characters => format!("{} characters", tokens(number)),
+    }
+}
+
+/// A model's price: `$3.00 in · $15.00 out`, `$0.04 an image`, `Free`, `No price`.
+pub fn price(model: &ModelView) -> String {
+    let Some(price) = model.price else { return "No price".to_owned() };
+    if price.input == Micros::ZERO && price.output == Micros::ZERO {
+        return "Free".to_owned();
+    }
+    match model.counted_in {
+        CountedIn::Tokens => format!("{} in · {} out", price.input, price.output),
+        counted_in @ (CountedIn::Images | CountedIn::Seconds | CountedIn::Characters) => {
+            format!("{} {}", counted_in.of_priced(price.input), counted_in.priced_words())
+        }
+    }
+}
+
 /// `200k`, for a context window.
 pub fn context(number: i64) -> String {
     if number >= 1_000_000 { format!("{}M", short(number as f64 / 1e6)) } else { format!("{}k", (number + 500) / 1000) }
@@ -64,6 +88,12 @@ pub fn about(ms: i64) -> String {
 pub fn moment(at: OffsetDateTime) -> String {
     let at = at.to_offset(UtcOffset::UTC);
     format!("{} {}, {:02}:{:02} UTC", day(at.date()), at.year(), at.hour(), at.minute())
+}
+
+/// `06:59:30 UTC`.
+pub fn second(at: OffsetDateTime) -> String {
+    let at = at.to_offset(UtcOffset::UTC);
+    format!("{:02}:{:02}:{:02} UTC", at.hour(), at.minute(), at.second())
 }
 
 /// `06:59`.

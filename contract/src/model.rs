@@ -7,7 +7,76 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-/// The price of a million tokens.
+/// What the calls of a model are counted in, and what its price is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
+#[serde(rename_all = "snake_case")]
+pub enum CountedIn {
+    /// Tokens, sent and answered.
+    #[default]
+    Tokens,
+    /// Pictures made.
+    Images,
+    /// Seconds of audio sent.
+    Seconds,
+    /// Characters to be spoken.
+    Characters,
+}
+
+impl CountedIn {
+    /// Every one.
+    pub const ALL: [Self; 4] = [Self::Tokens, Self::Images, Self::Seconds, Self::Characters];
+    /// What pictures and audio may be counted in beside tokens.
+    pub const PIECES: [Self; 3] = [Self::Images, Self::Seconds, Self::Characters];
+
+    /// The word in forms and in the database.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Tokens => "tokens",
+            Self::Images => "images",
+            Self::Seconds => "seconds",
+            Self::Characters => "characters",
+        }
+    }
+
+    /// So many of them have the price that people read and type: a million tokens, an image, a minute, a million characters.
+    #[must_use]
+    pub const fn priced(self) -> i64 {
+        match self {
+            Self::Tokens | Self::Characters => 1_000_000,
+            Self::Images => 1,
+            Self::Seconds => 60,
+        }
+    }
+
+    /// Those in words.
+    #[must_use]
+    pub const fn priced_words(self) -> &'static str {
+        match self {
+            Self::Tokens => "a million tokens",
+            Self::Images => "an image",
+            Self::Seconds => "a minute",
+            Self::Characters => "a million characters",
+        }
+    }
+
+    /// The price of a million, where this is that of [`Self::priced`]; rounded up, at most [`i64::MAX`].
+    #[must_use]
+    pub fn of_million(self, price: Micros) -> Micros {
+        let whole = i128::from(price.0) * 1_000_000;
+        let each = i128::from(self.priced());
+        Micros(i64::try_from((whole + each - 1).div_euclid(each)).unwrap_or(i64::MAX))
+    }
+
+    /// The price of [`Self::priced`], where this is that of a million.
+    #[must_use]
+    pub fn of_priced(self, million: Micros) -> Micros {
+        Micros(i64::try_from(i128::from(million.0) * i128::from(self.priced()) / 1_000_000).unwrap_or(i64::MAX))
+    }
+}
+
+/// The price of a million tokens, or of a million of what else a model is counted in: then the first is the price, and the others are as that and zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Price {
     /// Tokens sent.
@@ -21,6 +90,13 @@ pub struct Price {
 impl Price {
     /// Costs nothing.
     pub const FREE: Self = Self { input: Micros::ZERO, cached_input: Micros::ZERO, output: Micros::ZERO };
+
+    /// One price for each of what a model is counted in, where this is that of [`CountedIn::priced`].
+    #[must_use]
+    pub fn each(counted_in: CountedIn, price: Micros) -> Self {
+        let million = counted_in.of_million(price);
+        Self { input: million, cached_input: million, output: Micros::ZERO }
+    }
 }
 
 /// A model of the catalog.
@@ -44,6 +120,8 @@ pub struct ModelView {
     pub output_tokens: i64,
     /// Its price; none while nobody set one: then it is refused.
     pub price: Option<Price>,
+    /// What its calls are counted in, and its price is for.
+    pub counted_in: CountedIn,
     /// Whether people are offered it.
     pub published: bool,
     /// The groups that it is published to; none for everyone. Told to administrators.
@@ -207,6 +285,8 @@ pub struct ModelChange {
     pub output_tokens: i64,
     /// Its price; none leaves it refused.
     pub price: Option<Price>,
+    /// What its calls are counted in, and its price is for.
+    pub counted_in: CountedIn,
     /// Whether people are offered it.
     pub published: bool,
     /// The groups that it is published to; none for everyone.
@@ -226,4 +306,22 @@ pub struct OfferedProvider {
     pub base_url: String,
     /// Its models, by its own names.
     pub models: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_price_is_shown_as_it_was_typed() {
+        for counted_in in CountedIn::ALL {
+            for price in [0, 1, 7, 40_000, 6_000, 15_000_000] {
+                let million = counted_in.of_million(Micros(price));
+                assert_eq!(counted_in.of_priced(million), Micros(price), "{counted_in:?}");
+                assert!(i128::from(million.0) * i128::from(counted_in.priced()) >= i128::from(price) * 1_000_000, "nothing is given away");
+            }
+        }
+        assert_eq!(CountedIn::Seconds.of_million(Micros(6_000)), Micros(100_000_000));
+        assert_eq!(CountedIn::Images.of_million(Micros(i64::MAX)), Micros(i64::MAX));
+    }
 }

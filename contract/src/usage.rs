@@ -2,6 +2,7 @@
 
 use crate::{
     ids::{BudgetId, GroupId, KeyId, ModelId, PersonId, RuntimeId},
+    model::CountedIn,
     money::Micros,
 };
 use serde::{Deserialize, Serialize};
@@ -117,6 +118,8 @@ pub struct UsageLine {
     pub person_id: Option<PersonId>,
     /// What was used.
     pub totals: Totals,
+    /// How many of what, where all of it is counted in the same and that is not tokens.
+    pub pieces: Option<(CountedIn, i64)>,
 }
 
 /// Usage over some days.

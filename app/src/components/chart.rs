@@ -239,7 +239,7 @@ mod tests {
 
     /// So many groups; on the first of three days each cost its number, on the last one the second and all beyond the leaders cost 50.
     fn report(groups: i64) -> UsageReport {
-        let name = |number: i64| UsageLine { name: format!("group {number}"), person_id: None, totals: cost(number) };
+        let name = |number: i64| UsageLine { name: format!("group {number}"), person_id: None, totals: cost(number), pieces: None };
         let most = groups.min(5);
         let mut by_day: Vec<UsageDay> = (1..=most)
             .map(|number| UsageDay { day: date!(2026 - 11 - 20), line: u8::try_from(number - 1).ok(), totals: cost(number) })

@@ -189,6 +189,7 @@ mod tests {
             context_tokens: 32_768,
             output_tokens: 4_096,
             price: Some(Price::FREE),
+            counted_in: contract::CountedIn::Tokens,
             published: true,
             groups: None,
             is_default: true,

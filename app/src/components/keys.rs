@@ -124,15 +124,14 @@ pub fn table(keys: &[KeyView], deeds: KeyDeeds) -> AnyView {
             <tr class:gone=!key.is_open()>
                 <td><b>{key.name.clone()}{mark}</b><br /><span class="mono faint">{key.hint.clone()}</span>{limits(key)}{former(key)}</td>
                 <td>{models(key)}</td>
-                <td class="muted">{time::time_or(key.last_used_at, "Not yet")}</td>
-                <td class="muted">{ends(key)}</td>
+                <td class="muted">{time::time_or(key.last_used_at, "Not yet")}<div class="tiny">{ends(key)}</div></td>
                 <td class="right">{verbs(key, deeds)}</td>
             </tr>
         }
     });
     view! {
         <table>
-            <thead><tr><th>"Name"</th><th>"Models"</th><th>"Last used"</th><th>"Ends"</th><th><span class="visually-hidden">"What can be done"</span></th></tr></thead>
+            <thead><tr><th>"Name"</th><th>"Models"</th><th>"Last used"</th><th><span class="visually-hidden">"What can be done"</span></th></tr></thead>
             <tbody>{rows.collect_view()}</tbody>
         </table>
     }
@@ -185,9 +184,9 @@ fn ends(key: &KeyView) -> AnyView {
     match (key.revoked_at, key.expires_at) {
         (Some(at), _) => view! { "Revoked "{time::time(at)} }.into_any(),
         (None, Some(at)) if key.expired => view! { "Expired "{time::time(at)} }.into_any(),
-        (None, Some(at)) => time::time(at),
-        (None, None) if key.runtime_id.is_some() => "With its runtime".into_any(),
-        (None, None) => "Never".into_any(),
+        (None, Some(at)) => view! { "Ends "{time::time(at)} }.into_any(),
+        (None, None) if key.runtime_id.is_some() => "Ends with its runtime".into_any(),
+        (None, None) => "Never ends".into_any(),
     }
 }
 
@@ -203,7 +202,7 @@ fn verbs(key: &KeyView, deeds: KeyDeeds) -> AnyView {
             let (label, name) = (format!("Rotate {}", key.name), dialog.clone());
             let (limits_label, limits_name) = (format!("Limits of {}", key.name), limits.clone());
             view! {
-                <span class="row tight end">
+                <span class="row tight end nowrap verbs">
                     <button class="btn quiet" r#type="button" commandfor=limits_name command="show-modal" aria-label=limits_label>"Limits"</button>
                     <button class="btn quiet" r#type="button" commandfor=name command="show-modal" aria-label=label>"Rotate"</button>
                     {revoker(key, deeds.revoke)}

@@ -11,7 +11,11 @@ pub fn warnings(limits: &[BudgetView]) -> AnyView {
     let told = near.filter(|limit| limit.percent() >= 50).map(|limit| {
         let (which, amount) = (title(limit), words::limit(limit.unit, limit.amount, limit.window));
         let resets = limit.resets_at.map(|at| view! { " It resets "{time::time(at)}"." });
-        let more = view! { " "<a href=routes::USAGE>"Ask for more"</a>"." };
+        let (page, verb) = match limit.set_by {
+            SetBy::Owner => (routes::MODELS, "Change it"),
+            SetBy::Administrator => (routes::USAGE, "Ask for more"),
+        };
+        let more = view! { " "<a href=page>{verb}</a>"." };
         let percent = limit.percent();
         match percent {
             100 => notice::warning(view! { <b>{which}": "{amount}" is used up."</b>{resets}{more} }),
@@ -81,7 +85,7 @@ pub fn inside(limit: &BudgetView) -> AnyView {
         Unit::Requests | Unit::Concurrency => " calls",
     };
     let gone = limit.settled + limit.reserved;
-    let told = (gone >= limit.amount).then(|| view! { <p class="small wrong">"It is used up. "{what_to_do()}</p> });
+    let told = (gone >= limit.amount).then(|| view! { <p class="small wrong">"It is used up. "{what_to_do(limit)}</p> });
     view! {
         <div class="figure"><span class="big">{figure(limit.settled)}<span class="of faint">" of "{figure(limit.amount)}{unit}</span></span></div>
         {meter(limit)}
@@ -95,10 +99,13 @@ pub fn inside(limit: &BudgetView) -> AnyView {
 }
 
 /// Who reads of a limit that is used up can raise it, or knows who can.
-fn what_to_do() -> &'static str {
-    match use_context::<Me>().map(|me| me.caller().role) {
-        Some(Role::Administrator) => "Set a higher one, and calls go on at once.",
-        Some(Role::Person) | None => "Ask your administrator for more.",
+fn what_to_do(limit: &BudgetView) -> &'static str {
+    match (limit.set_by, use_context::<Me>().map(|me| me.caller().role)) {
+        // An administrator may be looking at another person's.
+        (SetBy::Owner, Some(Role::Administrator)) => "Its owner set it, and changes it on the page Models & keys.",
+        (SetBy::Owner, Some(Role::Person) | None) => "You set it yourself: change it on the page Models & keys.",
+        (SetBy::Administrator, Some(Role::Administrator)) => "Set a higher one, and calls go on at once.",
+        (SetBy::Administrator, Some(Role::Person) | None) => "Ask your administrator for more.",
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{
     answer::{answer, list_skeleton},
-    form::{Field, Form, cancel, dialog, form_problem, submit, wrong},
+    form::{Field, Form, cancel, dialog, form_problem, opener, submit, wrong},
     limit_form::unit_word,
     notice,
     state::labelled,
@@ -11,6 +11,12 @@ use super::{
 use crate::{ask::Asked, deed::Deed, words};
 use contract::{BudgetView, MoreAnswer, RequestView, SetBy};
 use leptos::prelude::*;
+
+/// The button that opens the dialog; none where there is nothing to ask for: one's own limits are changed on the page of keys.
+pub fn ask_opener(limits: &[BudgetView]) -> AnyView {
+    let may_ask = limits.iter().any(|limit| limit.set_by == SetBy::Administrator);
+    may_ask.then(|| opener("ask-more", "btn", Some("plus"), "Ask for more")).into_any()
+}
 
 /// The dialog that asks for more; `limits` is asked once, so that what somebody types stays.
 pub fn ask_dialog(deed: Deed, limits: Asked<Vec<BudgetView>>) -> AnyView {

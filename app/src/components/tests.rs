@@ -1,7 +1,7 @@
 //! Fragments as the server renders them.
 
-use super::{code, limit, notice, start_steps::StartLine, state};
-use contract::{BudgetId, BudgetView, Code, Phase, Problem, Progress, SetBy, Subject, Unit, Window};
+use super::{code, limit, more, notice, start_steps::StartLine, state};
+use contract::{BudgetId, BudgetView, Code, KeyId, Phase, Problem, Progress, SetBy, Subject, Unit, Window};
 use leptos::prelude::*;
 use time::macros::datetime;
 
@@ -52,6 +52,20 @@ fn a_meter_has_two_parts_and_a_tone() {
     assert!(html(|| limit::meter(&limit_of(100, 85, 0))).contains("meter warn"));
     assert!(html(|| limit::meter(&limit_of(100, 90, 6))).contains("meter bad"));
     assert!(html(|| limit::inside(&limit_of(100, 90, 10))).contains("used up"));
+}
+
+/// Nobody is sent to an administrator for a limit of their own.
+#[test]
+fn ones_own_limit_is_changed_and_not_asked_for() {
+    let others = limit_of(100, 100, 0);
+    let own =
+        BudgetView { subject: Subject::Key(KeyId(Default::default())), name: "laptop".to_owned(), set_by: SetBy::Owner, ..others.clone() };
+    assert!(html(|| limit::inside(&own)).contains("You set it yourself: change it on the page Models &amp; keys."));
+    let told = html(|| limit::warnings(std::slice::from_ref(&own)));
+    assert!(told.contains(r#"<a href="/models">Change it</a>"#) && !told.contains("Ask for more"), "{told}");
+    assert!(html(|| limit::warnings(std::slice::from_ref(&others))).contains("Ask for more"));
+    assert_eq!(html(|| more::ask_opener(std::slice::from_ref(&own))), "");
+    assert!(html(|| more::ask_opener(&[own, others])).contains("Ask for more"));
 }
 
 #[test]

@@ -40,12 +40,22 @@ pub fn coming(at: OffsetDateTime, told_at: OffsetDateTime) -> AnyView {
 
 /// A moment with its day and its minute, not relative; in UTC until the page is alive.
 pub fn exact(at: OffsetDateTime) -> AnyView {
+    told(at, browser::local_time, words::moment)
+}
+
+/// The clock at a moment that is near, to the second; in UTC until the page is alive.
+pub fn second(at: OffsetDateTime) -> AnyView {
+    told(at, browser::local_clock, words::second)
+}
+
+/// A moment as the browser tells it, and until then the server.
+fn told(at: OffsetDateTime, local: fn(f64, &str) -> String, plain: fn(OffsetDateTime) -> String) -> AnyView {
     let alive = use_context::<Clock>().map(Clock::alive);
     let zone = StoredValue::new(use_context::<Me>().map_or_else(|| "UTC".to_owned(), Me::time_zone));
     let ms = at.unix_timestamp() as f64 * 1000.0;
     let text = move || match alive {
-        Some(alive) if alive.get() => zone.with_value(|zone| browser::local_time(ms, zone)),
-        Some(_) | None => words::moment(at),
+        Some(alive) if alive.get() => zone.with_value(|zone| local(ms, zone)),
+        Some(_) | None => plain(at),
     };
     view! { <time class="num" datetime=at.format(&Rfc3339).unwrap_or_default()>{text}</time> }.into_any()
 }

@@ -15,7 +15,7 @@ use crate::{
     server_fns::models::{Catalog, Keys, ModelAddress, Shown},
     words,
 };
-use contract::{Micros, ModelView};
+use contract::{CountedIn, ModelView};
 use leptos::prelude::*;
 
 /// The page of models and keys.
@@ -46,7 +46,7 @@ pub fn page() -> AnyView {
                         <div class="body scroll" tabindex="0" role="region" aria-label="Your keys">{answer(mine, list_skeleton, move |mine| keys::table(&mine, deeds))}</div>
                     </section>
                     {answer(address, card_skeleton, move |address| {
-                        answer(offered, card_skeleton, move |models| use_anywhere(&address, models.first()))
+                        answer(offered, card_skeleton, move |models| use_anywhere(&address, models.iter().find(|model| model.counted_in == CountedIn::Tokens)))
                     })}
                 </div>
                 <section class="card flush">
@@ -65,6 +65,12 @@ fn model_list(models: &[ModelView]) -> AnyView {
         return notice::empty("No model is offered yet. Your administrator adds them under Models & providers.");
     }
     let rows = models.iter().map(|model| {
+        let context = match model.counted_in {
+            CountedIn::Tokens => format!(" · {} context", words::context(model.context_tokens)),
+            CountedIn::Images => " · pictures".to_owned(),
+            CountedIn::Seconds => " · speech to text".to_owned(),
+            CountedIn::Characters => " · text to speech".to_owned(),
+        };
         let default = if model.is_default { " · default" } else { "" };
         let description = (!model.description.is_empty()).then(|| view! { <div class="tiny muted">{model.description.clone()}</div> });
         view! {
@@ -72,25 +78,16 @@ fn model_list(models: &[ModelView]) -> AnyView {
                 {badge(&model.name)}
                 <div>
                     <b>{model.name.clone()}</b>
-                    <div class="tiny faint">{model.provider.clone()}" · "{words::context(model.context_tokens)}" context"{default}</div>
+                    <div class="tiny faint">{model.provider.clone()}{context}{default}</div>
                     {description}
                 </div>
-                <span class="aside num">{price(model)}</span>
+                <span class="aside num">{words::price(model)}</span>
             </li>
         }
     });
     view! {
         <ul class="list">{rows.collect_view()}</ul>
-        <p class="tiny faint foot">"Prices for a million tokens."</p>
+        <p class="tiny faint foot">"Prices for a million tokens, where nothing else is said."</p>
     }
     .into_any()
-}
-
-/// A model's price in words.
-fn price(model: &ModelView) -> String {
-    match model.price {
-        None => "No price".to_owned(),
-        Some(price) if price.input == Micros::ZERO && price.output == Micros::ZERO => "Free".to_owned(),
-        Some(price) => format!("{} in · {} out", price.input, price.output),
-    }
 }

@@ -5,7 +5,7 @@ use crate::{
     components::{
         answer::{answer, aside, no_skeleton, page_skeleton},
         chart,
-        form::{close_when_done, form_problem, opener, wrong},
+        form::{close_when_done, form_problem, wrong},
         frame::{Me, top},
         limit, more, notice,
     },
@@ -43,8 +43,7 @@ pub fn page() -> AnyView {
         more.done();
         MyRequests {}
     });
-    let verbs =
-        view! { {opener("ask-more", "btn", Some("plus"), "Ask for more")}{files(routes::USAGE, shown)}{spans(routes::USAGE, shown)} };
+    let verbs = view! { {aside(limits, no_skeleton, |limits| more::ask_opener(&limits))}{files(routes::USAGE, shown)}{spans(routes::USAGE, shown)} };
     view! {
         {top("Usage", zone(), verbs)}
         <div class="stack">
@@ -200,14 +199,21 @@ fn broken_down(report: &UsageReport, by: Breakdown) -> AnyView {
 /// A line of totals.
 fn row(first: AnyView, line: &UsageLine) -> AnyView {
     let totals = line.totals;
+    let counts = match line.pieces {
+        Some((counted_in, number)) => view! { <td class="right" colspan="2">{words::pieces(counted_in, number)}</td> }.into_any(),
+        None => view! {
+            <td class="right">{words::tokens(totals.input_tokens)}</td>
+            <td class="right">{words::tokens(totals.output_tokens)}</td>
+        }
+        .into_any(),
+    };
     let cost = if totals.cost == Micros::ZERO { "Free".to_owned() } else { totals.cost.to_string() };
     view! {
         <tr>
             <td>{first}</td>
             <td class="right">{words::count(totals.calls)}</td>
             <td class="right muted">{words::count(totals.refused)}</td>
-            <td class="right">{words::tokens(totals.input_tokens)}</td>
-            <td class="right">{words::tokens(totals.output_tokens)}</td>
+            {counts}
             <td class="right"><b>{cost}</b></td>
         </tr>
     }

@@ -5,7 +5,7 @@ use crate::api::Answered;
 use crate::{parse, request};
 #[cfg(feature = "ssr")]
 use contract::{Code, ModelChange, NewProvider, Problem};
-use contract::{ModelId, ModelView, OfferedProvider, ProviderId, ProviderKind, ProviderView};
+use contract::{CountedIn, ModelId, ModelView, OfferedProvider, ProviderId, ProviderKind, ProviderView};
 use leptos::prelude::*;
 
 /// The providers.
@@ -76,7 +76,7 @@ pub struct ModelForm {
     pub context_tokens: String,
     /// How many tokens it may answer.
     pub output_tokens: String,
-    /// `free`, `priced`, or `none` to leave it refused.
+    /// `free`, `priced` by tokens, `pieces` for those in `counted_in`, or `none` to leave it refused.
     pub pricing: String,
     /// Dollars for a million tokens sent.
     #[serde(default)]
@@ -87,6 +87,12 @@ pub struct ModelForm {
     /// Dollars for a million tokens answered.
     #[serde(default)]
     pub output: String,
+    /// Dollars for an image, a minute of audio or a million characters,
+    #[serde(default)]
+    pub each: String,
+    /// and for which of these.
+    #[serde(default)]
+    pub counted_in: CountedIn,
     /// Present when people are offered it.
     #[serde(default)]
     pub published: Option<String>,
@@ -153,6 +159,7 @@ async fn present(model_id: ModelId) -> Answered<ModelChange> {
         context_tokens: model.context_tokens,
         output_tokens: model.output_tokens,
         price: model.price,
+        counted_in: model.counted_in,
         published: model.published,
         groups: model.groups,
         is_default: model.is_default,

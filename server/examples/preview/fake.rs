@@ -532,6 +532,7 @@ fn changed(model_id: ModelId, provider_id: ProviderId, change: ModelChange) -> M
         context_tokens: change.context_tokens,
         output_tokens: change.output_tokens,
         price: change.price,
+        counted_in: change.counted_in,
         published: change.published,
         groups: change.groups,
         is_default: change.is_default,

@@ -207,12 +207,14 @@ pub fn progress(began_at: OffsetDateTime) -> Progress {
 pub fn models() -> Vec<ModelView> {
     let price = |input, output| Some(Price { input: Micros(input), cached_input: Micros(input / 10), output: Micros(output) });
     type Row = (&'static str, &'static str, u128, &'static str, i64, Option<Price>, bool);
-    let rows: [Row; 5] = [
+    let rows: [Row; 7] = [
         ("claude-sonnet", "Anthropic", 1, "claude-sonnet-5", 200_000, price(3_000_000, 15_000_000), true),
         ("gpt-mini", "OpenAI", 2, "gpt-6-mini", 400_000, price(250_000, 2_000_000), true),
         ("qwen-local", "This machine", 3, "qwen4:14b", 32_000, Some(Price::FREE), true),
         ("demo", "Demo", 4, "demo", 8_000, Some(Price::FREE), true),
         ("gpt-image", "OpenAI", 2, "gpt-image-2", 32_000, None, false),
+        ("pictures", "OpenAI", 2, "dall-e-3", 4_000, Some(Price::each(CountedIn::Images, Micros(80_000))), true),
+        ("dictation", "OpenAI", 2, "whisper-1", 4_000, Some(Price::each(CountedIn::Seconds, Micros(6_000))), true),
     ];
     rows.into_iter()
         .zip(200..)
@@ -230,11 +232,20 @@ pub fn models() -> Vec<ModelView> {
             context_tokens,
             output_tokens: 8_000,
             price,
+            counted_in: match name {
+                "pictures" => CountedIn::Images,
+                "dictation" => CountedIn::Seconds,
+                _ => CountedIn::Tokens,
+            },
             published,
             groups: None,
             is_default: name == "claude-sonnet",
             fallbacks: if name == "claude-sonnet" { vec!["gpt-mini".to_owned()] } else { Vec::new() },
-            unhealthy: (name == "qwen-local").then(|| Unhealthy { since: ago(4), until: ago(0), said: "It cannot be reached".to_owned() }),
+            unhealthy: (name == "qwen-local").then(|| Unhealthy {
+                since: ago(4),
+                until: ago(0) + Duration::seconds(40),
+                said: "It cannot be reached".to_owned(),
+            }),
         })
         .collect()
 }
@@ -384,6 +395,7 @@ pub fn usage(days: u16, everyone: bool, by: Breakdown) -> UsageReport {
                 name: (*name).to_owned(),
                 person_id: people().into_iter().find(|person| person.name == *name).map(|person| person.person_id),
                 totals: share(totals, *calls, *cost),
+                pieces: None,
             })
             .collect();
     }

@@ -213,7 +213,7 @@ impl Backend {
         let mut others: HashMap<RuntimeId, OthersWish> = data::task::of_others(&mut connection, &all).await?.into_iter().collect();
         let queued = rows.iter().any(|row| row.phase == Phase::Queued);
         let turns = if queued { self.turns(&mut connection).await? } else { HashMap::new() };
-        let models = model::catalog::offered(&mut connection).await?;
+        let models = model::catalog::offered_for_chat(&mut connection).await?;
         let model_of = |row: &Row| {
             let allowed = |model: &&ModelView| row.models.as_ref().is_none_or(|ids| ids.contains(&model.model_id.0));
             models.iter().find(allowed).map(|model| model.name.clone())

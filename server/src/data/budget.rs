@@ -2,7 +2,7 @@
 
 use super::{Connection, limit};
 use crate::Result;
-use contract::{BudgetId, KeyId, PersonId, RuntimeId, Subject, Unit, Window};
+use contract::{BudgetId, KeyId, PersonId, RuntimeId, SetBy, Subject, Unit, Window};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -68,6 +68,8 @@ pub struct Spent {
     pub subject: Subject,
     /// That one's name; empty for everyone.
     pub name: String,
+    /// Whose it is.
+    pub set_by: SetBy,
     /// Its window.
     pub window: Window,
     /// What it counts.
@@ -116,6 +118,7 @@ pub async fn reserve(connection: &mut Connection, wanted: &Wanted, forced: bool)
             budget_id: id.into(),
             subject: limit.subject,
             name: limit.name,
+            set_by: limit.set_by,
             window: limit.window,
             unit: limit.unit,
             amount: row.told_amount.unwrap_or_default(),

@@ -172,6 +172,8 @@ pub struct Found {
     pub subject: Subject,
     /// That one's name; empty for everyone.
     pub name: String,
+    /// Whose it is.
+    pub set_by: SetBy,
     /// The window.
     pub window: Window,
     /// What it counts.
@@ -184,7 +186,7 @@ pub struct Found {
 pub async fn find(connection: &mut Connection, id: BudgetId) -> Result<Option<Found>> {
     let row = sqlx::query!(
         r#"select subject as "subject!", subject_id, budget_subject_name(b, false) as "name!", time_window as "window: Window",
-                  unit as "unit: Unit", amount
+                  unit as "unit: Unit", amount, set_by as "set_by: SetBy"
            from budget b where budget_id = $1"#,
         id.0
     )
@@ -193,6 +195,7 @@ pub async fn find(connection: &mut Connection, id: BudgetId) -> Result<Option<Fo
     Ok(row.map(|row| Found {
         subject: subject(&row.subject, row.subject_id),
         name: row.name,
+        set_by: row.set_by,
         window: row.window,
         unit: row.unit,
         amount: row.amount,

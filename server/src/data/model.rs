@@ -2,13 +2,13 @@
 
 use super::Connection;
 use crate::Result;
-use contract::{GroupId, KeyId, Micros, ModelChange, ModelId, ModelView, PersonId, Price, ProviderId, ProviderKind, RuntimeId};
+use contract::{CountedIn, GroupId, KeyId, Micros, ModelChange, ModelId, ModelView, PersonId, Price, ProviderId, ProviderKind, RuntimeId};
 
 /// The whole catalog: the default first, then by name.
 pub async fn all(connection: &mut Connection) -> Result<Vec<ModelView>> {
     let rows = sqlx::query!(
         r#"select model_id, model.name, description, provider_id, provider.name as provider, upstream, context_tokens, output_tokens,
-                  input_price, cached_input_price, output_price, published, is_default,
+                  input_price, cached_input_price, output_price, counted_in as "counted_in: CountedIn", published, is_default,
                   case when for_everyone then null
                        else array(select group_id from model_group where model_group.model_id = model.model_id order by group_id)
                   end as "groups?",
@@ -31,6 +31,7 @@ pub async fn all(connection: &mut Connection) -> Result<Vec<ModelView>> {
             context_tokens: row.context_tokens,
             output_tokens: row.output_tokens,
             price: price(row.input_price, row.cached_input_price, row.output_price),
+            counted_in: row.counted_in,
             published: row.published,
             groups: row.groups.map(|ids| ids.into_iter().map(GroupId).collect()),
             is_default: row.is_default,
@@ -88,6 +89,8 @@ pub struct Callable {
     pub output_tokens: i64,
     /// Its price, where one is set.
     pub price: Option<Price>,
+    /// What its calls are counted in.
+    pub counted_in: CountedIn,
     /// What does not allow it.
     pub kept_out: Option<KeptOut>,
 }
@@ -116,7 +119,7 @@ pub async fn find_published(
 ) -> Result<Option<Callable>> {
     let row = sqlx::query!(
         r#"select model_id as "model_id: ModelId", model.name, upstream, provider.name as provider, context_tokens, output_tokens, input_price,
-                  cached_input_price, output_price,
+                  cached_input_price, output_price, counted_in as "counted_in: CountedIn",
                   provider_id as "provider_id: ProviderId", kind as "kind: ProviderKind", base_url, allows_private, is_direct, secret_sealed, secret_key_id,
                   array(select fallback.name from model_fallback join model fallback on fallback.model_id = fallback_id
                          where model_fallback.model_id = model.model_id order by place) as "fallbacks!",
@@ -153,6 +156,7 @@ pub async fn find_published(
         context_tokens: row.context_tokens,
         output_tokens: row.output_tokens,
         price: price(row.input_price, row.cached_input_price, row.output_price),
+        counted_in: row.counted_in,
         kept_out: row.pause.map(KeptOut::Pause).or(row.profile.map(KeptOut::Profile)).or(row.key.map(KeptOut::Key)),
     }))
 }
@@ -165,8 +169,8 @@ fn price(input: Option<i64>, cached_input: Option<i64>, output: Option<i64>) -> 
 pub async fn add(connection: &mut Connection, id: ModelId, provider_id: ProviderId, model: &ModelChange) -> Result<()> {
     sqlx::query!(
         "insert into model (model_id, provider_id, name, upstream, description, context_tokens, output_tokens,
-                            input_price, cached_input_price, output_price, published, is_default, for_everyone)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+                            input_price, cached_input_price, output_price, published, is_default, for_everyone, counted_in)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
         id.0,
         provider_id.0,
         model.name,
@@ -179,7 +183,8 @@ pub async fn add(connection: &mut Connection, id: ModelId, provider_id: Provider
         model.price.map(|price| price.output.0),
         model.published,
         model.is_default,
-        model.groups.is_none()
+        model.groups.is_none(),
+        model.counted_in as CountedIn
     )
     .execute(&mut *connection)
     .await?;
@@ -191,7 +196,7 @@ pub async fn change(connection: &mut Connection, id: ModelId, model: &ModelChang
     sqlx::query_scalar!(
         "update model set name = $2, upstream = $3, description = $4, context_tokens = $5, output_tokens = $6,
                           input_price = $7, cached_input_price = $8, output_price = $9, published = $10, is_default = $11,
-                          for_everyone = $12
+                          for_everyone = $12, counted_in = $13
          where model_id = $1 returning model_id",
         id.0,
         model.name,
@@ -204,11 +209,24 @@ pub async fn change(connection: &mut Connection, id: ModelId, model: &ModelChang
         model.price.map(|price| price.output.0),
         model.published,
         model.is_default,
-        model.groups.is_none()
+        model.groups.is_none(),
+        model.counted_in as CountedIn
     )
     .fetch_one(&mut *connection)
     .await?;
     set_groups(connection, id, model.groups.as_deref()).await
+}
+
+/// Gives the calls of models of this name what they are counted in. False where calls are recorded that were counted otherwise.
+pub async fn count_in(connection: &mut Connection, name: &str, counted_in: CountedIn) -> Result<bool> {
+    let counted = sqlx::query_scalar!(r#"select count_model_in($1, $2) as "counted!""#, name, counted_in as CountedIn);
+    Ok(counted.fetch_one(connection).await?)
+}
+
+/// What a model is counted in now. [`crate::Error::Missing`] when it is not there.
+pub async fn counted_in(connection: &mut Connection, id: ModelId) -> Result<CountedIn> {
+    let found = sqlx::query_scalar!(r#"select counted_in as "counted_in: CountedIn" from model where model_id = $1"#, id.0);
+    Ok(found.fetch_one(connection).await?)
 }
 
 async fn set_groups(connection: &mut Connection, id: ModelId, groups: Option<&[GroupId]>) -> Result<()> {

@@ -2,7 +2,7 @@
 
 use super::Connection;
 use crate::{Result, data::budget::Wanted};
-use contract::{Breakdown, Micros, PersonId, Totals, UsageDay, UsageLine};
+use contract::{Breakdown, CountedIn, Micros, PersonId, Totals, UsageDay, UsageLine};
 use time::{Date, OffsetDateTime};
 use uuid::Uuid;
 
@@ -98,8 +98,11 @@ macro_rules! query_lines {
                 + r#" as "person_id?",
                   coalesce(sum(calls) filter (where outcome <> 'refused'), 0)::bigint as "calls!",
                   coalesce(sum(calls) filter (where outcome = 'refused'), 0)::bigint as "refused!",
-                  sum(input_tokens)::bigint as "input!", sum(output_tokens)::bigint as "output!", sum(cost)::bigint as "cost!"
-           from usage_entry "#
+                  coalesce(sum(input_tokens) filter (where counted_in is null), 0)::bigint as "input!",
+                  coalesce(sum(output_tokens) filter (where counted_in is null), 0)::bigint as "output!", sum(cost)::bigint as "cost!",
+                  case when count(counted_in) = count(*) and min(counted_in) = max(counted_in) then min(counted_in) end as "counted_in?: CountedIn",
+                  sum(input_tokens)::bigint as "pieces!"
+           from usage_entry left join counted_model on counted_model.name = model "#
                 + $join
                 + r#"
            where ($1::uuid is null or usage_entry.person_id = $1) and at >= $2::date::timestamp at time zone $3
@@ -120,6 +123,7 @@ macro_rules! query_lines {
                     output_tokens: row.output,
                     cost: Micros(row.cost),
                 },
+                pieces: row.counted_in.map(|counted_in| (counted_in, row.pieces)),
             },
         })
         .fetch_all($connection)
@@ -140,8 +144,9 @@ macro_rules! query_days {
                 + r#") - 1 as "line?",
                   coalesce(sum(calls) filter (where outcome <> 'refused'), 0)::bigint as "calls!",
                   coalesce(sum(calls) filter (where outcome = 'refused'), 0)::bigint as "refused!",
-                  sum(input_tokens)::bigint as "input!", sum(output_tokens)::bigint as "output!", sum(cost)::bigint as "cost!"
-           from usage_entry "#
+                  coalesce(sum(input_tokens) filter (where counted_in is null), 0)::bigint as "input!",
+                  coalesce(sum(output_tokens) filter (where counted_in is null), 0)::bigint as "output!", sum(cost)::bigint as "cost!"
+           from usage_entry left join counted_model on counted_model.name = model "#
                 + $join
                 + r#"
            where ($1::uuid is null or usage_entry.person_id = $1) and at >= $2::date::timestamp at time zone $3
@@ -198,6 +203,8 @@ pub struct Record {
     pub cached_input_tokens: i64,
     /// Tokens answered.
     pub output_tokens: i64,
+    /// What these counts are of, and the prices for a million of.
+    pub counted_in: CountedIn,
     /// Micro-units a million tokens sent.
     pub input_price_micros: i64,
     /// The same for cached ones.
@@ -224,12 +231,14 @@ pub async fn records(connection: &mut Connection, scope: Scope<'_>, after: Optio
     Ok(sqlx::query_as!(
         Record,
         r#"select usage_record_id as id, at, person.name as person, email, runtime.name as "runtime?", model_key.name as "key?", model, route,
-                  input_tokens, cached_input_tokens, output_tokens, input_price as input_price_micros,
+                  input_tokens, cached_input_tokens, output_tokens, coalesce(counted_model.counted_in, 'tokens') as "counted_in!: CountedIn",
+                  input_price as input_price_micros,
                   cached_input_price as cached_input_price_micros, output_price as output_price_micros, cost as cost_micros, latency_ms,
                   first_token_ms, outcome, estimated
            from usage_record join person using (person_id)
            left join runtime on runtime.runtime_id = usage_record.runtime_id
            left join model_key on model_key.key_id = usage_record.key_id
+           left join counted_model on counted_model.name = model
            where ($1::uuid is null or usage_record.person_id = $1) and at >= $2::date::timestamp at time zone $3
              and ($4::timestamptz is null or (at, usage_record_id) > ($4, $5::uuid))
            order by at, usage_record_id limit $6"#,

@@ -2,6 +2,7 @@
 
 use super::{Connection, usage::Scope};
 use crate::Result;
+use contract::CountedIn;
 use time::{Date, OffsetDateTime};
 
 /// Folds the oldest records from before then into totals, `most` of them at once; answers how many. Whatever is added up over `usage_entry` stays the same.
@@ -60,6 +61,8 @@ pub struct DayTotal {
     pub cached_input_tokens: i64,
     /// Tokens answered.
     pub output_tokens: i64,
+    /// What these counts are of.
+    pub counted_in: CountedIn,
     /// What they cost, in micro-units.
     pub cost_micros: i64,
 }
@@ -84,14 +87,15 @@ pub async fn of_day(connection: &mut Connection, scope: Scope<'_>) -> Result<Vec
         r#"select $2::date as "day!", person.name as person, email, runtime.name as "runtime?", model_key.name as "key?", model as "model!",
                   route as "route!", outcome as "outcome!", sum(calls)::bigint as "calls!", sum(input_tokens)::bigint as "input_tokens!",
                   sum(cached_input_tokens)::bigint as "cached_input_tokens!", sum(output_tokens)::bigint as "output_tokens!",
-                  sum(cost)::bigint as "cost_micros!"
+                  coalesce(counted_in, 'tokens') as "counted_in!: CountedIn", sum(cost)::bigint as "cost_micros!"
            from usage_entry join person using (person_id)
            left join runtime on runtime.runtime_id = usage_entry.runtime_id
            left join model_key on model_key.key_id = usage_entry.key_id
+           left join counted_model on counted_model.name = model
            where ($1::uuid is null or usage_entry.person_id = $1)
              and at >= $2::date::timestamp at time zone $3 and at < ($2::date + 1)::timestamp at time zone $3
            group by usage_entry.person_id, usage_entry.runtime_id, usage_entry.key_id, person.name, email, runtime.name, model_key.name, model,
-                    route, outcome
+                    route, outcome, counted_in
            order by person.name, usage_entry.person_id, model, route, outcome, usage_entry.runtime_id, usage_entry.key_id"#,
         scope.person_id.map(|id| id.0),
         scope.from,

@@ -5,12 +5,19 @@ use crate::{
     Error, Result, clock,
     data::{self, Connection, listen::Change},
 };
-use contract::{Caller, Code, ModelChange, ModelId, ModelView, PersonId, Problem, ProviderId};
+use contract::{Caller, Code, CountedIn, ModelChange, ModelId, ModelView, PersonId, Problem, ProviderId};
 
 /// The models that people may use: published and priced, the default one first.
 pub async fn offered(connection: &mut Connection) -> Result<Vec<ModelView>> {
     let mut models = data::model::all(connection).await?;
     models.retain(|model| model.published && model.price.is_some());
+    Ok(models)
+}
+
+/// Those of them that a chat can be had with: what makes pictures or is priced by audio is none.
+pub async fn offered_for_chat(connection: &mut Connection) -> Result<Vec<ModelView>> {
+    let mut models = offered(connection).await?;
+    models.retain(|model| model.counted_in == CountedIn::Tokens);
     Ok(models)
 }
 
@@ -46,6 +53,7 @@ pub async fn add(service: &Service, caller: &Caller, provider: ProviderId, chang
     if change.is_default {
         data::model::clear_default(&mut transaction).await?;
     }
+    count_in(&mut transaction, &change).await?;
     data::model::add(&mut transaction, model_id, provider, &change).await.map_err(|error| taken(error, &change.name))?;
     data::model::set_fallbacks(&mut transaction, model_id, &change.fallbacks).await.map_err(|error| error.on_missing(no_fallback))?;
     service.record(&mut transaction, caller, "model.added", None, &change.name, &detail(&change)).await?;
@@ -55,8 +63,13 @@ pub async fn add(service: &Service, caller: &Caller, provider: ProviderId, chang
 /// Changes a model.
 pub async fn change(service: &Service, caller: &Caller, model: ModelId, change: ModelChange) -> Result<ModelView> {
     administrator(caller)?;
-    let change = checked(change)?;
+    let mut change = checked(change)?;
     let mut transaction = data::begin(&service.pool).await?;
+    if change.price.is_none() {
+        // Without a price nothing is counted: it stays what it was.
+        change.counted_in = data::model::counted_in(&mut transaction, model).await.map_err(|error| error.on_missing(unknown))?;
+    }
+    count_in(&mut transaction, &change).await?;
     if change.is_default {
         data::model::clear_default(&mut transaction).await?;
     }
@@ -75,6 +88,18 @@ pub async fn remove(service: &Service, caller: &Caller, model: ModelId) -> Resul
     data::listen::notify(&mut transaction, Change::Catalog).await?;
     transaction.commit().await?;
     Ok(())
+}
+
+/// What calls are counted in stays what it was for those that are recorded under this name.
+async fn count_in(transaction: &mut data::Transaction, change: &ModelChange) -> Result<()> {
+    if data::model::count_in(transaction, &change.name, change.counted_in).await? {
+        return Ok(());
+    }
+    let message = format!("Calls of a model named {} are recorded that were not counted in {}.", change.name, change.counted_in.code());
+    Err(Problem::new(Code::Conflict, message)
+        .remedy("Publish it under another name, so that what was used stays true.")
+        .field("counted_in")
+        .into())
 }
 
 async fn finish(mut transaction: data::Transaction, model: ModelId) -> Result<ModelView> {
@@ -102,7 +127,8 @@ fn taken(error: Error, name: &str) -> Error {
 
 fn detail(change: &ModelChange) -> String {
     let price = match change.price {
-        Some(price) => format!("{} in, {} out", price.input, price.output),
+        Some(price) if change.counted_in == CountedIn::Tokens => format!("{} in, {} out", price.input, price.output),
+        Some(price) => format!("{} {}", change.counted_in.of_priced(price.input), change.counted_in.priced_words()),
         None => "no price".to_owned(),
     };
     let published = match &change.groups {
@@ -112,6 +138,15 @@ fn detail(change: &ModelChange) -> String {
     };
     let fallbacks = if change.fallbacks.is_empty() { String::new() } else { format!("; then {}", change.fallbacks.join(", ")) };
     format!("{price}; {published}{fallbacks}")
+}
+
+/// The highest price of a million: a million dollars for tokens and characters, a thousand dollars for an image or a minute.
+const fn dearest(counted_in: CountedIn) -> i64 {
+    match counted_in {
+        CountedIn::Tokens | CountedIn::Characters => 1_000_000_000_000,
+        CountedIn::Images => 1_000_000_000_000_000,
+        CountedIn::Seconds => 1_000_000_000_000_000 / 60 + 1,
+    }
 }
 
 /// What an administrator typed, trimmed and within bounds.
@@ -138,9 +173,17 @@ fn checked(mut change: ModelChange) -> Result<ModelChange> {
         return Err(wrong("The longest answer is a number from 1 to as many tokens as fit.", "output_tokens"));
     }
     if let Some(price) = change.price
-        && [price.input, price.cached_input, price.output].iter().any(|price| !(0..=1_000_000_000_000).contains(&price.0))
+        && [price.input, price.cached_input, price.output].iter().any(|price| !(0..=dearest(change.counted_in)).contains(&price.0))
     {
-        return Err(wrong("A price is zero or more, at most a million dollars for a million tokens.", "price"));
+        let most = change.counted_in.of_priced(contract::Micros(dearest(change.counted_in)));
+        let message = format!("A price is zero or more, at most {most} for {}.", change.counted_in.priced_words());
+        return Err(wrong(&message, "price"));
+    }
+    // A picture and a minute have one price, and nothing of them is cached.
+    if let Some(price) = &mut change.price
+        && change.counted_in != CountedIn::Tokens
+    {
+        *price = contract::Price { cached_input: price.input, output: contract::Micros::ZERO, ..*price };
     }
     if change.groups.as_ref().is_some_and(Vec::is_empty) {
         return Err(wrong("Choose at least one group, or publish it to everyone.", "groups"));
@@ -148,6 +191,9 @@ fn checked(mut change: ModelChange) -> Result<ModelChange> {
     let mut seen = std::collections::HashSet::new();
     if change.fallbacks.len() > 3 || !change.fallbacks.iter().all(|name| *name != change.name && seen.insert(name)) {
         return Err(wrong("At most three other models answer in its place, each named once.", "fallbacks"));
+    }
+    if change.is_default && change.counted_in != CountedIn::Tokens {
+        return Err(wrong("The default model is one for chats: its price is for tokens.", "is_default"));
     }
     if change.is_default && !(change.published && change.price.is_some()) {
         return Err(wrong("The default model must be published and have a price (zero is free).", "is_default"));
@@ -168,6 +214,7 @@ mod tests {
             context_tokens: 400_000,
             output_tokens: 128_000,
             price: Some(Price { input: Micros(1_250_000), cached_input: Micros(125_000), output: Micros(10_000_000) }),
+            counted_in: CountedIn::Tokens,
             published: true,
             groups: None,
             is_default: true,
@@ -179,7 +226,7 @@ mod tests {
     fn what_cannot_be_a_model_is_refused_with_its_field() {
         assert_eq!(checked(change()).unwrap().name, "gpt-5.2");
         type Spoil = fn(&mut ModelChange);
-        let cases: [(&str, Spoil); 12] = [
+        let cases: [(&str, Spoil); 14] = [
             ("name", |change| change.name = "*".to_owned()),
             ("name", |change| change.name = "a b".to_owned()),
             ("name", |change| change.name.clear()),
@@ -189,6 +236,10 @@ mod tests {
             ("price", |change| change.price = Some(Price { input: Micros(-1), ..Price::FREE })),
             ("groups", |change| change.groups = Some(Vec::new())),
             ("is_default", |change| change.price = None),
+            ("is_default", |change| change.counted_in = CountedIn::Images),
+            ("price", |change| {
+                (change.counted_in, change.price) = (CountedIn::Seconds, Some(Price::each(CountedIn::Seconds, Micros(1_000_000_001))));
+            }),
             ("fallbacks", |change| change.fallbacks.push("gpt-5.2".to_owned())),
             ("fallbacks", |change| change.fallbacks.push("small".to_owned())),
             ("fallbacks", |change| change.fallbacks = ["a", "b", "c", "d"].map(str::to_owned).into()),

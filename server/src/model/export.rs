@@ -48,8 +48,8 @@ trait Line: Serialize {
 }
 
 impl Line for Record {
-    const HEAD: &str = "id,at,person,email,runtime,key,model,route,input_tokens,cached_input_tokens,output_tokens,input_price_micros,\
-                        cached_input_price_micros,output_price_micros,cost_micros,latency_ms,first_token_ms,outcome,estimated\r\n";
+    const HEAD: &str = "id,at,person,email,runtime,key,model,route,input_tokens,cached_input_tokens,output_tokens,\
+                        input_price_micros,cached_input_price_micros,output_price_micros,cost_micros,latency_ms,first_token_ms,outcome,estimated,counted_in\r\n";
 
     fn fields(&self) -> Vec<String> {
         vec![
@@ -72,13 +72,14 @@ impl Line for Record {
             self.first_token_ms.map(|ms| ms.to_string()).unwrap_or_default(),
             self.outcome.clone(),
             self.estimated.to_string(),
+            self.counted_in.code().to_owned(),
         ]
     }
 }
 
 impl Line for DayTotal {
     const HEAD: &str =
-        "day,person,email,runtime,key,model,route,outcome,calls,input_tokens,cached_input_tokens,output_tokens,cost_micros\r\n";
+        "day,person,email,runtime,key,model,route,outcome,calls,input_tokens,cached_input_tokens,output_tokens,cost_micros,counted_in\r\n";
 
     fn fields(&self) -> Vec<String> {
         vec![
@@ -95,6 +96,7 @@ impl Line for DayTotal {
             self.cached_input_tokens.to_string(),
             self.output_tokens.to_string(),
             self.cost_micros.to_string(),
+            self.counted_in.code().to_owned(),
         ]
     }
 }

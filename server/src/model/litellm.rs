@@ -11,7 +11,7 @@ use crate::{
     data::{self, listen::Change},
 };
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
-use contract::{Code, PartHealth, Problem, ProviderKind};
+use contract::{Code, CountedIn, PartHealth, Problem, ProviderKind};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 use std::{
@@ -121,7 +121,7 @@ async fn render(service: &Service) -> Result<Rendered> {
                 provider.kind,
                 ProviderKind::Demo | ProviderKind::Local | ProviderKind::Ollama | ProviderKind::OpenAiCompatible | ProviderKind::Mistral
             );
-            if has_chat_alone {
+            if has_chat_alone && model.counted_in == CountedIn::Tokens {
                 parameters["use_chat_completions_api"] = json!(true);
             }
             let base =

@@ -5,7 +5,7 @@ use super::{
     child::{Child, Plan, port_is_free},
 };
 use crate::{Error, Result, data};
-use contract::{ModelChange, Price, ProviderKind};
+use contract::{CountedIn, ModelChange, Price, ProviderKind};
 use std::{sync::Arc, time::Duration};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -41,6 +41,7 @@ pub(super) async fn put_into_catalog(service: &Service) -> Result<()> {
                 context_tokens: 65_536,
                 output_tokens: 2048,
                 price: Some(Price::FREE),
+                counted_in: CountedIn::Tokens,
                 published: true,
                 groups: None,
                 is_default: false,

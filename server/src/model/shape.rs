@@ -15,11 +15,27 @@ pub enum Shape {
     Messages,
     /// `/v1/messages/count_tokens`.
     TokenCount,
+    /// `/v1/images/generations`.
+    Images,
+    /// `/v1/audio/speech`.
+    Speech,
+    /// `/v1/audio/transcriptions`, whose body is a form.
+    Transcription,
 }
 
 impl Shape {
     /// Every one.
-    pub const ALL: [Self; 6] = [Self::Chat, Self::Completions, Self::Embeddings, Self::Responses, Self::Messages, Self::TokenCount];
+    pub const ALL: [Self; 9] = [
+        Self::Chat,
+        Self::Completions,
+        Self::Embeddings,
+        Self::Responses,
+        Self::Messages,
+        Self::TokenCount,
+        Self::Images,
+        Self::Speech,
+        Self::Transcription,
+    ];
 
     /// The path below `/v1`, here and at LiteLLM.
     #[must_use]
@@ -31,6 +47,9 @@ impl Shape {
             Self::Responses => "/responses",
             Self::Messages => "/messages",
             Self::TokenCount => "/messages/count_tokens",
+            Self::Images => "/images/generations",
+            Self::Speech => "/audio/speech",
+            Self::Transcription => "/audio/transcriptions",
         }
     }
 
@@ -39,8 +58,9 @@ impl Shape {
     pub const fn content(self) -> &'static [&'static str] {
         match self {
             Self::Chat | Self::Messages | Self::TokenCount => &["messages"],
-            Self::Completions => &["prompt"],
-            Self::Embeddings => &["input"],
+            Self::Completions | Self::Images => &["prompt"],
+            Self::Embeddings | Self::Speech => &["input"],
+            Self::Transcription => &["file"],
             Self::Responses => &["input", "previous_response_id", "conversation", "prompt"],
         }
     }
@@ -52,7 +72,7 @@ impl Shape {
             Self::Chat => &["max_tokens", "max_completion_tokens"],
             Self::Completions | Self::Messages => &["max_tokens"],
             Self::Responses => &["max_output_tokens"],
-            Self::Embeddings | Self::TokenCount => &[],
+            Self::Embeddings | Self::TokenCount | Self::Images | Self::Speech | Self::Transcription => &[],
         }
     }
 
@@ -62,10 +82,16 @@ impl Shape {
         !self.length().is_empty()
     }
 
-    /// Whether whatever speaks OpenAI's API has it: others are translated for.
+    /// Whether it makes or takes pictures or audio: what it costs no length bounds, and its price may be for other things than tokens.
+    #[must_use]
+    pub const fn is_media(self) -> bool {
+        matches!(self, Self::Images | Self::Speech | Self::Transcription)
+    }
+
+    /// Whether whatever speaks OpenAI's API has it, if it has such models at all: others are translated for.
     #[must_use]
     pub const fn is_plain_openai(self) -> bool {
-        matches!(self, Self::Chat | Self::Completions | Self::Embeddings)
+        matches!(self, Self::Chat | Self::Completions | Self::Embeddings) || self.is_media()
     }
 
     /// Whether a stream tells its usage only to who asks for it by `stream_options`.
@@ -78,7 +104,9 @@ impl Shape {
     #[must_use]
     pub const fn dialect(self) -> Dialect {
         match self {
-            Self::Chat | Self::Completions | Self::Embeddings | Self::Responses => Dialect::OpenAi,
+            Self::Chat | Self::Completions | Self::Embeddings | Self::Responses | Self::Images | Self::Speech | Self::Transcription => {
+                Dialect::OpenAi
+            }
             Self::Messages | Self::TokenCount => Dialect::Anthropic,
         }
     }

@@ -164,6 +164,20 @@ def messages():
     assert ant.messages.count_tokens(model=MODEL, messages=turns[:1]).input_tokens > 0
 
 
+def media():
+    made = oai.images.generate(model="team/pictures", prompt="A boat.", n=2)
+    assert [picture.b64_json for picture in made.data] == ["AAAA", "AAAA"], made
+    tell("pictures", 2, 0, 0)
+    with oai.audio.speech.with_streaming_response.create(model="team/voice", voice="alloy", input="Ol\u00e1.", speed=1.25) as spoken:
+        assert spoken.headers["content-type"] == "audio/mpeg", spoken.headers
+        assert spoken.read() == b"\xff\xfb\x90 spoken"
+    tell("speech", 4, 0, 0)
+    heard = oai.audio.transcriptions.create(model="team/dictation", file=("a.wav", b"RIFF....WAVE"))
+    assert heard.text == "Hello.", heard
+    tell("transcription", 8, 0, 0)
+    refused(openai.PermissionDeniedError, lambda: oai.images.generate(model="team/voice", prompt="A boat."), 403)
+
+
 def listed():
     assert MODEL in [model.id for model in oai.models.list()]
     assert oai.models.retrieve(MODEL).id == MODEL
@@ -198,5 +212,5 @@ def errors():
     assert error.body["error"]["type"] == "rate_limit_error", error.body
 
 
-for part in (chat, completions, embeddings, responses, messages, listed, errors):
+for part in (chat, completions, embeddings, responses, messages, media, listed, errors):
     part()

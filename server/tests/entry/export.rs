@@ -37,8 +37,8 @@ async fn records_come_as_files_whole_and_each_once(pool: Pool) {
     assert_eq!(answer.headers()["content-disposition"], "attachment; filename=\"usage.json\"");
     let mut records: Vec<serde_json::Value> = answer.json().await.unwrap();
     let first = records[0].as_object().unwrap();
-    let told = ["person", "email", "model", "route", "outcome"].map(|name| first[name].as_str().unwrap());
-    assert_eq!(told, ["ada", "ada@example.com", "=cmd(\"x\",1)", "Demo", "done"]);
+    let told = ["person", "email", "model", "route", "outcome", "counted_in"].map(|name| first[name].as_str().unwrap());
+    assert_eq!(told, ["ada", "ada@example.com", "=cmd(\"x\",1)", "Demo", "done", "tokens"]);
     let counted =
         ["input_tokens", "cached_input_tokens", "output_tokens", "input_price_micros", "cost_micros", "latency_ms", "first_token_ms"];
     assert_eq!(counted.map(|name| first[name].as_i64().unwrap()), [10, 4, 7, 3_000_000, 30, 900, 120]);
@@ -50,9 +50,9 @@ async fn records_come_as_files_whole_and_each_once(pool: Pool) {
     let csv = file(&app, &ada, "/usage.csv?days=7").await.text().await.unwrap();
     let lines: Vec<&str> = csv.split_terminator("\r\n").collect();
     assert_eq!(lines.len(), 2501);
-    assert!(lines[0].starts_with("id,at,person,email,runtime,key,model,") && lines[0].split(',').count() == 19, "{}", lines[0]);
+    assert!(lines[0].starts_with("id,at,person,email,runtime,key,model,") && lines[0].split(',').count() == 20, "{}", lines[0]);
     assert!(
-        lines[1].contains(",ada,ada@example.com,,,\"'=cmd(\"\"x\"\",1)\",Demo,10,4,7,3000000,0,0,30,900,120,done,false"),
+        lines[1].contains(",ada,ada@example.com,,,\"'=cmd(\"\"x\"\",1)\",Demo,10,4,7,3000000,0,0,30,900,120,done,false,tokens"),
         "{}",
         lines[1]
     );
@@ -100,7 +100,7 @@ async fn days_come_as_files_further_back_than_records(pool: Pool) {
     let csv = file(&app, &ada, "/usage.csv?by=day&days=3000").await.text().await.unwrap();
     let lines: Vec<&str> = csv.split_terminator("\r\n").collect();
     assert_eq!(lines.len(), days.len() + 1);
-    assert!(lines[0].starts_with("day,person,email,runtime,key,model,route,outcome,calls,") && lines[0].split(',').count() == 13);
+    assert!(lines[0].starts_with("day,person,email,runtime,key,model,route,outcome,calls,") && lines[0].split(',').count() == 14);
     assert!(lines[1].contains(",ada,ada@example.com,,,plain,Demo,done,"), "{}", lines[1]);
     let records = file(&app, &ada, "/usage.csv?days=366").await.text().await.unwrap();
     assert_eq!(records.split_terminator("\r\n").count(), 3, "those that are kept");

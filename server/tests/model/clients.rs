@@ -7,13 +7,13 @@ use crate::{
 };
 use axum::{
     Json, Router,
-    body::Body,
+    body::{Body, Bytes},
     extract::State,
     http::header,
     response::{IntoResponse as _, Response},
     routing::post,
 };
-use contract::{Caller, ModelChange, NewProvider, Price, ProviderKind, Role, Unit, Window};
+use contract::{Caller, CountedIn, Micros, ModelChange, NewProvider, Price, ProviderKind, Role, Unit, Window};
 use serde_json::{Value, json};
 use server::{
     data::{Pool, listen::Change},
@@ -41,6 +41,9 @@ async fn real_clients_speak_every_shape_and_are_counted_as_the_upstream_counts(p
         .route("/v1/chat/completions", post(chat))
         .route("/v1/completions", post(completion))
         .route("/v1/embeddings", post(embedding))
+        .route("/v1/images/generations", post(pictures))
+        .route("/v1/audio/speech", post(speech))
+        .route("/v1/audio/transcriptions", post(transcription))
         .with_state(book.clone());
     let upstream = serve(upstream).await;
     let folder = tempfile::tempdir().unwrap();
@@ -70,11 +73,19 @@ async fn real_clients_speak_every_shape_and_are_counted_as_the_upstream_counts(p
         context_tokens: 100_000,
         output_tokens: 1000,
         price: Some(Price::FREE),
+        counted_in: CountedIn::Tokens,
         published: true,
         groups: None,
         is_default: false,
         fallbacks: Vec::new(),
     };
+    for (name, counted_in) in
+        [("team/pictures", CountedIn::Images), ("team/voice", CountedIn::Characters), ("team/dictation", CountedIn::Seconds)]
+    {
+        let price = Some(Price::each(counted_in, Micros(1_000_000)));
+        let media = ModelChange { name: name.to_owned(), upstream: name.replace("team/", ""), price, counted_in, ..model.clone() };
+        catalog::add(&world.service, &admin, provider.provider_id, media).await.unwrap();
+    }
     catalog::add(&world.service, &admin, provider.provider_id, model).await.unwrap();
     world.service.changes().tell(Change::Catalog);
     // LiteLLM comes up.
@@ -191,6 +202,27 @@ async fn completion(State(book): State<Book>, Json(body): Json<Value>) -> Respon
     let mut last = completion("", Value::Null);
     (last["choices"], last["usage"]) = (json!([]), usage);
     stream(&[completion("Some", Value::Null), completion("thing.", json!("stop")), last])
+}
+
+async fn pictures(State(book): State<Book>, Json(body): Json<Value>) -> Response {
+    assert_eq!(body["model"], "pictures");
+    let number = body["n"].as_i64().unwrap();
+    book.lock().unwrap().push((number, 0, 0));
+    let data: Vec<Value> = (0..number).map(|_| json!({"b64_json": "AAAA"})).collect();
+    Json(json!({"created": 1, "data": data})).into_response()
+}
+
+async fn speech(State(book): State<Book>, Json(body): Json<Value>) -> Response {
+    assert_eq!((&body["model"], &body["speed"]), (&json!("voice"), &json!(1.25)));
+    book.lock().unwrap().push((i64::try_from(body["input"].as_str().unwrap().chars().count()).unwrap(), 0, 0));
+    ([(header::CONTENT_TYPE, "audio/mpeg")], Body::from(&b"\xff\xfb\x90 spoken"[..])).into_response()
+}
+
+async fn transcription(State(book): State<Book>, body: Bytes) -> Response {
+    let form = String::from_utf8_lossy(&body);
+    assert!(form.contains("dictation") && form.contains("RIFF....WAVE"), "{form}");
+    book.lock().unwrap().push((8, 0, 0));
+    Json(json!({"text": "Hello.", "duration": 7.5, "usage": {"type": "duration", "seconds": 8}})).into_response()
 }
 
 async fn embedding(State(book): State<Book>, Json(_): Json<Value>) -> Response {

@@ -20,6 +20,7 @@ async fn publish(world: &World, root: &Caller, to: Option<Vec<GroupId>>) -> Mode
         context_tokens: model.context_tokens,
         output_tokens: model.output_tokens,
         price: model.price,
+        counted_in: model.counted_in,
         published: model.published,
         groups: to,
         is_default: model.is_default,

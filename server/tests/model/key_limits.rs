@@ -154,6 +154,41 @@ async fn an_administrator_changes_all_and_what_they_changed_is_theirs(pool: Pool
     assert_eq!(limits(&world, &root).await, [(4, SetBy::Owner)]);
 }
 
+/// Nobody is sent to an administrator for a limit of their own: they set it, and only they change it.
+#[sqlx::test(migrations = "../migrations")]
+async fn a_refusal_by_ones_own_limit_says_where_to_change_it(pool: Pool) {
+    let world = World::new(pool).await;
+    let (ada, key, id) = world.with_key("ada").await;
+    let root = world.person("root", Role::Administrator).await;
+    let refused = async || {
+        let refused = world.chat(&key, &call("answers", 1)).await;
+        assert_eq!(refused.status(), 429);
+        let said: serde_json::Value = refused.json().await.unwrap();
+        said["error"]["message"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(set(&world, &ada, id, 0).await, Ok(()));
+    assert_eq!(
+        refused().await,
+        "The limit of 0 calls a day that you set for the key laptop is used up, or what is left is too little for this message. It begins anew \
+         on Monday, 23 November 2026 at 00:00 (UTC). To go on before that, change it on the page Models & keys."
+    );
+    let at_once = Limit { window: Window::Total, unit: Unit::Concurrency, amount: 0 };
+    keys::set_limit(&world.service, &ada, id, at_once).await.unwrap();
+    assert_eq!(remove(&world, &ada, id).await, Ok(()));
+    assert!(refused().await.ends_with("If that is too few, change it on the page Models & keys."));
+    keys::remove_limit(&world.service, &ada, id, at_once.window, at_once.unit).await.unwrap();
+    let forever = Limit { window: Window::Total, unit: Unit::Tokens, amount: 1 };
+    keys::set_limit(&world.service, &ada, id, forever).await.unwrap();
+    assert!(refused().await.ends_with("It does not return by itself: change it on the page Models & keys."));
+    keys::remove_limit(&world.service, &ada, id, forever.window, forever.unit).await.unwrap();
+
+    // An administrator's for the same key is theirs to raise.
+    usage::set_budget(&world.service, &root, change(id, Some(0))).await.unwrap();
+    let said = refused().await;
+    assert!(said.starts_with("The limit of 0 calls a day of the key laptop"), "{said}");
+    assert!(said.contains("ask your administrator (root@example.com) to raise it, or ask for more on the page Usage"), "{said}");
+}
+
 /// What was there before it was noted who set a limit: of the key's owner only where nothing speaks against it.
 #[sqlx::test(migrations = "../migrations")]
 async fn limits_that_keys_were_made_with_become_their_owners(pool: Pool) {

@@ -8,6 +8,7 @@ mod groups;
 mod key_limits;
 mod keys;
 mod limits;
+mod media;
 mod ollama;
 mod outages;
 mod profiles;

@@ -8,7 +8,7 @@ use axum::{
     Json, Router,
     routing::{get, post},
 };
-use contract::{Caller, ModelChange, ModelView, NewProvider, Price, ProviderKind, Role};
+use contract::{Caller, CountedIn, ModelChange, ModelView, NewProvider, Price, ProviderKind, Role};
 use serde_json::{Value, json};
 use server::{
     data::{Pool, listen::Change},
@@ -44,6 +44,7 @@ fn change(name: &str, published: bool, price: Option<Price>) -> ModelChange {
         context_tokens: 32_768,
         output_tokens: 4096,
         price,
+        counted_in: CountedIn::Tokens,
         published,
         groups: None,
         is_default: false,

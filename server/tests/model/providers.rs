@@ -9,7 +9,7 @@ use axum::{
     extract::{Request, State},
     response::{IntoResponse as _, Response},
 };
-use contract::{Caller, ModelChange, NewProvider, Price, ProviderKind, Role};
+use contract::{Caller, CountedIn, ModelChange, NewProvider, Price, ProviderKind, Role};
 use serde_json::{Value, json};
 use server::{
     Error,
@@ -92,6 +92,7 @@ async fn each_kind_is_asked_in_its_own_way(pool: Pool) {
             context_tokens: 32_768,
             output_tokens: 4096,
             price: Some(Price::FREE),
+            counted_in: CountedIn::Tokens,
             published: true,
             groups: None,
             is_default: false,

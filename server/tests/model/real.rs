@@ -4,7 +4,7 @@ use crate::{
     outages::{endless, litellm_goes},
     support::{World, config},
 };
-use contract::{Caller, ModelChange, NewProvider, Price, ProviderKind, Role};
+use contract::{Caller, CountedIn, ModelChange, NewProvider, Price, ProviderKind, Role};
 use serde_json::{Value, json};
 use server::{
     data::{Pool, listen::Change},
@@ -147,6 +147,7 @@ async fn calls_go_through_litellm_to_a_model_and_are_counted_as_the_model_counts
         context_tokens: 4096,
         output_tokens: 512,
         price: Some(Price::FREE),
+        counted_in: CountedIn::Tokens,
         published: true,
         groups: None,
         is_default: false,

@@ -2,7 +2,7 @@
 
 use crate::support::{Upstream, World, call, streamed, upstream, wish};
 use axum::http::HeaderMap;
-use contract::{Caller, KeyEnd, KeyWish, ModelChange, ModelView, NewProvider, Price, ProviderKind, Role, Unit, Window};
+use contract::{Caller, CountedIn, KeyEnd, KeyWish, ModelChange, ModelView, NewProvider, Price, ProviderKind, Role, Unit, Window};
 use serde_json::{Value, json};
 use server::{
     Error,
@@ -35,6 +35,7 @@ fn model(name: &str, fallbacks: &[&str]) -> ModelChange {
         context_tokens: 100_000,
         output_tokens: 4096,
         price: Some(Price::FREE),
+        counted_in: CountedIn::Tokens,
         published: true,
         groups: None,
         is_default: false,

@@ -111,6 +111,7 @@ pub async fn upstream() -> (Arc<Upstream>, SocketAddr) {
         .route("/v1/embeddings", post(embeddings))
         .route("/v1/models", get(async || Json(json!({"data": [{"id": "b"}, {"id": "a"}]}))))
         .merge(crate::upstream::router())
+        .merge(crate::media::upstream())
         .with_state(upstream.clone());
     (upstream, serve(router).await)
 }

@@ -10,7 +10,7 @@ use crate::{
     server_fns::providers::UpstreamModels,
     words,
 };
-use contract::{GroupId, GroupView, Micros, ModelView, Price, ProviderView};
+use contract::{CountedIn, GroupId, GroupView, Micros, ModelView, Price, ProviderView};
 use leptos::prelude::*;
 
 /// The button and the dialog that add one of a provider's models. The provider is asked for its models when the dialog is first opened.
@@ -76,8 +76,15 @@ fn fields(dialog: &str, model: Option<&ModelView>, groups: &[GroupView]) -> AnyV
     let id = |field: &str| format!("{dialog}-{field}");
     let text = |of: fn(&ModelView) -> String| model.map(of).unwrap_or_default();
     let price = model.and_then(|model| model.price);
-    let free = price.is_some_and(|price| price == Price::FREE);
-    let priced = price.filter(|_| !free);
+    let counted_in = model.map_or(CountedIn::Tokens, |model| model.counted_in);
+    let is_counted = counted_in == CountedIn::Tokens;
+    let each = price.filter(|_| !is_counted).map(|price| counted_in.of_priced(price.input));
+    let free = is_counted && price.is_some_and(|price| price == Price::FREE);
+    let priced = price.filter(|_| is_counted && !free);
+    let (pieces, each_id) = (id("pieces"), id("each"));
+    let options = CountedIn::PIECES.iter().map(|piece| {
+        view! { <option value=piece.code() selected=*piece == counted_in>{piece.priced_words()}</option> }
+    });
     let dollars = |of: fn(Price) -> Micros| priced.map(of).map(typed).unwrap_or_default();
     let upstream = id("upstream");
     let (published, is_default) = model.map_or((true, false), |model| (model.published, model.is_default));
@@ -100,6 +107,15 @@ fn fields(dialog: &str, model: Option<&ModelView>, groups: &[GroupView]) -> AnyV
                 <Field label="Sent, cached" name="model[cached_input]" id=id("cached") value=dollars(|price| price.cached_input) placeholder="0.30" optional=true />
                 <Field label="Answered" name="model[output]" id=id("output") value=dollars(|price| price.output) placeholder="15" optional=true />
             </div>
+            <label class="check"><input r#type="radio" name="model[pricing]" value="pieces" checked=each.is_some() />"Dollars for a picture, for a minute of audio, or for characters that are spoken"</label>
+            <div class="row pair indent">
+                <Field label="Price" name="model[each]" id=each_id value=each.map(typed).unwrap_or_default() placeholder="0.04" optional=true />
+                <div class="field long">
+                    <label r#for=pieces.clone()>"For"</label>
+                    <select class="input" id=pieces name="model[counted_in]">{options.collect_view()}</select>
+                </div>
+            </div>
+            <p class="hint indent">"Of pictures whose price depends on size and quality, the highest: every picture is counted at it. Models that report tokens are priced by tokens."</p>
             <label class="check"><input r#type="radio" name="model[pricing]" value="free" checked=free />"Free"</label>
             <label class="check"><input r#type="radio" name="model[pricing]" value="none" checked=model.is_some() && price.is_none() />"No price yet: it is refused"</label>
         </fieldset>

@@ -24,7 +24,7 @@ use crate::{
     },
     words,
 };
-use contract::{GroupView, Micros, ModelView, OfferedProvider, ProviderKind, ProviderView};
+use contract::{CountedIn, GroupView, Micros, ModelView, OfferedProvider, ProviderKind, ProviderView};
 use leptos::prelude::*;
 
 /// The verbs on the catalog, made outside of what is drawn anew.
@@ -108,7 +108,7 @@ pub fn page() -> AnyView {
                 </div>
             </section>
             <section class="card flush">
-                <header><h2>"Models"</h2><span class="grow"></span><span class="tiny faint">"prices for a million tokens"</span></header>
+                <header><h2>"Models"</h2><span class="grow"></span><span class="tiny faint">"prices for a million tokens, where nothing else is said"</span></header>
                 <div class="body scroll" tabindex="0" role="region" aria-label="Models">
                     {answer(groups, list_skeleton, move |groups| answer(catalog, list_skeleton, move |models| model_table(&models, &groups, deeds)))}
                 </div>
@@ -228,7 +228,7 @@ fn model_table(models: &[ModelView], groups: &[GroupView], deeds: Deeds) -> AnyV
             class: "btn quiet",
         };
         let default = Press { fields: vec![id()], label: "Make default", name: Some(format!("Make default: {}", model.name)), icon: None, class: "btn quiet" };
-        let may_default = !model.is_default && model.published && model.price.is_some();
+        let may_default = !model.is_default && model.published && model.price.is_some() && model.counted_in == CountedIn::Tokens;
         view! {
             <tr>
                 <td>
@@ -236,7 +236,7 @@ fn model_table(models: &[ModelView], groups: &[GroupView], deeds: Deeds) -> AnyV
                     <br /><span class="mono faint">{model.provider.clone()}"/"{model.upstream.clone()}</span>
                 </td>
                 {prices(model)}
-                <td class="right muted">{words::context(model.context_tokens)}</td>
+                <td class="right muted">{(model.counted_in == CountedIn::Tokens).then(|| words::context(model.context_tokens))}</td>
                 <td>{offer(model, groups)}{health(model)}</td>
                 <td class="right"><span class="row tight end nowrap">
                     {may_default.then(|| press(deeds.make_default, default))}
@@ -265,14 +265,16 @@ fn warnings(model: &ModelView) -> AnyView {
         })
     });
     let unhealthy = model.unhealthy.as_ref().map(|seen| notice::warning(view! {
-        <b>{name()}" fails. "</b>{format!("{}, first ", seen.said)}{time::time(seen.since)}". It is left alone for up to a minute at a time, then one call tries whether it is well again."
+        <b>{name()}" fails. "</b>{format!("{}, first ", seen.said)}{time::time(seen.since)}". It is left alone until "{time::second(seen.until)}"; the first call after that tries whether it is well again."
     }));
     view! { {unpriced}{unhealthy} }.into_any()
 }
 
 /// Whether its provider is left alone, and what answers in its place.
 fn health(model: &ModelView) -> AnyView {
-    let unhealthy = model.unhealthy.is_some().then(|| view! { " "{labelled("state failed", "Failing")} });
+    let unhealthy = model.unhealthy.as_ref().map(|seen| {
+        view! { " "{labelled("state failed", "Failing")}<br /><span class="small faint">"tried again from "{time::second(seen.until)}</span> }
+    });
     let fallbacks = (!model.fallbacks.is_empty())
         .then(|| view! { <br /><span class="small faint">{format!("then {}", model.fallbacks.join(", "))}</span> });
     view! { {unhealthy}{fallbacks} }.into_any()
@@ -296,6 +298,7 @@ fn offer(model: &ModelView, groups: &[GroupView]) -> AnyView {
 fn prices(model: &ModelView) -> AnyView {
     let text = |price: Micros| if price == Micros::ZERO { "Free".to_owned() } else { price.to_string() };
     match model.price {
+        Some(_) if model.counted_in != CountedIn::Tokens => view! { <td class="right" colspan="2">{words::price(model)}</td> }.into_any(),
         Some(price) => view! { <td class="right">{text(price.input)}</td><td class="right">{text(price.output)}</td> }.into_any(),
         None => view! { <td class="right warn-text">"No price"</td><td></td> }.into_any(),
     }

@@ -125,7 +125,9 @@ impl Fault {
     /// The error as an event in a stream that has begun.
     pub fn event(&self, shape: Shape, id: Uuid) -> Bytes {
         match shape {
-            Shape::Chat | Shape::Completions | Shape::Embeddings => format!("data: {}\n\n", self.json(Dialect::OpenAi, id)),
+            Shape::Chat | Shape::Completions | Shape::Embeddings | Shape::Images | Shape::Speech | Shape::Transcription => {
+                format!("data: {}\n\n", self.json(Dialect::OpenAi, id))
+            }
             Shape::Responses => {
                 // The reference has the members beside the type, the API itself sends them within `error`, and clients look for either.
                 let mut event = self.inner();

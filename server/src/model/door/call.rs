@@ -3,6 +3,7 @@
 use super::{
     answer::Fault,
     failure::{self, SILENCE, limited_body},
+    media,
     rates::Rate,
     readable,
     refusal::{self, Asker, Refusal},
@@ -21,7 +22,7 @@ use crate::{
         Service,
         budget::{self, Answer, Hold, LEASE},
         health::Trial,
-        known, meter,
+        known,
         shape::Shape,
     },
 };
@@ -102,8 +103,13 @@ async fn attempt(mut way: Way) -> Result<Tried, Fault> {
     let Some(price) = model.price else {
         return refused(Refusal::Unpriced(model.name.clone()).answer(&way.service, &asker).await, way);
     };
+    if !way.shape.may_be_counted_in(model.counted_in) {
+        let refusal = Refusal::OtherPrice { model: model.name.clone(), counted_in: model.counted_in };
+        return refused(refusal.answer(&way.service, &asker).await, way);
+    }
+    way.counted_in = model.counted_in;
     // A vector is of use beside others of the same model alone.
-    let fallbacks = if way.shape.answers() { model.fallbacks.clone() } else { Vec::new() };
+    let fallbacks = if way.shape.answers() || way.shape.is_media() { model.fallbacks.clone() } else { Vec::new() };
     let trial = match way.service.health.admit(model.model_id, way.service.clock.now()) {
         Ok(trial) => trial,
         Err(wait) => {
@@ -120,6 +126,7 @@ async fn attempt(mut way: Way) -> Result<Tried, Fault> {
     }
 
     let now = way.service.clock.now();
+    let worst = way.worst(&model);
     let wanted = Wanted {
         id: way.record,
         person_id: way.key.person_id,
@@ -129,10 +136,10 @@ async fn attempt(mut way: Way) -> Result<Tried, Fault> {
         route: model.provider.clone(),
         at: now,
         lease_until: now + LEASE,
-        input_tokens: way.call.input_tokens(way.service.books.appetite(&way.call.model), model.context_tokens),
-        output_tokens: way.call.output_tokens(model.output_tokens),
-        least_output_tokens: way.call.least_output,
-        answers: way.call.answers,
+        input_tokens: worst.input,
+        output_tokens: worst.output,
+        least_output_tokens: worst.least_output,
+        answers: worst.answers,
         input_price: price.input.0,
         cached_input_price: price.cached_input.0,
         output_price: price.output.0,
@@ -171,7 +178,7 @@ async fn attempt(mut way: Way) -> Result<Tried, Fault> {
     });
     let overhead = way.overhead();
     let asked = Instant::now();
-    let answer = match timeout(SILENCE, route.send(way.shape, way.headers.clone(), body)).await {
+    let answer = match timeout(SILENCE, route.send(way.shape, way.headers.clone(), way.call.content_type(), body)).await {
         Ok(Ok(answer)) => answer,
         failed => {
             let connecting = match failed {
@@ -198,7 +205,9 @@ async fn attempt(mut way: Way) -> Result<Tried, Fault> {
     };
     let (dialect, status) = (way.shape.dialect(), answer.status());
     let mut response = if !status.is_success() {
-        let used = if failure::was_refused(status) { way.nothing() } else { way.broken(hold.wanted(), 0) };
+        // A picture is an answer, and none was seen.
+        let is_free = failure::was_refused(status) || way.shape == Shape::Images;
+        let used = if is_free { way.nothing() } else { way.broken(hold.wanted(), 0) };
         let fault = failure::told(way.id, &way.call.model, answer).await;
         hold.settle(used).await;
         if failure::is_the_providers_own(status) {
@@ -213,6 +222,9 @@ async fn attempt(mut way: Way) -> Result<Tried, Fault> {
         trial.went_well();
         let note = note.map(|note| readable::chat_event(&note, way.id, now));
         stream(way, answer, hold, route, note)
+    } else if way.shape == Shape::Speech {
+        trial.went_well();
+        media::speech(way, answer, hold, route)
     } else {
         whole(way, answer, hold, trial, note).await
     };
@@ -232,7 +244,7 @@ async fn attempt(mut way: Way) -> Result<Tried, Fault> {
 async fn count_tokens(way: &Way, route: &Route) -> Result<Response, Fault> {
     let overhead = way.overhead();
     let body = way.call.to_upstream(&route.model, None);
-    let answer = match timeout(SILENCE, route.send(way.shape, way.headers.clone(), body)).await {
+    let answer = match timeout(SILENCE, route.send(way.shape, way.headers.clone(), way.call.content_type(), body)).await {
         Ok(Ok(answer)) => answer,
         Ok(Err(error)) if error.is_connect() => return Err(restarting()),
         Ok(Err(_)) | Err(_) => return Err(silent()),
@@ -307,11 +319,11 @@ async fn whole(way: Way, answer: reqwest::Response, hold: Hold, trial: Trial, no
         }
     };
     trial.went_well();
-    let (count, estimated) = match meter::whole(&body, way.shape.dialect()) {
+    let (count, estimated) = match way.told(&body) {
         Some(count) => (count, false),
         None => (way.estimate(hold.wanted(), way.answered(body.len())), true),
     };
-    if !estimated && way.call.is_plain() {
+    if !estimated && way.teaches() {
         way.service.books.learn(&way.call.model, way.call.text_bytes, count.input);
     }
     let used = way.used(count, Outcome::Done, None, estimated);

@@ -3,6 +3,8 @@
 mod answer;
 mod call;
 mod failure;
+mod form;
+mod media;
 mod models;
 mod rates;
 mod readable;
@@ -29,6 +31,7 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::{any, get, post},
 };
+use contract::CountedIn;
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -45,8 +48,10 @@ pub enum Side {
     Internal,
 }
 
-/// A body larger than this is refused.
+/// A body larger than this is refused,
 pub const MOST_BYTES: usize = 20 << 20;
+/// and a form with a recording larger than this: the 25 MB that OpenAI takes, and room for the other fields.
+pub const MOST_FORM_BYTES: usize = 26 << 20;
 /// How long a caller may take to send a body.
 const BODY_TIME: Duration = Duration::from_secs(120);
 /// The call's id, as OpenAI's clients look for it, and as Anthropic's do.
@@ -89,10 +94,10 @@ pub fn router(service: Arc<Service>, side: Side) -> Router {
 async fn nowhere(request: Request) -> Fault {
     let path = request.uri().path();
     let message = if path.starts_with("/v1/audio") || path.starts_with("/v1/images") {
-        "Audio and images are not offered here: they are billed by the second or by the piece, and no limit here could hold that."
+        "Of audio and images there are /v1/images/generations, /v1/audio/speech and /v1/audio/transcriptions here."
     } else {
         "There is no such address in this API. It has /v1/chat/completions, /v1/completions, /v1/embeddings, /v1/responses, /v1/messages, \
-         /v1/messages/count_tokens and /v1/models."
+         /v1/messages/count_tokens, /v1/images/generations, /v1/audio/speech, /v1/audio/transcriptions and /v1/models."
     };
     Fault::new(StatusCode::NOT_FOUND, "invalid_request_error", "unknown_url", message)
 }
@@ -179,12 +184,18 @@ async fn take(
     shape: Shape,
 ) -> Response {
     let headers = upstream_headers(request.headers());
-    let bytes = match read(request).await {
+    let content_type = request.headers().get(header::CONTENT_TYPE).cloned();
+    let most = if shape == Shape::Transcription { MOST_FORM_BYTES } else { MOST_BYTES };
+    let bytes = match read(request, most).await {
         Ok(bytes) => bytes,
         Err(fault) => return fault.into_response(),
     };
     let began = Instant::now();
-    let call = match Call::read(&bytes, shape) {
+    let call = match shape {
+        Shape::Transcription => form::read(content_type.as_ref(), bytes).await.and_then(Call::of_form),
+        _ => Call::read(&bytes, shape),
+    };
+    let call = match call {
         Ok(call) => call,
         Err(Malformed(message, member)) => {
             return Fault::new(StatusCode::BAD_REQUEST, "invalid_request_error", "invalid_request", message).param(member).into_response();
@@ -197,6 +208,7 @@ async fn take(
         record: id.0,
         shape,
         call,
+        counted_in: CountedIn::Tokens,
         headers,
         came: opened.began,
         read: began,
@@ -211,20 +223,20 @@ async fn take(
     }
 }
 
-async fn read(request: Request) -> Result<Bytes, Fault> {
+async fn read(request: Request, most: usize) -> Result<Bytes, Fault> {
     let too_large = || {
         Fault::new(
             StatusCode::PAYLOAD_TOO_LARGE,
             "invalid_request_error",
             "request_too_large",
-            format!("The request is larger than {} MiB, which is the most.", MOST_BYTES >> 20),
+            format!("The request is larger than {} MiB, which is the most.", most >> 20),
         )
     };
     let told = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    if told.is_some_and(|length| length > MOST_BYTES as u64) {
+    if told.is_some_and(|length| length > most as u64) {
         return Err(too_large());
     }
-    match tokio::time::timeout(BODY_TIME, to_bytes(request.into_body(), MOST_BYTES)).await {
+    match tokio::time::timeout(BODY_TIME, to_bytes(request.into_body(), most)).await {
         Ok(Ok(bytes)) => Ok(bytes),
         Ok(Err(error)) if crate::error::chain(&error).contains("limit") => Err(too_large()),
         Ok(Err(_)) | Err(_) => {

@@ -22,7 +22,7 @@ pub fn answer(text: &str, shape: Shape, stream: bool, id: Uuid, now: OffsetDateT
         Shape::Completions => (said.completion(), said.completion_events()),
         Shape::Responses => (said.response("completed"), said.response_events()),
         Shape::Messages => (said.message(), said.message_events()),
-        Shape::Embeddings | Shape::TokenCount => return None,
+        Shape::Embeddings | Shape::TokenCount | Shape::Images | Shape::Speech | Shape::Transcription => return None,
     };
     if !stream {
         return Some(Json(whole).into_response());

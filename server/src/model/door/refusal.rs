@@ -13,7 +13,7 @@ use axum::{
     http::{HeaderName, HeaderValue, StatusCode},
     response::{IntoResponse as _, Response},
 };
-use contract::{Subject, Unit, Window};
+use contract::{CountedIn, SetBy, Subject, Unit, Window};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -34,6 +34,13 @@ pub enum Refusal {
     },
     /// The model has no price.
     Unpriced(String),
+    /// The model has a price, and none for what is asked.
+    OtherPrice {
+        /// The model's name.
+        model: String,
+        /// What its price is for.
+        counted_in: CountedIn,
+    },
 }
 
 /// Who asks, and how they want to be answered.
@@ -53,7 +60,7 @@ impl Refusal {
         match self {
             Self::Budget(_) => "budget",
             Self::KeptOut { by: KeptOut::Pause(_), .. } => "pause",
-            Self::UnknownModel(_) | Self::KeptOut { .. } | Self::Unpriced(_) => "model",
+            Self::UnknownModel(_) | Self::KeptOut { .. } | Self::Unpriced(_) | Self::OtherPrice { .. } => "model",
         }
     }
 
@@ -68,26 +75,29 @@ impl Refusal {
         Ok(match self {
             Self::Budget(spent) => {
                 let limit = limit_words(spent);
-                let ask = format!("To go on before that, ask {whom} to raise it, or ask for more on the page Usage.");
+                let (raise, more) = way_on(spent, &whom);
                 match (spent.unit, spent.until) {
                     (Unit::Concurrency, _) => {
-                        format!(
-                            "{limit} is reached. It goes on as soon as one of them has ended. If that is too few, ask {whom} to raise it."
-                        )
+                        format!("{limit} is reached. It goes on as soon as one of them has ended. If that is too few, {raise}.")
                     }
                     (_, Some(until)) if (until - service.clock.now()) <= time::Duration::HOUR => {
                         let seconds = (until - service.clock.now()).whole_seconds().max(1);
                         let wait = if seconds < 120 { format!("{seconds} seconds") } else { format!("{} minutes", (seconds + 59) / 60) };
-                        format!("{limit} is used up, or what is left is too little for this message. It begins anew in {wait}. {ask}")
+                        format!(
+                            "{limit} is used up, or what is left is too little for this message. It begins anew in {wait}. To go on before \
+                             that, {more}."
+                        )
                     }
                     (_, Some(until)) => {
                         let at = data::budget::told(&mut connection, until, &spent.time_zone).await?;
-                        format!("{limit} is used up, or what is left is too little for this message. It begins anew on {at}. {ask}")
+                        format!(
+                            "{limit} is used up, or what is left is too little for this message. It begins anew on {at}. To go on before \
+                             that, {more}."
+                        )
                     }
-                    (_, None) => format!(
-                        "{limit} is used up, or what is left is too little for this message. It does not return by itself: ask {whom} to raise \
-                         it, or ask for more on the page Usage."
-                    ),
+                    (_, None) => {
+                        format!("{limit} is used up, or what is left is too little for this message. It does not return by itself: {more}.")
+                    }
                 }
             }
             Self::UnknownModel(name) => {
@@ -108,6 +118,19 @@ impl Refusal {
                 "The model calls of this runtime are paused: {reason}, which looks like a loop. Nothing is spent until somebody presses Resume on \
                  this runtime's page: you, or {whom}."
             ),
+            Self::OtherPrice { model, counted_in } => {
+                let (only, other) = match counted_in {
+                    CountedIn::Tokens => ("tokens", "what is asked"),
+                    CountedIn::Images => ("pictures", "/v1/images/generations"),
+                    CountedIn::Seconds => ("seconds of audio", "/v1/audio/transcriptions"),
+                    CountedIn::Characters => ("characters to be spoken", "/v1/audio/speech"),
+                };
+                format!(
+                    "The model `{}` has a price for {only} alone, and is called at {other}. Choose another model here, or ask {whom} to price it \
+                     otherwise.",
+                    plain(model)
+                )
+            }
             Self::Unpriced(name) => {
                 format!(
                     "The model `{}` has no price yet, so it is not used. Choose another model, or ask {whom} to set a price (zero is free).",
@@ -156,8 +179,18 @@ impl Refusal {
                 };
                 Fault::new(StatusCode::FORBIDDEN, "invalid_request_error", code, text).param(Some("model"))
             }
-            Self::Unpriced(_) => Fault::new(StatusCode::FORBIDDEN, "invalid_request_error", "model_not_priced", text).param(Some("model")),
+            Self::Unpriced(_) | Self::OtherPrice { .. } => {
+                Fault::new(StatusCode::FORBIDDEN, "invalid_request_error", "model_not_priced", text).param(Some("model"))
+            }
         }
+    }
+}
+
+/// What raises a limit, and what else gets more of it. One's own is changed by oneself: nobody else can.
+fn way_on(spent: &Spent, whom: &str) -> (String, String) {
+    match spent.set_by {
+        SetBy::Owner => ("change it on the page Models & keys".to_owned(), "change it on the page Models & keys".to_owned()),
+        SetBy::Administrator => (format!("ask {whom} to raise it"), format!("ask {whom} to raise it, or ask for more on the page Usage")),
     }
 }
 
@@ -187,7 +220,10 @@ pub fn limit_words(spent: &Spent) -> String {
         Subject::Everyone | Subject::Person(_) => format!("Your limit of {limit}"),
         Subject::Group(_) => format!("The limit of {limit} that all members of the group {name} share"),
         Subject::Runtime(_) => format!("The limit of {limit} of the runtime {name}"),
-        Subject::Key(_) => format!("The limit of {limit} of the key {name}"),
+        Subject::Key(_) => {
+            let whose = if spent.set_by == SetBy::Owner { "that you set for" } else { "of" };
+            format!("The limit of {limit} {whose} the key {name}")
+        }
         Subject::Model(_) => format!("The limit of {limit} that all who use the model {name} share"),
     }
 }

@@ -65,11 +65,12 @@ impl Route {
         self.litellm.is_none()
     }
 
-    /// Sends a call's body.
+    /// Sends a call's body, of this type.
     pub fn send(
         &self,
         shape: Shape,
         headers: HeaderMap,
+        content_type: String,
         body: Vec<u8>,
     ) -> impl Future<Output = reqwest::Result<reqwest::Response>> + use<> {
         let request = self.http.post(format!("{}{}", self.base, shape.path())).headers(headers);
@@ -77,7 +78,7 @@ impl Route {
             Some(key) => request.bearer_auth(key.expose_secret()),
             None => request,
         };
-        request.header(header::CONTENT_TYPE, "application/json").body(body).send()
+        request.header(header::CONTENT_TYPE, content_type).body(body).send()
     }
 }
 

@@ -110,14 +110,14 @@ async fn pump(
         }
     }
     drop(caller);
-    let seen = way.estimate(hold.wanted(), meter.estimate());
-    let (count, estimated) = match meter.count() {
+    let seen = way.estimate(hold.wanted(), if way.shape.is_media() { way.answered(0) } else { meter.estimate() });
+    let (count, estimated) = match way.metered(&meter) {
         // What a message tells where it begins is not what it came to.
-        Some(count) if broken && count.output < seen.output => (Count { output: seen.output, ..count }, true),
+        Some(count) if broken && !way.shape.is_media() && count.output < seen.output => (Count { output: seen.output, ..count }, true),
         Some(count) => (count, false),
         None => (seen, true),
     };
-    if !estimated && way.call.is_plain() {
+    if !estimated && way.teaches() {
         way.service.books.learn(&way.call.model, way.call.text_bytes, count.input);
     }
     let outcome = match (hung_up, broken || meter.has_failed()) {

@@ -8,6 +8,7 @@ use crate::{
     model::{Service, keys::Proven, meter::Count, request::Call, shape::Shape},
 };
 use axum::http::HeaderMap;
+use contract::CountedIn;
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -24,6 +25,8 @@ pub struct Way {
     pub record: Uuid,
     pub shape: Shape,
     pub call: Call,
+    /// What the model that is asked is counted in.
+    pub counted_in: CountedIn,
     pub headers: HeaderMap,
     /// When the request came.
     pub came: Instant,
@@ -71,8 +74,14 @@ impl Way {
 
     /// What an answer without a count most likely cost, never more than was held.
     pub(super) fn estimate(&self, held: &Wanted, output: i64) -> Count {
-        let input = self.call.likely_input_tokens().clamp(1, held.input_tokens.max(1));
+        let input =
+            if self.shape.is_media() { held.input_tokens } else { self.call.likely_input_tokens().clamp(1, held.input_tokens.max(1)) };
         Count { input, cached: 0, output: output.min(held.output_tokens * held.answers) }
+    }
+
+    /// Whether its true count teaches how many tokens a byte of text is.
+    pub(super) fn teaches(&self) -> bool {
+        !self.shape.is_media() && self.call.is_plain()
     }
 
     /// A call that reached no provider, or that one refused: nobody bills it.
@@ -86,8 +95,11 @@ impl Way {
         self.used(self.estimate(held, output), Outcome::Failed, None, true)
     }
 
-    /// How many tokens an answer of so many bytes most likely has.
+    /// How many tokens an answer of so many bytes most likely has; of pictures and audio bytes do not tell, so it is as many as there may be.
     pub(super) fn answered(&self, bytes: usize) -> i64 {
+        if self.shape.is_media() {
+            return i64::MAX;
+        }
         if self.shape.answers() { i64::try_from(bytes).unwrap_or(i64::MAX) / 4 } else { 0 }
     }
 }

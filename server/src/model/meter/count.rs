@@ -35,6 +35,8 @@ pub struct Usage {
     cache_read_input_tokens: Option<i64>,
     #[serde(default)]
     cache_creation_input_tokens: Option<i64>,
+    #[serde(default)]
+    seconds: Option<f64>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -44,6 +46,12 @@ struct Details {
 }
 
 impl Usage {
+    /// Seconds of audio, begun ones whole. None when it says none, or what cannot be.
+    #[must_use]
+    pub fn seconds(&self) -> Option<i64> {
+        self.seconds.and_then(begun)
+    }
+
     /// The count, in the words of this dialect. None when it says nothing, or what cannot be.
     #[must_use]
     pub fn count(&self, dialect: Dialect) -> Option<Count> {
@@ -82,6 +90,7 @@ impl Usage {
             input_tokens_details: later.input_tokens_details.or(self.input_tokens_details),
             cache_read_input_tokens: self.cache_read_input_tokens.max(later.cache_read_input_tokens),
             cache_creation_input_tokens: self.cache_creation_input_tokens.max(later.cache_creation_input_tokens),
+            seconds: later.seconds.or(self.seconds),
         }
     }
 }
@@ -99,6 +108,50 @@ struct Whole {
 #[must_use]
 pub fn whole(body: &[u8], dialect: Dialect) -> Option<Count> {
     serde_json::from_slice::<Whole>(body).ok()?.usage?.count(dialect)
+}
+
+/// Whole seconds of which the last may have just begun.
+fn begun(seconds: f64) -> Option<i64> {
+    #[expect(clippy::cast_possible_truncation, reason = "within these bounds it fits")]
+    (seconds > 0.0 && seconds <= 1e9).then(|| seconds.ceil() as i64)
+}
+
+#[derive(Deserialize)]
+struct Made {
+    data: Vec<serde::de::IgnoredAny>,
+}
+
+/// How many pictures are in a whole answer.
+#[must_use]
+pub fn pictures(body: &[u8]) -> Option<i64> {
+    i64::try_from(serde_json::from_slice::<Made>(body).ok()?.data.len()).ok()
+}
+
+#[derive(Deserialize)]
+struct Heard {
+    #[serde(default)]
+    usage: Option<Usage>,
+    #[serde(default)]
+    duration: Option<Length>,
+}
+
+/// A length in seconds: some write it as a text.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Length {
+    Number(f64),
+    Text(String),
+}
+
+/// How many seconds of audio a whole answer says were heard: what is billed before what the recording is long.
+#[must_use]
+pub fn seconds(body: &[u8]) -> Option<i64> {
+    let heard: Heard = serde_json::from_slice(body).ok()?;
+    let told = heard.usage.and_then(|usage| usage.seconds());
+    told.or_else(|| match heard.duration? {
+        Length::Number(seconds) => begun(seconds),
+        Length::Text(text) => begun(text.trim().parse().ok()?),
+    })
 }
 
 #[cfg(test)]
@@ -131,6 +184,24 @@ mod tests {
         ] {
             let (input, cached, output) = count;
             assert_eq!(whole(format!("{{\"usage\":{usage}}}").as_bytes(), dialect), Some(Count { input, cached, output }), "{usage}");
+        }
+    }
+
+    #[test]
+    fn pictures_and_seconds_are_counted_as_they_are_told() {
+        assert_eq!(pictures(br#"{"created":1,"data":[{"url":"a"},{"b64_json":"b"}]}"#), Some(2));
+        assert_eq!(pictures(br#"{"data":null}"#), None);
+        for (body, told) in [
+            (r#"{"text":"a","usage":{"type":"duration","seconds":3}}"#, Some(3)),
+            (r#"{"text":"a","usage":{"type":"duration","seconds":3.01},"duration":9}"#, Some(4)),
+            (r#"{"text":"a","duration":"12.5"}"#, Some(13)),
+            (r#"{"text":"a","duration":0.2}"#, Some(1)),
+            (r#"{"text":"a","duration":-1}"#, None),
+            (r#"{"text":"a","duration":1e300}"#, None),
+            (r#"{"text":"a","usage":null}"#, None),
+            ("just text", None),
+        ] {
+            assert_eq!(seconds(body.as_bytes()), told, "{body}");
         }
     }
 

@@ -8,7 +8,7 @@ use super::{
 };
 use bytes::{Bytes, BytesMut};
 use count::Usage;
-pub use count::{Count, whole};
+pub use count::{Count, pictures, seconds, whole};
 use memchr::memmem;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -69,7 +69,13 @@ impl Event<'_> {
             }
             // `{"type":"text_delta","text":""}`
             Shape::Messages if self.is(&["content_block_delta"]) => self.delta.map_or(0, |delta| inner(delta, 31)),
-            Shape::Responses | Shape::Messages | Shape::Embeddings | Shape::TokenCount => 0,
+            Shape::Responses
+            | Shape::Messages
+            | Shape::Embeddings
+            | Shape::TokenCount
+            | Shape::Images
+            | Shape::Speech
+            | Shape::Transcription => 0,
         }
     }
 
@@ -77,7 +83,8 @@ impl Event<'_> {
     fn is_piece(&self, shape: Shape) -> bool {
         match shape {
             Shape::Chat => self.choices.iter().filter_map(|choice| choice.delta).any(|delta| delta.get().len() > 2),
-            Shape::Completions | Shape::Responses | Shape::Messages | Shape::Embeddings | Shape::TokenCount => self.text(shape) > 0,
+            Shape::Completions | Shape::Responses | Shape::Messages => self.text(shape) > 0,
+            Shape::Embeddings | Shape::TokenCount | Shape::Images | Shape::Speech | Shape::Transcription => false,
         }
     }
 }
@@ -95,6 +102,7 @@ pub struct Meter {
     usage: Usage,
     text_bytes: i64,
     chunks: i64,
+    pictures: i64,
     done: bool,
     failed: bool,
     /// Whether it failed and the caller did not hear of it.
@@ -112,6 +120,7 @@ impl Meter {
             usage: Usage::default(),
             text_bytes: 0,
             chunks: 0,
+            pictures: 0,
             done: false,
             failed: false,
             untold: false,
@@ -122,6 +131,18 @@ impl Meter {
     #[must_use]
     pub fn count(&self) -> Option<Count> {
         self.usage.count(self.shape.dialect())
+    }
+
+    /// How many seconds of audio the upstream heard, where it said so.
+    #[must_use]
+    pub fn seconds(&self) -> Option<i64> {
+        self.usage.seconds()
+    }
+
+    /// How many pictures were finished.
+    #[must_use]
+    pub const fn pictures(&self) -> i64 {
+        self.pictures
     }
 
     /// Tokens answered so far by our own estimate: a chunk carries at least one, and four bytes of text are one as a rule.
@@ -192,7 +213,11 @@ impl Meter {
             }
             self.failed = true;
         }
-        let tells_end = told.is(&["message_stop", "response.completed", "response.incomplete", "response.failed"]);
+        let is_picture = told.is(&["image_generation.completed"]);
+        self.pictures += i64::from(is_picture);
+        let tells_end = is_picture
+            || told.is(&["message_stop", "response.completed", "response.incomplete", "response.failed"])
+            || told.is(&["transcript.text.done", "speech.audio.done"]);
         self.done |= tells_end;
         if told.is_piece(self.shape) {
             self.chunks += 1;
@@ -201,7 +226,13 @@ impl Meter {
         let within = match self.shape {
             Shape::Messages => told.message,
             Shape::Responses => told.response,
-            Shape::Chat | Shape::Completions | Shape::Embeddings | Shape::TokenCount => None,
+            Shape::Chat
+            | Shape::Completions
+            | Shape::Embeddings
+            | Shape::TokenCount
+            | Shape::Images
+            | Shape::Speech
+            | Shape::Transcription => None,
         };
         let within = within.and_then(|part| serde_json::from_str::<Told>(part.get()).ok()?.usage);
         for usage in within.into_iter().chain(told.usage) {

@@ -39,6 +39,7 @@ impl Beside {
                 beside.prompts(body.get("input"));
                 beside.prompts = 1;
             }
+            Shape::Images | Shape::Speech | Shape::Transcription => {}
         }
         beside
     }

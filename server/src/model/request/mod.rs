@@ -1,11 +1,13 @@
 //! A call's body: what we must know of it, and the few members that are rewritten. Everything else keeps its bytes.
 
 mod content;
+mod form;
 mod object;
 mod steering;
 
 use super::shape::Shape;
 use content::Beside;
+pub use form::{Form, Part};
 pub use object::Object;
 
 /// Tokens that the template around the messages may add.
@@ -17,10 +19,17 @@ const LEAST_OUTPUT: i64 = 16;
 pub const LENGTHS: [&str; 7] =
     ["max_tokens", "max_completion_tokens", "max_output_tokens", "max_tokens_to_sample", "max_new_tokens", "n_predict", "num_predict"];
 
+/// A body in the form that its shape has.
+#[derive(Debug)]
+enum Body {
+    Json(Object),
+    Form(Form),
+}
+
 /// What a call asks for.
 #[derive(Debug)]
 pub struct Call {
-    body: Object,
+    body: Body,
     shape: Shape,
     /// The model, by our name.
     pub model: String,
@@ -34,6 +43,8 @@ pub struct Call {
     pub least_output: i64,
     /// How many answers; at least one.
     pub answers: i64,
+    /// How much of what its shape may be counted in: pictures, characters to be spoken, seconds of audio; the last at most.
+    pub pieces: i64,
     /// Bytes that are read as text upstream.
     pub text_bytes: i64,
     /// What is beside the text.
@@ -60,7 +71,9 @@ impl Call {
             let member = shape.content().first().copied().unwrap_or_default();
             return Err(Malformed(format!("The member `{member}` is missing."), Some(member)));
         }
-        steering::refuse(&body)?;
+        if !shape.is_media() {
+            steering::refuse(&body)?;
+        }
         let count = |name: &'static str, least: i64| match (body.has(name), body.get::<i64>(name)) {
             (false, _) => Ok(None),
             (true, Some(number)) if (least..=1 << 40).contains(&number) => Ok(Some(number)),
@@ -91,7 +104,52 @@ impl Call {
         let thinking = body.get::<Object>("thinking").and_then(|thinking| thinking.get::<i64>("budget_tokens")).unwrap_or(0);
         let least_output = LEAST_OUTPUT.max(thinking.clamp(0, 1 << 40) + 1);
         let text_bytes = i64::try_from(bytes.len().saturating_sub(beside.bytes)).unwrap_or(i64::MAX);
-        Ok(Self { body, shape, model, stream, wants_usage, most_output, least_output, answers, text_bytes, beside })
+        let pieces = match shape {
+            Shape::Speech => {
+                let input = body.get::<String>("input");
+                let input = input.ok_or_else(|| Malformed("The member `input` must be a text.".to_owned(), Some("input")))?;
+                i64::try_from(input.chars().count()).unwrap_or(i64::MAX)
+            }
+            _ => answers,
+        };
+        Ok(Self {
+            body: Body::Json(body),
+            shape,
+            model,
+            stream,
+            wants_usage,
+            most_output,
+            least_output,
+            answers,
+            pieces,
+            text_bytes,
+            beside,
+        })
+    }
+
+    /// Reads the form of a transcription.
+    ///
+    /// # Errors
+    /// When one of the fields that we need is missing, or may mean two things.
+    pub fn of_form(form: Form) -> Result<Self, Malformed> {
+        form.check()?;
+        let model = form.text("model").filter(|name| !name.is_empty());
+        let model = model.ok_or_else(|| Malformed("The field `model` must name a model.".to_owned(), Some("model")))?;
+        let bytes = form.file_bytes().ok_or_else(|| Malformed("The field `file` is missing.".to_owned(), Some("file")))?;
+        let beside = Beside { prompts: 1, elsewhere: true, ..Beside::default() };
+        Ok(Self {
+            shape: Shape::Transcription,
+            model,
+            stream: form.text("stream").is_some_and(|said| said.eq_ignore_ascii_case("true")),
+            wants_usage: true,
+            most_output: None,
+            least_output: 0,
+            answers: 1,
+            pieces: form::most_seconds(bytes),
+            text_bytes: form.text_bytes(),
+            beside,
+            body: Body::Form(form),
+        })
     }
 
     /// Tokens sent, at most, where a byte is at most `appetite` tokens and the model takes no more than `context`.
@@ -118,12 +176,19 @@ impl Call {
     /// Whether one answer is asked for, in words and not in a form that a program reads.
     #[must_use]
     pub fn is_prose(&self) -> bool {
-        self.answers == 1 && !self.body.has("response_format")
+        self.answers == 1 && !self.has("response_format")
+    }
+
+    fn has(&self, member: &str) -> bool {
+        matches!(&self.body, Body::Json(body) if body.has(member))
     }
 
     /// Tokens of one answer, at most, of a model that answers `longest`.
     #[must_use]
     pub fn output_tokens(&self, longest: i64) -> i64 {
+        if self.shape.is_media() {
+            return longest;
+        }
         if !self.shape.answers() {
             return 0;
         }
@@ -135,16 +200,28 @@ impl Call {
     /// The length to send, where `granted` was reserved and the caller asked for more, or not in a word that this shape knows.
     #[must_use]
     pub fn bound(&self, granted: i64) -> Option<i64> {
-        let is_said = self.shape.length().iter().any(|word| self.body.has(word));
+        let is_said = self.shape.length().iter().any(|word| self.has(word));
         let is_enough = is_said && self.most_output.is_some_and(|asked| asked <= granted);
         (self.shape.answers() && !is_enough).then_some(granted)
+    }
+
+    /// What the body to send is, as a header says it.
+    #[must_use]
+    pub fn content_type(&self) -> String {
+        match &self.body {
+            Body::Json(_) => "application/json".to_owned(),
+            Body::Form(form) => form.content_type(),
+        }
     }
 
     /// The body to send: by the name that the upstream knows, usage asked for on a stream, and the answer's length bound where `most_output` is given.
     #[must_use]
     pub fn to_upstream(&self, name: &str, most_output: Option<i64>) -> Vec<u8> {
-        let mut body = self.body.clone();
-        steering::strip(&mut body);
+        let mut body = match &self.body {
+            Body::Json(body) => body.clone(),
+            Body::Form(form) => return form.to_upstream(name),
+        };
+        steering::strip(&mut body, self.shape);
         if body.get::<String>("model").as_deref() != Some(name) {
             body.set("model", &name);
         }

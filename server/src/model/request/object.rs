@@ -75,7 +75,7 @@ impl Object {
     }
 
     /// Takes out all members whose name `is_out`.
-    pub fn drop_named(&mut self, is_out: fn(&str) -> bool) {
+    pub fn drop_named(&mut self, is_out: impl Fn(&str) -> bool) {
         self.0.retain(|(member, _)| !is_out(member));
     }
 

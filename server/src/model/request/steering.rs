@@ -1,13 +1,14 @@
 //! What a caller may not say: members that steer LiteLLM itself, change the price, or let the provider do what no token count tells.
 
 use super::{Malformed, object::Object};
+use crate::model::shape::Shape;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 /// Takes out what would steer the call: to another model than the one that was reserved, to more calls than one, to another account, to another
 /// price. Everything else is the provider's business and passes.
-pub fn strip(body: &mut Object) {
-    body.drop_named(is_steering);
+pub fn strip(body: &mut Object, shape: Shape) {
+    body.drop_named(|name| is_steering(name, shape));
     // A provider, or LiteLLM in its place, would sum up the conversation by a call of its own, counted apart.
     if body.get::<&RawValue>("context_management").is_some_and(sums_up) {
         body.remove("context_management");
@@ -20,7 +21,8 @@ fn sums_up(edits: &RawValue) -> bool {
     serde_json::from_str::<serde_json::Value>(edits.get()).map_or(true, |edits| edits.to_string().contains("compact"))
 }
 
-fn is_steering(name: &str) -> bool {
+/// Whether a member or a field of a form of this name would steer.
+pub fn is_steering(name: &str, shape: Shape) -> bool {
     const NAMES: &[&str] = &[
         "acompletion",
         "agent_id",
@@ -152,6 +154,10 @@ fn is_steering(name: &str) -> bool {
         "websearch_",
     ];
     let name = name.to_ascii_lowercase();
+    // How fast a voice speaks; elsewhere it is how fast, and how dear, a model is.
+    if shape == Shape::Speech && name == "speed" {
+        return false;
+    }
     NAMES.contains(&name.as_str()) || name.ends_with("fallbacks") || STARTS.iter().any(|start| name.starts_with(start))
 }
 
@@ -315,7 +321,7 @@ mod tests {
             "store": false, "verbosity": "low",
         }))
         .unwrap();
-        strip(&mut body);
+        strip(&mut body, Shape::Chat);
         let left: Value = serde_json::from_slice(&body.to_json()).unwrap();
         assert_eq!(
             left,
@@ -323,12 +329,15 @@ mod tests {
         );
         for edits in [r#"{"edits":[{"type":"comp\u0061ct_20260112"}]}"#, r#"{"edits":1e999}"#] {
             let mut body: Object = serde_json::from_str(&format!("{{\"context_management\":{edits}}}")).unwrap();
-            strip(&mut body);
+            strip(&mut body, Shape::Chat);
             assert_eq!(body.names().count(), 0, "{edits}");
         }
         let edits = json!({"context_management": {"edits": [{"type": "clear_tool_uses_20250919"}]}});
         let mut body: Object = serde_json::from_value(edits.clone()).unwrap();
-        strip(&mut body);
+        strip(&mut body, Shape::Chat);
         assert_eq!(serde_json::from_slice::<Value>(&body.to_json()).unwrap(), edits);
+        let mut spoken: Object = serde_json::from_str(r#"{"speed":1.25,"api_base":"x"}"#).unwrap();
+        strip(&mut spoken, Shape::Speech);
+        assert_eq!(spoken.to_json(), br#"{"speed":1.25}"#);
     }
 }

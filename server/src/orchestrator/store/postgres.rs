@@ -70,7 +70,7 @@ impl Store for Postgres {
     }
 
     async fn offered(&self) -> Result<Vec<ModelView>> {
-        catalog::offered(&mut *self.0.acquire().await?).await
+        catalog::offered_for_chat(&mut *self.0.acquire().await?).await
     }
 
     async fn profiles(&self) -> Result<Vec<ProfileView>> {
