@@ -80,7 +80,6 @@ pub struct Intake {
 }
 
 /// Bounds a body: `most` bytes, and never longer than `patience` without any.
-#[must_use]
 pub fn bounded(body: Body, most: Option<u64>, patience: Option<Duration>) -> (Body, Progress) {
     let progress = Progress(Arc::new(Shared { refusal: OnceLock::new(), last: Mutex::new(Instant::now()) }));
     if body.is_end_stream() {

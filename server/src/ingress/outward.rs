@@ -85,11 +85,11 @@ pub fn outward(from: &HeaderMap, origins: &Origins, label: &str) -> HeaderMap {
     let mut cookies = 0;
     for (name, value) in from {
         let name_text = name.as_str();
-        let stays = !NOT_OUTWARD.contains(&name_text)
-            && !NOT_OUTWARD_STARTS.iter().any(|start| name_text.starts_with(start))
-            && !(shared_with_us && name_text.starts_with("access-control-"))
-            && !named.iter().any(|n| n == name_text);
-        if !stays {
+        let goes = NOT_OUTWARD.contains(&name_text)
+            || NOT_OUTWARD_STARTS.iter().any(|start| name_text.starts_with(start))
+            || (shared_with_us && name_text.starts_with("access-control-"))
+            || named.iter().any(|n| n == name_text);
+        if goes {
             continue;
         }
         if *name == header::SET_COOKIE {

@@ -27,7 +27,8 @@ pub fn judge<B>(request: &Request<B>, limits: &config::Limits) -> Result<(), Pro
         return two("A request for a WebSocket has no body.");
     }
     let path = request.uri().path();
-    if !path.starts_with('/') && !(path == "*" && request.method() == Method::OPTIONS) {
+    let is_whole = path.starts_with('/') || (path == "*" && request.method() == Method::OPTIONS);
+    if !is_whole {
         return two("This request names no path.");
     }
     Ok(())

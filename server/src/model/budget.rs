@@ -139,6 +139,7 @@ impl Drop for Hold {
 }
 
 /// What reserving answered.
+#[expect(clippy::large_enum_variant, reason = "one a call, taken apart at once: a box would cost each call more than it saves")]
 pub enum Answer {
     /// Held: the call may be sent.
     Held {

@@ -108,7 +108,9 @@ impl Listed {
 fn touches_routes(change: &Result<Change, TryRecvError>) -> bool {
     match change {
         Ok(Change::Runtime { .. } | Change::PersonClosed { .. } | Change::Anything) | Err(TryRecvError::Lagged(_)) => true,
-        Ok(Change::SessionEnded { .. } | Change::Usage { .. } | Change::Keys { .. } | Change::Catalog | Change::People)
+        Ok(
+            Change::SessionEnded { .. } | Change::Usage { .. } | Change::Keys { .. } | Change::Limits | Change::Catalog | Change::People,
+        )
         | Err(TryRecvError::Empty | TryRecvError::Closed) => false,
     }
 }

@@ -105,6 +105,9 @@ struct Due {
     ended: Vec<(Wanted, Used)>,
 }
 
+/// A slice as it was taken, and the limits that applied then.
+type Granted = (Taken, Arc<[BudgetView]>);
+
 /// A slice that is to be taken.
 pub struct Order {
     like: Wanted,
@@ -154,7 +157,7 @@ impl Slices {
     }
 
     /// A slice was taken, or was not. `taken` is an error where it may have been, and is given back then.
-    fn put(&self, slice: Uuid, order: Order, taken: Result<Option<(Taken, Arc<[BudgetView]>)>, ()>, now: Moment) {
+    fn put(&self, slice: Uuid, order: Order, taken: Result<Option<Granted>, ()>, now: Moment) {
         let mut guard = self.lock();
         let State { places, slices } = &mut *guard;
         let Order { like, stream, .. } = order;
