@@ -181,9 +181,9 @@ impl Break {
     /// them, so that a run does not play thousands of schedules that say nothing new.
     pub fn first_tried(self) -> u64 {
         match self {
-            Self::KeepsWeakWalls => 1440,
-            Self::KeepsEdits => 1820,
-            Self::LeavesFrozen => 2460,
+            Self::KeepsWeakWalls => 3500,
+            Self::KeepsEdits => 6100,
+            Self::LeavesFrozen => 5300,
             _ => 1,
         }
     }
