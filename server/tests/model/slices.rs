@@ -295,8 +295,8 @@ struct Limit {
 struct Call {
     source: usize,
     at: time::OffsetDateTime,
+    /// What it holds or, once it ended, used.
     tokens: i64,
-    is_open: bool,
 }
 
 struct Source {
@@ -416,7 +416,7 @@ async fn history(pool: &Pool, seed: u64) {
                             .await
                             .unwrap();
                         from_slices += usize::from(!known);
-                        calls.insert(id, Call { source, at, tokens, is_open: true });
+                        calls.insert(id, Call { source, at, tokens });
                         open.push((id, server, hold));
                     }
                     Answer::Refused(_) => refused += 1,
@@ -428,16 +428,11 @@ async fn history(pool: &Pool, seed: u64) {
                 let output = i64::try_from(draw(usize::try_from(call.tokens + 1).unwrap())).unwrap();
                 let outcome = [Outcome::Done, Outcome::HungUp, Outcome::Failed][draw(3)];
                 call.tokens = output;
-                call.is_open = false;
                 let used = Used { input_tokens: 0, cached_input_tokens: 0, output_tokens: output, outcome, ..used(0, 0) };
                 hold.settle(used).await;
             }
             // Nobody settles it: it counts as what it held.
-            15 if !open.is_empty() => {
-                let (id, _, hold) = open.swap_remove(draw(open.len()));
-                calls.get_mut(&id).unwrap().is_open = false;
-                drop(hold);
-            }
+            15 if !open.is_empty() => drop(open.swap_remove(draw(open.len()))),
             16 => {
                 // The same limit again: all that is held on the strength of it is recalled.
                 let limit = &limits[draw(limits.len())];
@@ -456,7 +451,6 @@ async fn history(pool: &Pool, seed: u64) {
             let mut rest = Vec::new();
             for (id, server, hold) in open.drain(..) {
                 if server == at {
-                    calls.get_mut(&id).unwrap().is_open = false;
                     std::mem::forget(hold);
                 } else {
                     rest.push((id, server, hold));
@@ -495,8 +489,7 @@ async fn history(pool: &Pool, seed: u64) {
         "{granted} granted, {refused} refused, {from_slices} from {seen} slices"
     );
     for (id, _, hold) in open.drain(..) {
-        let call = calls.get_mut(&id).unwrap();
-        (call.tokens, call.is_open) = (1, false);
+        calls.get_mut(&id).unwrap().tokens = 1;
         hold.settle(Used { outcome: Outcome::Done, ..used(0, 1) }).await;
     }
     // What is only held for calls to come is given back by itself.
