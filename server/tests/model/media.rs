@@ -9,13 +9,13 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::post,
 };
-use contract::{Breakdown, Code, CountedIn, Micros, ModelChange, Price, Role, Unit, Whose, Window};
+use contract::{Breakdown, Code, CountedIn, Micros, ModelChange, NewProvider, Price, ProviderKind, Role, Unit, Whose, Window};
 use serde_json::{Value, json};
 use server::{
     data::{Pool, listen::Change},
-    model::{catalog, usage},
+    model::{catalog, providers, usage},
 };
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 /// What the upstream says in audio.
 const AUDIO: &[u8] = b"\xff\xfb\x90\x00 not really \r\n\r\n data: music \x00";
@@ -392,4 +392,54 @@ async fn what_was_used_stays_what_it_was(pool: Pool) {
             .await
             .unwrap();
     assert_eq!(exported, ["images", "tokens"]);
+}
+
+/// Adds a provider at this address, called without LiteLLM, and its model.
+async fn add(world: &World, address: SocketAddr, model: ModelChange) {
+    let admin = world.person(&format!("root-{}", uuid::Uuid::now_v7()), Role::Administrator).await;
+    let provider = NewProvider {
+        kind: ProviderKind::OpenAiCompatible,
+        name: format!("Near {}", model.name),
+        base_url: Some(format!("http://{address}/v1")),
+        allows_private: true,
+        region: None,
+        is_direct: true,
+        secret: None,
+    };
+    let provider = providers::add(&world.service, &admin, provider).await.unwrap();
+    catalog::add(&world.service, &admin, provider.provider_id, model).await.unwrap();
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_provider_near_by_is_asked_directly_and_another_stands_in(pool: Pool) {
+    let world = World::new(pool).await;
+    let (near, address) = crate::support::upstream().await;
+    let (_, key, _) = world.with_key("ada").await;
+    let dictation = ModelChange {
+        name: "dictation".to_owned(),
+        upstream: "whisper-1".to_owned(),
+        description: String::new(),
+        context_tokens: 1000,
+        output_tokens: 1000,
+        price: Some(Price::each(CountedIn::Seconds, Micros(6_000))),
+        counted_in: CountedIn::Seconds,
+        published: true,
+        groups: None,
+        is_default: false,
+        fallbacks: Vec::new(),
+    };
+    add(&world, address, dictation.clone()).await;
+    // Nobody answers at a port that was just let go.
+    let nobody = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    add(&world, nobody, ModelChange { name: "away".to_owned(), fallbacks: vec!["dictation".to_owned()], ..dictation }).await;
+    for (model, tries) in [("dictation", 1), ("away", 3)] {
+        let answer = listen(&world, &key, form(&[("model", model)])).await;
+        assert_eq!(answer.status(), 200, "{model}");
+        assert_eq!(answer.headers().get("x-clawloops-model").map(|name| name.to_str().unwrap()), (model == "away").then_some("dictation"));
+        let sent = near.seen.lock().unwrap().pop().unwrap().body.as_str().unwrap().to_owned();
+        assert!(sent.contains("name=\"model\"\r\n\r\nwhisper-1\r\n") && sent.contains(RECORDING), "{sent}");
+        assert_eq!(last(&world).await, done(8, 0, 800));
+        assert_eq!(world.records().await.len(), tries, "a try is a record");
+    }
+    assert!(world.upstream.seen.lock().unwrap().is_empty(), "LiteLLM was not asked");
 }
