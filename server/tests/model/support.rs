@@ -13,7 +13,7 @@ use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use server::{
     clock::HandClock,
-    config::{Config, Data, Entry, Models, Runtimes},
+    config::{Config, Models},
     data::{
         self, Pool,
         listen::Changes,
@@ -71,29 +71,18 @@ impl Drop for World {
 /// Settings with nothing set but what a test needs.
 pub fn config(litellm_url: Option<String>) -> Config {
     let parse = |text: &str| text.parse().unwrap();
-    Config {
-        entry: Entry {
-            listen: "127.0.0.1:0".parse().unwrap(),
-            public_url: parse("http://clawloops.localhost:3000"),
-            site_dir: "target/site".into(),
-            internal_port: 0,
-        },
-        data: Data { data_dir: "data".into(), database_url: None, postgres_bin: None, master_key: None, master_key_old: None },
-        runtimes: Runtimes { instance: "test".to_owned(), runtime_image: String::new(), ..Config::for_tests().runtimes },
-        models: Models {
-            litellm_url: litellm_url.as_deref().map(parse),
-            litellm_master_key: Some("sk-master".to_owned().into()),
-            litellm_bin: None,
-            litellm_port: 0,
-            local_model_bin: None,
-            local_model_port: 0,
-            ollama_url: parse("http://127.0.0.1:1"),
-            vllm_url: parse("http://127.0.0.1:1/v1"),
-            https_proxy: None,
-            no_proxy: None,
-            ..Config::for_tests().models
-        },
-    }
+    let mut config = Config::for_tests();
+    config.runtimes.instance = "test".to_owned();
+    config.models = Models {
+        litellm_url: litellm_url.as_deref().map(parse),
+        litellm_master_key: Some("sk-master".to_owned().into()),
+        litellm_port: 0,
+        local_model_port: 0,
+        ollama_url: parse("http://127.0.0.1:1"),
+        vllm_url: parse("http://127.0.0.1:1/v1"),
+        ..config.models
+    };
+    config
 }
 
 pub async fn serve(router: Router) -> SocketAddr {
