@@ -143,9 +143,12 @@ pub struct Limits {
     #[arg(long, env = "CLAWLOOPS_CONNECTIONS", default_value_t = 10_000, value_parser = count(10, 1_000_000))]
     pub connections: usize,
     /// The most connections from one network address, of IPv6 from one /64; more are answered 429 and closed. 0 is any number. This machine's own
-    /// addresses, where a proxy may stand, are not counted.
+    /// addresses, where a proxy may stand, are not counted, nor are the trusted proxies'.
     #[arg(long, env = "CLAWLOOPS_CONNECTIONS_PER_ADDRESS", default_value_t = 512, value_parser = count(0, 1_000_000))]
     pub connections_per_address: usize,
+    /// From here everybody comes: the trusted proxies, where this is their listener.
+    #[arg(skip)]
+    pub uncounted: Vec<Network>,
     /// The most that one person may have open at once: WebSockets, requests to runtimes and streams of live updates. More is answered 429. 0 is any
     /// number.
     #[arg(long, env = "CLAWLOOPS_STREAMS_PER_PERSON", default_value_t = 200, value_parser = count(0, 1_000_000))]

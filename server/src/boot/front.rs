@@ -3,7 +3,7 @@
 use crate::{
     certificate::Files,
     clock::Clock,
-    config::{Config, Entry},
+    config::{Config, Entry, Limits},
     ingress::{
         listener, redirect,
         tls::{self, Certificates},
@@ -55,7 +55,7 @@ impl Front {
     /// # Errors
     /// When TLS cannot be prepared.
     pub(super) async fn serve(self, config: &Config, router: Router, clock: Arc<dyn Clock>, stop: CancellationToken) -> anyhow::Result<()> {
-        let limits = &config.limits;
+        let limits = Limits { uncounted: config.entry.trusted_proxies.clone(), ..config.limits.clone() };
         let Some(certificates) = self.certificates else {
             return listener::serve(self.listening, router, limits.clone(), stop).await.context("serving");
         };

@@ -59,7 +59,7 @@ pub enum Full {
 /// A connection's place, until dropped.
 pub struct Pass {
     gate: Arc<Gate>,
-    /// Counted under this address, unless it is this machine's own.
+    /// Counted under this address, unless a proxy's.
     address: Option<IpAddr>,
 }
 
@@ -76,8 +76,9 @@ impl Gate {
     /// When there is none.
     pub fn admit(self: &Arc<Self>, address: IpAddr) -> Result<Pass, Full> {
         let address = address.to_canonical();
-        // Behind a proxy of this machine everybody comes from here.
-        let address = (self.limits.connections_per_address > 0 && !address.is_loopback()).then(|| network(address));
+        // Behind a proxy everybody comes from one address.
+        let is_proxy = address.is_loopback() || self.limits.uncounted.iter().any(|network| network.contains(address));
+        let address = (self.limits.connections_per_address > 0 && !is_proxy).then(|| network(address));
         let mut count = self.lock();
         if count.all >= self.limits.connections {
             return Err(Full::All);
@@ -305,6 +306,16 @@ mod tests {
         assert_eq!(gate.admit([127, 0, 0, 1].into()).err(), Some(Full::All));
         drop(passes);
         assert_eq!(gate.taken(), 0);
+    }
+
+    #[test]
+    fn so_may_a_trusted_proxy_of_another_machine_and_nobody_beside_it() {
+        let mut limits = config::Config::for_tests().limits;
+        (limits.connections_per_address, limits.uncounted) = (1, vec!["192.0.2.0/30".parse().unwrap()]);
+        let gate = Gate::new(limits);
+        let _passes: Vec<Pass> = (0..10).map(|_| gate.admit([192, 0, 2, 3].into()).unwrap()).collect();
+        let _other = gate.admit([192, 0, 2, 4].into()).unwrap();
+        assert_eq!(gate.admit([192, 0, 2, 4].into()).err(), Some(Full::Address));
     }
 
     #[test]
