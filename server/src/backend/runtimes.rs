@@ -172,7 +172,7 @@ impl Backend {
         let running = rows.into_iter().filter(|row| row.phase == Phase::Ready).map(|row| row.runtime_id);
         let engine = self.orchestrator.engine();
         let asked = futures::stream::iter(running).map(async |id| (id, engine.stats(id).await)).buffer_unordered(MEASURED_AT_ONCE);
-        let measured = asked.filter_map(async |(id, stats)| Some((id, stats.ok()??)));
+        let measured = asked.filter_map(|(id, stats)| std::future::ready(stats.ok().flatten().map(|stats| (id, stats))));
         let measured: Vec<(RuntimeId, RuntimeStats)> = measured.take_until(tokio::time::sleep(MEASURED_WITHIN)).collect().await;
         let mut uses: HashMap<RuntimeId, RuntimeUse> = HashMap::new();
         for (id, stats) in measured {
