@@ -4,7 +4,7 @@ use super::{
     get,
     storm::compare,
     world,
-    world::{BOOT, World},
+    world::{BOOT, Life, World},
 };
 use bollard::query_parameters::KillContainerOptions;
 use contract::{DesiredState, Phase, Retention, RuntimeId, SleepDepth};
@@ -38,8 +38,60 @@ async fn is_paused(world: &World, id: RuntimeId) -> bool {
     world.inspect(id).await.state.unwrap().paused.unwrap()
 }
 
-/// Asks OpenClaw through its host's door, as the platform does.
-async fn rpc(address: SocketAddr, method: &str, params: serde_json::Value) -> serde_json::Value {
+/// A runtime, and the server that looks after it.
+struct Claw<'a> {
+    life: &'a Life,
+    id: RuntimeId,
+    address: SocketAddr,
+}
+
+impl Claw<'_> {
+    /// Asks OpenClaw through its host's door, as the platform does. On its way to sleep it says that it takes nothing now, and frozen it says nothing:
+    /// then it is visited, and asked again.
+    async fn rpc(&self, method: &str, params: serde_json::Value) -> serde_json::Value {
+        let asked = async {
+            loop {
+                match tokio::time::timeout(Duration::from_secs(3), rpc(self.address, method, &params)).await {
+                    Ok(answer) if answer["ok"] == true => return answer["payload"].clone(),
+                    Ok(answer) => assert_eq!(answer["error"]["retryable"], true, "{method}: {answer}"),
+                    Err(_) => {}
+                }
+                self.life.orchestrator.wake(&[self.id]).await.unwrap();
+                tokio::time::sleep(Duration::from_millis(250)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, asked).await.expect("OpenClaw takes what it is asked")
+    }
+
+    /// Has OpenClaw do something once, so many seconds from now. Answers when.
+    async fn schedule(&self, name: &str, seconds: i64) -> OffsetDateTime {
+        let due = OffsetDateTime::now_utc() + time::Duration::seconds(seconds);
+        let at = due.format(&time::format_description::well_known::Rfc3339).unwrap();
+        let job = serde_json::json!({
+            "name": name, "enabled": true, "deleteAfterRun": false,
+            "schedule": { "kind": "at", "at": at }, "sessionTarget": "main", "wakeMode": "next-heartbeat",
+            "payload": { "kind": "systemEvent", "text": "Look at the calendar." }
+        });
+        self.rpc("cron.add", job).await;
+        due
+    }
+
+    /// Waits until OpenClaw did what was scheduled under this name.
+    async fn ran(&self, name: &str) {
+        let ran = async {
+            loop {
+                let jobs = self.rpc("cron.list", serde_json::json!({ "includeDisabled": true, "enabled": "all" })).await;
+                if jobs["jobs"].as_array().unwrap().iter().any(|job| job["name"] == name && !job["state"]["lastRunAtMs"].is_null()) {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, ran).await.expect("what was scheduled ran");
+    }
+}
+
+async fn rpc(address: SocketAddr, method: &str, params: &serde_json::Value) -> serde_json::Value {
     let body = serde_json::json!({ "method": method, "params": params }).to_string();
     let request = format!(
         "POST /api/v1/admin/rpc HTTP/1.1\r\nhost: clawloops.internal\r\ncontent-type: application/json\r\nx-forwarded-for: 192.0.2.1\r\n\
@@ -52,36 +104,7 @@ async fn rpc(address: SocketAddr, method: &str, params: serde_json::Value) -> se
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
     let json = answer.find('{').zip(answer.rfind('}')).map(|(from, to)| &answer[from..=to]);
-    let answer: serde_json::Value = serde_json::from_str(json.unwrap_or_default()).unwrap_or_else(|error| panic!("{error}: {answer}"));
-    assert_eq!(answer["ok"], true, "{method}: {answer}");
-    answer["payload"].clone()
-}
-
-/// Has OpenClaw do something once, so many seconds from now. Answers when.
-async fn schedule(address: SocketAddr, name: &str, seconds: i64) -> OffsetDateTime {
-    let due = OffsetDateTime::now_utc() + time::Duration::seconds(seconds);
-    let at = due.format(&time::format_description::well_known::Rfc3339).unwrap();
-    let job = serde_json::json!({
-        "name": name, "enabled": true, "deleteAfterRun": false,
-        "schedule": { "kind": "at", "at": at }, "sessionTarget": "main", "wakeMode": "next-heartbeat",
-        "payload": { "kind": "systemEvent", "text": "Look at the calendar." }
-    });
-    rpc(address, "cron.add", job).await;
-    due
-}
-
-/// Waits until OpenClaw did what was scheduled under this name.
-async fn ran(address: SocketAddr, name: &str) {
-    let ran = async {
-        loop {
-            let jobs = rpc(address, "cron.list", serde_json::json!({ "includeDisabled": true, "enabled": "all" })).await;
-            if jobs["jobs"].as_array().unwrap().iter().any(|job| job["name"] == name && !job["state"]["lastRunAtMs"].is_null()) {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(500)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, ran).await.expect("what was scheduled ran");
+    serde_json::from_str(json.unwrap_or_default()).unwrap_or_else(|error| panic!("{error}: {answer}"))
 }
 
 /// Waits until it sleeps with nothing left of it but its workspace.
@@ -100,6 +123,7 @@ async fn sleeps(world: &World) {
     let id = life.orchestrator.create(&world.caller, "Main", None).await.unwrap();
     world.until(id, Phase::Ready, BOOT).await;
     let address = life.orchestrator.address_of("main").await.unwrap().unwrap().address.unwrap();
+    let claw = Claw { life: &life, id, address };
 
     // Asked, it agrees and is frozen; its memory is kept.
     let took = world.until(id, Phase::Asleep, PATIENCE).await;
@@ -120,7 +144,7 @@ async fn sleeps(world: &World) {
         let page = get(address).await;
         let woke = began.elapsed();
         assert!(page.contains("200 OK"), "{page}");
-        rpc(address, "cron.status", serde_json::json!({})).await;
+        claw.rpc("cron.status", serde_json::json!({})).await;
         eprintln!("frozen to answered: {woke:?}");
         assert!(woke < Duration::from_secs(1), "{woke:?}");
         world.until(id, Phase::Asleep, PATIENCE).await;
@@ -129,7 +153,7 @@ async fn sleeps(world: &World) {
     // What its person scheduled is known before it sleeps, and wakes it in time.
     life.orchestrator.wake(&[id]).await.unwrap();
     world.until(id, Phase::Ready, PATIENCE).await;
-    let due = schedule(address, "daily digest", 45).await;
+    let due = claw.schedule("daily digest", 45).await;
     let known = AdminRpc::new().outlook(address).await.unwrap();
     let Outlook { next: Some(next), watches: None } = known else { panic!("{known:?}") };
     assert!(next.name == "daily digest" && (next.at - due).abs() < time::Duration::SECOND, "{next:?}");
@@ -140,11 +164,11 @@ async fn sleeps(world: &World) {
     let early = due - OffsetDateTime::now_utc();
     eprintln!("woken {early} before it is due");
     assert!(early.is_positive() && early < time::Duration::seconds(20));
-    ran(address, "daily digest").await;
+    claw.ran("daily digest").await;
     eprintln!("ran {} after it was due", OffsetDateTime::now_utc() - due);
 
     // Due while it is frozen and no server runs: the next one wakes it at once, and OpenClaw catches up.
-    let due = schedule(address, "evening digest", 30).await;
+    let due = claw.schedule("evening digest", 30).await;
     world.until(id, Phase::Asleep, PATIENCE).await;
     while !is_paused(world, id).await {
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -157,7 +181,7 @@ async fn sleeps(world: &World) {
     assert!(is_paused(world, id).await, "nobody was there to wake it");
     let life = world.live_resting(REST);
     let woke = world.until(id, Phase::Ready, Duration::from_secs(5)).await;
-    ran(address, "evening digest").await;
+    Claw { life: &life, id, address }.ran("evening digest").await;
     eprintln!("a new server woke it after {woke:?}; it ran {} after it was due", OffsetDateTime::now_utc() - due);
 
     // A hand at Docker's socket: what it froze goes on, and what it killed in its sleep sleeps on without a container.
