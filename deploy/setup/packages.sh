@@ -75,3 +75,10 @@ if printf '%s\n' "${missing[@]}" | grep -qx docker.io && ! have dockerd \
 fi
 logged packages "installing ${missing[*]}" \
   apt-get install -y --no-install-recommends "${missing[@]}"
+
+# Debian starts what it installs. Of these two the tests and the benchmark want the program alone, and nobody asked for a server on port 80.
+if [ -d /run/systemd/system ]; then
+  for package in nginx-light caddy; do
+    if printf '%s\n' "${missing[@]}" | grep -qx "$package"; then systemctl disable --now --quiet "${package%-light}.service" || true; fi
+  done
+fi
