@@ -165,7 +165,7 @@ async fn an_administrator_sees_what_is_open(pool: Pool) {
     );
     let page = app.ask("GET", "/admin/runtimes").header("accept", "text/html").header("cookie", &root.cookie).send().await.unwrap();
     let page = page.text().await.unwrap();
-    assert!(page.contains("Open through this server: 1 WebSockets, 1 requests."), "{page}");
+    assert!(page.contains("Open through this server: 1 WebSocket, 1 request."), "{page}");
 }
 
 /// A WebSocket in a runtime's place that says one large message after the other.

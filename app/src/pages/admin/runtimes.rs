@@ -96,7 +96,7 @@ fn table(runtimes: &[RuntimeView], uses: &[(RuntimeId, RuntimeUse)], refused: &[
                 <td>{runtime.profile.clone()}</td>
                 <td class="right num nowrap">{memory}<div class="tiny faint">"of "{words::bytes(runtime.memory_bytes)}</div></td>
                 <td class="right num">{cpu}</td>
-                <td class="right num nowrap">{words::count(open.websockets.into())}<div class="tiny faint">{words::count(open.streams.into())}" requests"</div></td>
+                <td class="right num nowrap">{if open.websockets > 0 { words::count(open.websockets.into()) } else { "–".to_owned() }}{(open.streams > 0).then(|| view! { <div class="tiny faint">{words::plural(open.streams.into(), "request")}</div> })}</td>
                 <td class="muted">{time::time(runtime.created_at)}</td>
                 <td class="right num">{words::count(runtime.restarts)}</td>
                 <td class="right"><span class="row tight nowrap end">{verbs_for_one(runtime, act)}</span></td>
@@ -119,8 +119,9 @@ fn table(runtimes: &[RuntimeView], uses: &[(RuntimeId, RuntimeUse)], refused: &[
 
 /// All that is open, in a sentence.
 fn open_in_all(uses: &[(RuntimeId, RuntimeUse)]) -> String {
-    let sum = |part: fn(&RuntimeUse) -> u32| words::count(uses.iter().map(|(_, now)| i64::from(part(now))).sum());
-    format!("Open through this server: {} WebSockets, {} requests.", sum(|now| now.open.websockets), sum(|now| now.open.streams))
+    let sum = |part: fn(&RuntimeUse) -> u32| uses.iter().map(|(_, now)| i64::from(part(now))).sum();
+    let (websockets, requests) = (sum(|now| now.open.websockets), sum(|now| now.open.streams));
+    format!("Open through this server: {}, {}.", words::plural(websockets, "WebSocket"), words::plural(requests, "request"))
 }
 
 /// The box that selects a row. Without script the browser alone remembers it.
