@@ -27,6 +27,16 @@ pub async fn patient(database: PgConnectOptions) -> Pool {
 
 async fn storm(world: World, at_once: bool) {
     let world = Arc::new(world);
+    // What was a slice is told by the database: at the end none is left to be seen.
+    sqlx::raw_sql(
+        "create table slice_seen (reservation_id uuid);
+         create function see_slice() returns trigger language plpgsql as
+         $$ begin insert into slice_seen values (new.reservation_id); return null; end $$;
+         create trigger see_slice after update on reservation for each row when (new.is_slice and not old.is_slice) execute function see_slice()",
+    )
+    .execute(&world.pool)
+    .await
+    .unwrap();
     let (second, other_door) = world.another().await;
     let root = world.person("root", Role::Administrator).await;
     let mut keys = Vec::new();
@@ -54,6 +64,13 @@ async fn storm(world: World, at_once: bool) {
         }
         let change = BudgetChange { subject, window, unit, amount: Some(amount) };
         usage::set_budget(&world.service, &root, change).await.unwrap();
+    }
+    let slices_seen = async || -> i64 { sqlx::query_scalar("select count(*) from slice_seen").fetch_one(&world.pool).await.unwrap() };
+    // In one burst nobody is known to be fast before the limit is all but gone: it begins with a slice in use.
+    while !at_once && slices_seen().await == 0 {
+        assert_eq!(world.chat(&keys[0], &call("answers", 5)).await.status(), 200, "a slice is taken long before the limit is gone");
+        // After a try that came too early none is made for a second.
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
     let mut calls = tokio::task::JoinSet::new();
     for turn in 0..CALLS {
@@ -122,5 +139,7 @@ async fn storm(world: World, at_once: bool) {
     assert_eq!(of("requests"), Some((FIT, 0)));
     assert_eq!(of("tokens"), Some((tokens, 0)));
     assert_eq!(of("concurrency"), at_once.then_some((0, 0)));
+    let slices = slices_seen().await;
+    assert_eq!(slices > 0, !at_once, "{slices} slices were taken");
     assert!(of("money").is_some_and(|(settled, reserved)| settled > 0 && reserved == 0));
 }
