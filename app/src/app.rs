@@ -28,6 +28,7 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/setup/:token") view=pages::setup::page ssr=SsrMode::Async />
                 <Route path=path!("/invitation/:token") view=pages::invitation::page ssr=SsrMode::Async />
                 <Route path=path!("/runtimes/:id/open") view=pages::open::page ssr=SsrMode::Async />
+                <Route path=path!("/shared/:id") view=pages::shared::page ssr=SsrMode::Async />
                 <ParentRoute path=path!("") view=Frame ssr=SsrMode::Async>
                     <Route path=path!("") view=pages::home::page ssr=SsrMode::Async />
                     <Route path=path!("/runtimes") view=pages::runtimes::page ssr=SsrMode::Async />

@@ -77,6 +77,19 @@ pub trait Runtimes: Send + Sync {
     async fn of_person(&self, caller: &Caller, person: PersonId) -> Answer<Vec<RuntimeView>>;
 }
 
+/// Runtimes that one person lets another use.
+#[async_trait]
+pub trait Sharing: Send + Sync {
+    /// With whom a runtime of the caller's is shared, by name; an administrator may see anyone's.
+    async fn shares(&self, caller: &Caller, runtime: RuntimeId) -> Answer<Vec<ShareView>>;
+    /// Lets the person with this address use a runtime of the caller's for so many hours, in place of what they were let before.
+    async fn share(&self, caller: &Caller, runtime: RuntimeId, email: &str, access: Access, hours: u16) -> Answer<()>;
+    /// Ends a share: its owner, its person or an administrator may.
+    async fn end_share(&self, caller: &Caller, share: ShareId) -> Answer<()>;
+    /// What others share with the caller now, by name; with `runtime` that one alone.
+    async fn shared(&self, caller: &Caller, runtime: Option<RuntimeId>) -> Answer<Vec<SharedView>>;
+}
+
 /// Profiles and quotas: what a runtime may be, and what a person may use.
 #[async_trait]
 pub trait Profiles: Send + Sync {
@@ -228,4 +241,6 @@ pub struct Ports {
     pub groups: Arc<dyn Groups>,
     /// Providers.
     pub providers: Arc<dyn Providers>,
+    /// Sharing.
+    pub sharing: Arc<dyn Sharing>,
 }

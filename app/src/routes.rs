@@ -45,6 +45,11 @@ pub fn open(id: RuntimeId) -> String {
     format!("/runtimes/{id}/open")
 }
 
+/// Somebody else's runtime that is shared, opened.
+pub fn shared(id: RuntimeId) -> String {
+    format!("/shared/{id}")
+}
+
 /// A runtime's whole log, as a file.
 pub fn log(id: RuntimeId) -> String {
     format!("/runtimes/{id}/log")

@@ -44,6 +44,8 @@ ids! {
     InvitationId;
     /// One person's OpenClaw: its container, network, volume and host name.
     RuntimeId;
+    /// One person's leave to use another's runtime.
+    ShareId;
     /// What a runtime may be and use, as an administrator defined it.
     ProfileId;
     /// A wish that is being followed until it ends.

@@ -17,6 +17,7 @@ pub mod profile;
 pub mod rest;
 pub mod runtime_card;
 pub mod runtime_key;
+pub mod sharing;
 pub mod start_steps;
 pub mod state;
 pub mod time;

@@ -10,6 +10,7 @@ pub mod runtime;
 pub mod runtimes;
 pub mod security;
 pub mod setup;
+pub mod shared;
 pub mod sign_in;
 pub mod usage;
 

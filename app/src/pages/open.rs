@@ -14,7 +14,7 @@ use crate::{
     },
     routes,
 };
-use contract::{Phase, RuntimeView};
+use contract::{Phase, RuntimeId, RuntimeView};
 use leptos::prelude::*;
 use leptos_meta::Title;
 
@@ -68,16 +68,15 @@ const ALLOWED: &str = "clipboard-read; clipboard-write; fullscreen; microphone";
 
 /// OpenClaw's own page.
 #[cfg(feature = "ssr")]
-fn frame(runtime: &RuntimeView) -> AnyView {
-    view! { <iframe src=routes::entrance(runtime.runtime_id) title=format!("OpenClaw of {}", runtime.name) allow=ALLOWED></iframe> }
-        .into_any()
+pub fn frame(runtime_id: RuntimeId, name: &str) -> AnyView {
+    view! { <iframe src=routes::entrance(runtime_id) title=format!("OpenClaw of {name}") allow=ALLOWED></iframe> }.into_any()
 }
 
 /// The same as a browser draws it, which gives the frame its address once and does not draw it: each newer answer writes all attributes that are drawn,
 /// and a frame is loaded anew whenever its address is written.
 #[cfg(not(feature = "ssr"))]
-fn frame(runtime: &RuntimeView) -> AnyView {
-    let entrance = routes::entrance(runtime.runtime_id);
+pub fn frame(runtime_id: RuntimeId, name: &str) -> AnyView {
+    let entrance = routes::entrance(runtime_id);
     let node = NodeRef::<leptos::html::Iframe>::new();
     Effect::new(move |_| {
         if let Some(frame) = node.get()
@@ -86,13 +85,13 @@ fn frame(runtime: &RuntimeView) -> AnyView {
             frame.set_src(&entrance);
         }
     });
-    view! { <iframe node_ref=node title=format!("OpenClaw of {}", runtime.name) allow=ALLOWED></iframe> }.into_any()
+    view! { <iframe node_ref=node title=format!("OpenClaw of {name}") allow=ALLOWED></iframe> }.into_any()
 }
 
 fn inside(runtime: &RuntimeView, verbs: Verbs) -> AnyView {
     // Whoever comes to one that sleeps wakes it.
     if matches!(runtime.phase, Phase::Ready | Phase::Asleep | Phase::Waking) {
-        return frame(runtime);
+        return frame(runtime.runtime_id, &runtime.name);
     }
     #[cfg(feature = "ssr")]
     if runtime.phase == Phase::Deleted {

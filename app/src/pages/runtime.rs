@@ -11,6 +11,7 @@ use crate::{
         notice, profile, rest,
         runtime_card::{Verbs, cores, host},
         runtime_key,
+        sharing::Sharing,
         start_steps::{StartLine, StartSteps, held_up, image},
         state::state,
         time, under_way, wish,
@@ -64,6 +65,7 @@ pub fn page() -> AnyView {
     let resume = Deed::of::<ResumeCalls>();
     close_when_done(change);
     close_when_done(rotate);
+    let sharing = Sharing::of(id);
     let profiles = offered();
     let found = watched(id, verbs);
     Effect::new(move |before: Option<usize>| {
@@ -99,14 +101,15 @@ pub fn page() -> AnyView {
             browser::every(Duration::from_secs(4), move || stats.again());
         }
     });
-    let wrong = wrongs([verbs.wrong(), wrong(delete), wrong(change), wrong(choose), wrong(create), wrong(rotate), wrong(resume)]);
+    let wrong =
+        wrongs([verbs.wrong(), wrong(delete), wrong(change), wrong(choose), wrong(create), wrong(rotate), wrong(resume), sharing.wrong()]);
     view! {
-        {form_problem(wrong, &["minutes"])}
+        {form_problem(wrong, &["minutes", "email"])}
         {answer(found, page_skeleton, move |runtime| {
             if runtime.phase == Phase::Deleted {
                 return gone::of(&runtime, create, profiles, tasks);
             }
-            whole(&runtime, verbs, Changes { delete, choose, change, rotate, resume, profiles }, Log { find, lines: logs }, tasks, stats)
+            whole(&runtime, verbs, Changes { delete, choose, change, rotate, resume, profiles }, Log { find, lines: logs }, tasks, stats, sharing)
         })}
     }
     .into_any()
@@ -139,7 +142,7 @@ struct Changes {
     profiles: Asked<Vec<ProfileView>>,
 }
 
-fn whole(runtime: &RuntimeView, verbs: Verbs, changes: Changes, log: Log, tasks: Tasks, stats: Stats) -> AnyView {
+fn whole(runtime: &RuntimeView, verbs: Verbs, changes: Changes, log: Log, tasks: Tasks, stats: Stats, sharing: Sharing) -> AnyView {
     let moving = runtime.phase.is_moving();
     let below = view! { <p class="muted small mono">{host(runtime)}</p> };
     view! {
@@ -151,7 +154,7 @@ fn whole(runtime: &RuntimeView, verbs: Verbs, changes: Changes, log: Log, tasks:
                 {log_card(log, runtime)}
                 {task_card(tasks)}
             </div>
-            <div class="stack">{facts(runtime)}{rest::choice(runtime, changes.choose, wrong(changes.choose))}{danger(runtime, verbs, changes)}</div>
+            <div class="stack">{facts(runtime)}{sharing.card(runtime)}{rest::choice(runtime, changes.choose, wrong(changes.choose))}{danger(runtime, verbs, changes)}</div>
         </div>
     }
     .into_any()

@@ -8,12 +8,14 @@ use crate::{
         frame::{MyRuntimes, top},
         notice, profile,
         runtime_card::{Verbs, card},
+        sharing,
     },
     deed::Deed,
     live::Live,
     server_fns::{
         profiles::{MyQuota, OfferedProfiles},
         runtimes::CreateRuntime,
+        sharing::{EndShare, SharedWithMe},
     },
 };
 use contract::ProfileView;
@@ -30,6 +32,12 @@ pub fn page() -> AnyView {
         MyQuota {}
     });
     let verbs = Verbs::new();
+    let leave = Deed::of::<EndShare>();
+    let shared = ask(move || {
+        live.runtimes.track();
+        leave.done();
+        SharedWithMe {}
+    });
     let Some(MyRuntimes(runtimes)) = use_context::<MyRuntimes>() else {
         return ().into_any();
     };
@@ -43,9 +51,10 @@ pub fn page() -> AnyView {
     });
     view! {
         {top("Runtimes", (), another(MyRuntimes(runtimes), "btn primary"))}
-        {form_problem(wrongs([wrong(create), verbs.wrong()]), &[])}
+        {form_problem(wrongs([wrong(create), verbs.wrong(), wrong(leave)]), &[])}
         <div class="stack">
             {list}
+            {aside(shared, no_skeleton, move |shared| sharing::with_me(&shared, leave))}
             <section class="card"><header><h2>"What you may use"</h2></header><div class="body">{aside(quota, list_skeleton, |view| profile::quota(&view))}</div></section>
         </div>
         {new_runtime(create, profiles)}

@@ -7,4 +7,5 @@ pub mod models;
 pub mod profiles;
 pub mod providers;
 pub mod runtimes;
+pub mod sharing;
 pub mod usage;

@@ -3,7 +3,7 @@
 use crate::{
     groups,
     sample::{self, GIB, ago, id},
-    states,
+    sharing, states,
 };
 use app::ports::{Accounts, Admin, Models, Profiles, Providers, Runtimes};
 use async_trait::async_trait;
@@ -22,6 +22,7 @@ pub struct State {
     profiles: Vec<ProfileView>,
     own: OwnQuota,
     pub groups: Vec<GroupView>,
+    pub shares: Vec<ShareView>,
 }
 
 pub struct Fake(Mutex<State>);
@@ -37,6 +38,7 @@ impl Fake {
             profiles: sample::profiles(),
             own: OwnQuota::default(),
             groups: groups::samples(),
+            shares: sharing::samples(),
         }))
     }
 

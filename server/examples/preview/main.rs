@@ -9,6 +9,7 @@
 mod fake;
 mod groups;
 mod sample;
+mod sharing;
 mod states;
 mod usage;
 
@@ -74,6 +75,7 @@ fn ports(fake: &Arc<Fake>) -> Ports {
         admin: fake.clone(),
         groups: fake.clone(),
         providers: fake.clone(),
+        sharing: fake.clone(),
     }
 }
 

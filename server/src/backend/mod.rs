@@ -7,6 +7,7 @@ mod models;
 mod profiles;
 mod providers;
 mod runtimes;
+mod sharing;
 mod usage;
 
 use crate::{clock::Clock, config::Config, data::Pool, model, orchestrator, platform};
@@ -53,6 +54,7 @@ impl Backend {
             admin: Arc::clone(self) as _,
             groups: Arc::clone(self) as _,
             providers: Arc::clone(self) as _,
+            sharing: Arc::clone(self) as _,
         }
     }
 }

@@ -28,6 +28,7 @@ pub mod session;
 pub mod setting;
 pub mod settlement;
 pub mod setup_link;
+pub mod share;
 pub mod sleep;
 pub mod slice;
 pub mod task;

@@ -2,7 +2,7 @@
 
 use super::Connection;
 use crate::Result;
-use contract::{PersonId, RuntimeId, SessionId};
+use contract::{Access, PersonId, RuntimeId, SessionId};
 use time::OffsetDateTime;
 
 /// A ticket that was just used up.
@@ -25,6 +25,18 @@ pub struct Visit {
     pub person_id: PersonId,
     /// The runtime that it may visit.
     pub runtime_id: RuntimeId,
+    /// What it may do there as somebody whom the runtime is shared with; none for its owner.
+    pub access: Option<Access>,
+    /// When the share ends.
+    pub ends_at: Option<OffsetDateTime>,
+}
+
+impl Visit {
+    /// Whether it changes nothing.
+    #[must_use]
+    pub fn watches(&self) -> bool {
+        self.access == Some(Access::Watch)
+    }
 }
 
 /// Keeps a ticket, and clears away those that ended unused.
@@ -92,7 +104,8 @@ pub async fn admit(
 }
 
 /// Who is behind a cookie on a runtime's host: none when the session ended (by its owner, by age, by `idle_since`), the person was disabled, or
-/// the runtime is not theirs.
+/// the runtime is neither theirs nor
+/// shared with them now.
 pub async fn visit(
     connection: &mut Connection,
     token_hash: &[u8; 32],
@@ -101,14 +114,18 @@ pub async fn visit(
 ) -> Result<Option<Visit>> {
     Ok(sqlx::query_as!(
         Visit,
-        r#"select session_id as "session_id: SessionId", person_id as "person_id: PersonId", runtime_id as "runtime_id: RuntimeId"
+        r#"select session_id as "session_id: SessionId", session.person_id as "person_id: PersonId", runtime.runtime_id as "runtime_id: RuntimeId",
+                  share.access as "access?: Access", share.ends_at as "ends_at?"
            from runtime_session
            join session using (session_id)
-           join person using (person_id)
-           join runtime using (runtime_id, person_id)
+           join person on person.person_id = session.person_id
+           join runtime using (runtime_id)
+           left join runtime_share share
+             on share.runtime_id = runtime.runtime_id and share.person_id = session.person_id and share.revoked_at is null and share.ends_at > $2
            where runtime_session.token_hash = $1
              and session.expires_at > $2 and session.last_seen_at > $3
-             and person.status = 'active' and runtime.deleted_at is null"#,
+             and person.status = 'active' and runtime.deleted_at is null
+             and (runtime.person_id = session.person_id or share.share_id is not null)"#,
         token_hash.as_slice(),
         now,
         idle_since

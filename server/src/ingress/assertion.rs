@@ -121,7 +121,7 @@ mod tests {
     #[test]
     fn an_assertion_is_for_one_runtime_and_a_moment_and_its_published_key_checks_it() {
         let signer = Signer::new(Keyring::of(&[[7; 32], [8; 32]]));
-        let visit = Visit { session_id: new_id(), person_id: new_id(), runtime_id: new_id() };
+        let visit = Visit { session_id: new_id(), person_id: new_id(), runtime_id: new_id(), access: None, ends_at: None };
         let now = datetime!(2026-11-28 22:00:00 UTC);
         let claims =
             Claims { issuer: "https://claw.example", audience: "https://ada.claw.example", visit: &visit, email: "ada@example.com", now };

@@ -14,6 +14,7 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
 };
+use tokio::time::Instant;
 
 /// Everything open towards runtimes, and every stream of live updates.
 #[derive(Default)]
@@ -58,8 +59,11 @@ pub struct Held {
 /// Keeps a connection in the registry until dropped.
 pub struct Hold {
     id: u64,
+    visit: Visit,
     cut: Cut,
     share: Share,
+    /// When it ends by itself.
+    ends_at: Option<Instant>,
 }
 
 /// A person's place for one open thing, until dropped.
@@ -106,7 +110,7 @@ impl Connections {
         let cut = Cut::default();
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         self.lock().held.insert(id, Held { visit, token_hash, label: label.to_owned(), address, kind, cut: cut.clone() });
-        Hold { id, cut, share }
+        Hold { id, visit, cut, share, ends_at: None }
     }
 
     /// Cuts what a session holds: it ended.
@@ -164,10 +168,34 @@ impl Held {
 }
 
 impl Hold {
-    /// Fires when the connection is to end.
+    /// Lets it end by itself, too: a share is for a time.
     #[must_use]
-    pub fn cut(&self) -> &Cut {
-        &self.cut
+    pub fn until(mut self, ends_at: Option<Instant>) -> Self {
+        self.ends_at = ends_at;
+        self
+    }
+
+    /// Who holds it.
+    #[must_use]
+    pub fn visit(&self) -> &Visit {
+        &self.visit
+    }
+
+    /// Waits until the connection is to end.
+    pub fn ended(&self) -> impl Future<Output = Reason> + Send + use<> {
+        let (cut, ends_at) = (self.cut.clone(), self.ends_at);
+        async move {
+            let by_itself = async {
+                match ends_at {
+                    Some(ends_at) => tokio::time::sleep_until(ends_at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                reason = cut.fired() => reason,
+                () = by_itself => Reason::ShareEnded,
+            }
+        }
     }
 }
 
@@ -195,7 +223,7 @@ mod tests {
     use crate::clock::new_id;
 
     fn visit() -> Visit {
-        Visit { session_id: new_id(), person_id: new_id(), runtime_id: new_id() }
+        Visit { session_id: new_id(), person_id: new_id(), runtime_id: new_id(), access: None, ends_at: None }
     }
 
     fn hold(connections: &Arc<Connections>, visit: Visit, label: &str, kind: Kind) -> Hold {
@@ -211,11 +239,11 @@ mod tests {
         let of_bob = hold(&connections, bob, "bob", Kind::Stream);
         let before = connections.epoch();
         connections.cut_person(ada.person_id);
-        assert_eq!((of_ada.cut().reason(), of_bob.cut().reason()), (Some(Reason::SignedOut), None));
+        assert_eq!((of_ada.cut.reason(), of_bob.cut.reason()), (Some(Reason::SignedOut), None));
         assert!(connections.epoch() > before);
         connections.held(Some(bob.runtime_id))[0].cut(Reason::Stopped);
         connections.cut_session(bob.session_id);
-        assert_eq!(of_bob.cut().reason(), Some(Reason::Stopped), "the first reason is the reason");
+        assert_eq!(of_bob.cut.reason(), Some(Reason::Stopped), "the first reason is the reason");
         drop((of_ada, of_bob));
         assert!(connections.is_empty());
     }

@@ -9,6 +9,8 @@ use tokio_util::sync::CancellationToken;
 pub enum Reason {
     /// The session ended, or its person may not enter any more.
     SignedOut,
+    /// The runtime is shared with its person no more, or otherwise than before.
+    ShareEnded,
     /// The runtime is not where it was: stopped, deleted, asleep or made anew.
     Stopped,
     /// This server ends; another one, or its next start, takes over.
@@ -21,6 +23,7 @@ impl Reason {
     pub const fn code(self) -> u16 {
         match self {
             Self::SignedOut => 4401,
+            Self::ShareEnded => 4403,
             Self::Stopped => 4410,
             // "Service Restart" in IANA's registry of close codes.
             Self::Restart => 1012,
@@ -32,6 +35,7 @@ impl Reason {
     pub const fn text(self) -> &'static str {
         match self {
             Self::SignedOut => "signed out",
+            Self::ShareEnded => "not shared any more",
             Self::Stopped => "the runtime was stopped",
             Self::Restart => "the server restarts",
         }
@@ -42,6 +46,7 @@ impl Reason {
     pub fn problem(self) -> Problem {
         match self {
             Self::SignedOut => Problem::new(Code::Unauthenticated, "You are signed out of this runtime."),
+            Self::ShareEnded => Problem::new(Code::AccessDenied, "This runtime is not shared with you any more."),
             Self::Stopped => Problem::new(Code::Unavailable, "The runtime ended before it answered.").retry_after(2),
             Self::Restart => Problem::new(Code::Unavailable, "ClawLoops is restarting.").retry_after(2),
         }

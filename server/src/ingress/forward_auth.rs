@@ -90,6 +90,10 @@ async fn judge(entry: &Entry, asked: &Asked, said: &HeaderMap, page: bool) -> Re
     if !tickets::may_enter(&visit, &route) {
         return denied();
     }
+    // What a watcher says on a WebSocket is looked through by the built-in gateway alone.
+    if visit.watches() {
+        return fault(&Problem::new(Code::AccessDenied, "Watching a runtime is not offered behind this ingress."));
+    }
     let origin = entry.origins.runtime(&label);
     // The ingress drops `Upgrade`, which is for one hop only, but not what else a handshake has.
     let judged = if said.contains_key(header::SEC_WEBSOCKET_KEY) || said.contains_key(header::UPGRADE) {

@@ -11,14 +11,15 @@ use super::{
     intake::bounded,
     outward, tickets,
     upstream::{self, Cuttable},
-    waiting, websocket,
+    waiting, watching, websocket,
 };
 use crate::{data::ticket::Visit, error::chain, orchestrator::Route};
 use axum::{body::Body, response::Response};
 use contract::{Code, Problem};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, Version, header};
 use hyper_util::rt::TokioIo;
-use std::{net::IpAddr, net::SocketAddr, sync::Arc};
+use std::{net::IpAddr, net::SocketAddr, sync::Arc, time::Duration};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// OpenClaw's host-only door: the server calls it at the container's address, browsers never.
@@ -66,6 +67,9 @@ pub async fn serve(entry: Arc<Entry>, label: String, client: IpAddr, request: Re
     if let Err(problem) = judged {
         return fault(&entry, &problem, page);
     }
+    if visit.watches() && !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return fault(&entry, &watching::refusal(), page);
+    }
     let (route, address) = match waiting::awake(&entry, &label, route).await {
         Ok(awake) => awake,
         Err(asleep) => return waiting::room(&entry, &asleep, page),
@@ -76,12 +80,18 @@ pub async fn serve(entry: Arc<Entry>, label: String, client: IpAddr, request: Re
         return fault(&entry, &problem.remedy("Close some of their pages, then try again.").retry_after(5), page);
     };
     let kind = if upgrade { Kind::WebSocket } else { Kind::Stream };
-    let hold = entry.connections.hold(share, visit, token_hash, &label, address, kind);
+    let hold = entry.connections.hold(share, visit, token_hash, &label, address, kind).until(ends(&entry, &visit));
     // A revocation between the check above and the line before this one would have cut nothing: look again.
     if entry.connections.epoch() != epoch && !still(&entry, &route, &label, visit, token_hash).await {
         return fault(&entry, &Problem::new(Code::Unauthenticated, "You are signed out of this runtime."), page);
     }
     pass(entry, &route, &label, client, request, hold, address, upgrade, page).await
+}
+
+/// When a connection of somebody whom the runtime is shared with ends by itself.
+fn ends(entry: &Entry, visit: &Visit) -> Option<Instant> {
+    let left = visit.ends_at? - entry.clock.now();
+    Some(Instant::now() + Duration::try_from(left).unwrap_or_default())
 }
 
 async fn still(entry: &Entry, route: &Route, label: &str, visit: Visit, token_hash: [u8; 32]) -> bool {
@@ -103,7 +113,9 @@ async fn pass(
 ) -> Response {
     let authority = entry.origins.runtime_authority(label);
     let client = if client.is_loopback() { SOMEWHERE.to_owned() } else { client.to_string() };
-    let identity = headers::Identity { email: &route.person_email, client: &client, authority: &authority, scheme: entry.origins.scheme() };
+    let watches = hold.visit().watches();
+    let identity =
+        headers::Identity { email: &route.person_email, client: &client, authority: &authority, scheme: entry.origins.scheme(), watches };
     let (Some(inward), Some(uri)) = (headers::inward(request.headers(), &identity, upgrade), upstream_uri(address, request.uri())) else {
         return fault(&entry, &Problem::new(Code::Invalid, "This request cannot be passed on."), page);
     };
@@ -121,7 +133,7 @@ async fn pass(
     let answer = tokio::select! {
         // In this order, so that an answer after too many that were none is not taken for one.
         biased;
-        reason = hold.cut().clone().fired() => return fault(&entry, &reason.problem(), page),
+        reason = hold.ended() => return fault(&entry, &reason.problem(), page),
         () = chatter.cancelled() => return broken(&entry, route, "it never comes to its answer", page),
         () = progress.quiet_for(entry.limits.first_byte(events)) => return fault(&entry, &too_late(), page),
         answer = entry.upstream.send(onward) => answer,
@@ -157,10 +169,10 @@ async fn pass(
     }
     // A stream of events has no end of its own: a browser opens it again where the next server is.
     let endless = outward::is_event_stream(answer.headers());
-    let cut = hold.cut().clone();
+    let ended = hold.ended();
     let ends = async move {
         tokio::select! {
-            _ = cut.fired() => {}
+            _ = ended => {}
             () = stop.cancelled(), if endless => {}
         }
     };
@@ -169,14 +181,15 @@ async fn pass(
 
 /// Carries an upgraded connection until one side ends it, or it is cut.
 async fn bridge(browser: hyper::upgrade::OnUpgrade, runtime: hyper::upgrade::OnUpgrade, hold: Hold, stop: CancellationToken) {
-    let cut = hold.cut().clone();
+    let ended = hold.ended();
     let ends = async {
         tokio::select! {
-            reason = cut.fired() => reason,
+            reason = ended => reason,
             () = stop.cancelled() => Reason::Restart,
         }
     };
     let carried = match futures::future::try_join(browser, runtime).await {
+        Ok((browser, runtime)) if hold.visit().watches() => watching::carry(TokioIo::new(browser), TokioIo::new(runtime), ends).await,
         Ok((browser, runtime)) => websocket::carry(TokioIo::new(browser), TokioIo::new(runtime), ends).await,
         Err(error) => Err(std::io::Error::other(error)),
     };

@@ -59,7 +59,12 @@ pub struct Identity<'a> {
     pub authority: &'a str,
     /// `http` or `https`.
     pub scheme: &'a str,
+    /// Whether they only watch: OpenClaw grants them what reads, and no extension of a WebSocket keeps from seeing what they say.
+    pub watches: bool,
 }
+
+/// What of its scopes OpenClaw grants (`x-openclaw-scopes`) to somebody who watches.
+const READS: &str = "operator.read";
 
 /// The headers that go in to a runtime. None when the identity cannot be written as a header: then nothing may go in.
 #[must_use]
@@ -69,6 +74,9 @@ pub fn inward(from: &HeaderMap, identity: &Identity<'_>, upgrade: bool) -> Optio
     for (name, value) in from {
         let name_text = name.as_str();
         if named.iter().any(|n| n == name_text) {
+            continue;
+        }
+        if identity.watches && name_text == "sec-websocket-extensions" {
             continue;
         }
         if INWARD.contains(&name_text) || (upgrade && HANDSHAKE.contains(&name_text)) {
@@ -86,6 +94,9 @@ pub fn inward(from: &HeaderMap, identity: &Identity<'_>, upgrade: bool) -> Optio
     say("x-forwarded-host", identity.authority)?;
     say("x-forwarded-proto", identity.scheme)?;
     say("x-forwarded-user", identity.email)?;
+    if identity.watches {
+        say("x-openclaw-scopes", READS)?;
+    }
     if upgrade {
         say("connection", "Upgrade")?;
         say("upgrade", "websocket")?;
@@ -153,8 +164,13 @@ mod tests {
         map
     }
 
-    const ADA: Identity<'static> =
-        Identity { email: "ada@example.com", client: "192.0.2.1", authority: "ada.clawloops.localhost:3000", scheme: "http" };
+    const ADA: Identity<'static> = Identity {
+        email: "ada@example.com",
+        client: "192.0.2.1",
+        authority: "ada.clawloops.localhost:3000",
+        scheme: "http",
+        watches: false,
+    };
 
     #[test]
     fn identity_headers_from_outside_never_go_in() {

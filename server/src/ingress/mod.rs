@@ -36,6 +36,7 @@ pub mod upstream;
 pub mod visits;
 pub mod waiting;
 pub mod watch;
+pub mod watching;
 pub mod websocket;
 
 use crate::{

@@ -61,20 +61,26 @@ pub async fn open(
 }
 
 async fn ticket(entry: &Entry, caller: &Caller, runtime_id: RuntimeId, to: Option<&str>) -> Result<String, Problem> {
-    let runtime = entry.ports.runtimes.get(caller, runtime_id).await?;
-    // An administrator sees everyone's runtimes, but works in nobody's.
-    if runtime.person_id != caller.person_id {
-        return Err(not_found());
-    }
+    let origin = origin_for(entry, caller, runtime_id).await?;
     let token = Token::random()?;
     let now = entry.clock.now();
     put(entry, &token, caller, runtime_id, now).await?;
-    let mut location = format!("{}{ENTER}?ticket={}", runtime.origin, token.as_str());
+    let mut location = format!("{origin}{ENTER}?ticket={}", token.as_str());
     if let Some(to) = to.and_then(local) {
         location.push_str("&to=");
         location.extend(url::form_urlencoded::byte_serialize(to.as_bytes()));
     }
     Ok(location)
+}
+
+/// The origin of a runtime that the caller may enter: their own, or one that is shared with them. An administrator sees everyone's runtimes, but works
+/// in nobody's.
+async fn origin_for(entry: &Entry, caller: &Caller, runtime_id: RuntimeId) -> Result<String, Problem> {
+    if let Some(shared) = entry.ports.sharing.shared(caller, Some(runtime_id)).await?.pop() {
+        return Ok(shared.origin);
+    }
+    let runtime = entry.ports.runtimes.get(caller, runtime_id).await?;
+    if runtime.person_id == caller.person_id { Ok(runtime.origin) } else { Err(not_found()) }
 }
 
 async fn put(entry: &Entry, token: &Token, caller: &Caller, runtime_id: RuntimeId, now: time::OffsetDateTime) -> Result<()> {
@@ -150,9 +156,9 @@ pub(super) async fn visitor(entry: &Entry, route: &Route, token_hash: [u8; 32]) 
     Ok(entry.visit(token_hash).await?.filter(|visit| may_enter(visit, route)))
 }
 
-/// Whether this visit is to this runtime, by its owner.
+/// Whether this visit is to this runtime, by its owner or by somebody whom it is shared with.
 pub(super) fn may_enter(visit: &Visit, route: &Route) -> bool {
-    visit.runtime_id == route.runtime_id && visit.person_id == route.person_id
+    visit.runtime_id == route.runtime_id && (visit.person_id == route.person_id || visit.access.is_some())
 }
 
 /// The way back in for a browser without a cookie: over the dashboard, which knows its session.

@@ -104,7 +104,8 @@ mod tests {
     #[test]
     fn what_was_read_before_a_change_is_not_believed_after_it() {
         let visits = Visits::default();
-        let (token, visit) = ([1; 32], Visit { session_id: new_id(), person_id: new_id(), runtime_id: new_id() });
+        let (token, visit) =
+            ([1; 32], Visit { session_id: new_id(), person_id: new_id(), runtime_id: new_id(), access: None, ends_at: None });
         let before = visits.begin();
         visits.forget();
         visits.keep(before, token, visit);

@@ -74,7 +74,9 @@ async fn recheck(entry: &Entry, held: Vec<Held>) {
         let visit = entry.visit(held.token_hash).await;
         let route = entry.route(&held.label).await;
         let ends = match (&visit, &route) {
-            (Ok(visit), _) if *visit != Some(held.visit) => Some(Reason::SignedOut),
+            (Ok(visit), _) if *visit != Some(held.visit) => {
+                Some(if held.visit.access.is_some() { Reason::ShareEnded } else { Reason::SignedOut })
+            }
             (Ok(_), Ok(route)) => {
                 let there = |route: &Route| route.runtime_id == held.visit.runtime_id && route.address == Some(held.address);
                 (!route.as_ref().is_some_and(there)).then_some(Reason::Stopped)

@@ -14,5 +14,6 @@ pub mod quotas;
 pub mod secret;
 pub mod sessions;
 pub mod setup;
+pub mod shares;
 pub mod sign_in;
 pub mod throttle;

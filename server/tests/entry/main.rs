@@ -17,6 +17,7 @@ mod proxies;
 mod raw;
 mod revocation;
 mod runtime_log;
+mod sharing;
 mod sleeping;
 mod smuggling;
 mod states;
