@@ -258,6 +258,7 @@ async fn only_its_owner_shares_and_only_with_somebody_here(pool: Pool) {
             "ada@example.com runtime.shared to use fully, for 24 h",
             "bob@example.com runtime.share_ended",
             "ada@example.com runtime.shared to watch, for 8 h",
+            "bob@example.com session.opened",
         ]
     );
 }
