@@ -1,8 +1,12 @@
 //! What only a browser has: its clock, its clipboard, its event stream. Called in effects and event handlers only, which never run on the server.
 
 use leptos::{leptos_dom::helpers::set_interval_with_handle, prelude::*};
+use leptos_router::location::Url;
 use std::time::Duration;
 use wasm_bindgen::{JsCast, JsValue, closure::Closure};
+
+/// On the document's own element once the page is alive: for whoever drives it from outside, too.
+const ALIVE: &str = "data-alive";
 
 /// The browser's clock as a signal: none on the server and until the page is alive, so that both render the same.
 #[derive(Clone, Copy)]
@@ -165,4 +169,22 @@ pub fn every(period: Duration, call: impl Fn() + 'static) {
     if let Ok(handle) = set_interval_with_handle(call, period) {
         on_cleanup(move || handle.clear());
     }
+}
+
+/// Says that the page is alive: from now on it answers to more than its forms.
+pub fn come_alive() {
+    if let Some(html) = document().document_element() {
+        drop(html.set_attribute(ALIVE, ""));
+    }
+}
+
+/// Whether the page came alive: what it shows may then be another address's by now.
+pub fn is_alive() -> bool {
+    document().document_element().is_some_and(|html| html.has_attribute(ALIVE))
+}
+
+/// Loads an address as a page of its own.
+pub fn go(to: &Url) {
+    let query = if to.search().is_empty() { "" } else { "?" };
+    drop(window().location().set_href(&[to.path(), query, to.search(), to.hash()].concat()));
 }
