@@ -5,9 +5,6 @@ use leptos_router::location::Url;
 use std::time::Duration;
 use wasm_bindgen::{JsCast, JsValue, closure::Closure};
 
-/// On the document's own element once the page is alive: for whoever drives it from outside, too.
-const ALIVE: &str = "data-alive";
-
 /// The browser's clock as a signal: none on the server and until the page is alive, so that both render the same.
 #[derive(Clone, Copy)]
 pub struct Clock(RwSignal<Option<f64>>);
@@ -171,16 +168,10 @@ pub fn every(period: Duration, call: impl Fn() + 'static) {
     }
 }
 
-/// Says that the page is alive: from now on it answers to more than its forms.
-pub fn come_alive() {
-    if let Some(html) = document().document_element() {
-        drop(html.set_attribute(ALIVE, ""));
-    }
-}
-
-/// Whether the page came alive: what it shows may then be another address's by now.
-pub fn is_alive() -> bool {
-    document().document_element().is_some_and(|html| html.has_attribute(ALIVE))
+/// What the head of the page says of this.
+#[cfg(feature = "hydrate")]
+pub fn meta(name: &str) -> Option<String> {
+    document().query_selector(&format!("meta[name={name}]")).ok()??.get_attribute("content")
 }
 
 /// Loads an address as a page of its own.

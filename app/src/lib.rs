@@ -29,7 +29,7 @@ mod words;
 pub use api::ApiError;
 pub use app::App;
 #[cfg(feature = "hydrate")]
-pub use browser::come_alive;
+pub use part::arrived;
 #[cfg(feature = "ssr")]
 pub use shell::shell;
 #[cfg(feature = "ssr")]

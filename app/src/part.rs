@@ -2,7 +2,7 @@
 //!
 //! What people begin with, home among it, is in the wasm that every page loads. The other pages lie in parts of their own, each a file that a browser
 //! loads when it first opens a page of that part: `deploy/build/site.sh` takes the wasm apart at the functions marked below. The server has all of
-//! it at hand and names the files of a page in its head, so that they come along with the rest. Under Trunk nothing is taken apart.
+//! it at hand and names the part of a page and its files in its head, so that they come along with the rest. Under Trunk nothing is taken apart.
 
 use crate::{
     browser,
@@ -72,6 +72,13 @@ pub enum Admin {
     Audit,
 }
 
+/// The part for everybody, as the splitter names its files.
+#[cfg(any(feature = "hydrate", feature = "ssr"))]
+const OWN: &str = "own";
+/// The part for administrators.
+#[cfg(any(feature = "hydrate", feature = "ssr"))]
+const ADMIN: &str = "admin";
+
 /// A part did not come: the connection broke, or the server has another version of it by now.
 #[derive(Clone, Copy, Debug)]
 struct Missing;
@@ -116,7 +123,7 @@ fn draw_admin(page: Admin) -> Result<AnyView, Missing> {
 #[cfg(not(feature = "hydrate"))]
 async fn load_own() -> Result<(), Missing> {
     #[cfg(feature = "ssr")]
-    crate::site::announce("own");
+    crate::site::announce(OWN);
     Ok(())
 }
 
@@ -124,8 +131,19 @@ async fn load_own() -> Result<(), Missing> {
 #[cfg(not(feature = "hydrate"))]
 async fn load_admin() -> Result<(), Missing> {
     #[cfg(feature = "ssr")]
-    crate::site::announce("admin");
+    crate::site::announce(ADMIN);
     Ok(())
+}
+
+/// Loads the part of the page that the server drew; whether it came. It comes before anything else wakes up: from then on links are followed within
+/// the page, which it could not do yet. Where it does not come, the page stays as it was drawn, and its links and forms are the browser's own.
+#[cfg(feature = "hydrate")]
+pub async fn arrived() -> bool {
+    match browser::meta("part").as_deref() {
+        Some(OWN) => load_own().await.is_ok(),
+        Some(ADMIN) => load_admin().await.is_ok(),
+        Some(_) | None => true,
+    }
 }
 
 impl Page {
@@ -169,12 +187,10 @@ impl ChooseView for Page {
     async fn preload(&self) {
         let wanted = use_context::<ArcRwSignal<Url>>();
         if self.load().await.is_err() {
-            if let Some(wanted) = wanted
-                && browser::is_alive()
-            {
+            if let Some(wanted) = wanted {
                 browser::go(&wanted.read_untracked());
             }
-            // Nothing is drawn. The browser loads the address anew; a page that it shows already goes on by its links and forms.
+            // Nothing is drawn: the page that is there stays until the browser has the other.
             std::future::pending::<()>().await;
         }
     }

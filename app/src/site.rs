@@ -1,7 +1,7 @@
 //! The built files of the page: their addresses, and the parts that its code lies in.
 
-use leptos::{prelude::*, view};
-use leptos_meta::Link;
+use leptos::prelude::*;
+use leptos_meta::{Link, Meta};
 use std::sync::Arc;
 
 /// What is known of the built files. Cheap to clone.
@@ -49,15 +49,15 @@ impl Site {
     }
 }
 
-/// Names the files of this part in the head of the page that is being drawn.
-pub fn announce(part: &str) {
+/// Names this part and its files in the head of the page that is being drawn.
+pub fn announce(part: &'static str) {
     let Some(site) = use_context::<Site>() else {
         return;
     };
+    // What is for the head goes there when it is drawn, and leaves nothing at its place.
+    drop(view! { <Meta name="part" content=part /> }.to_html());
     for href in site.part(part) {
-        // Whoever draws a link on the server puts it into the head; what is left at its place is nothing.
-        let link = view! { <Link rel="preload" href=href as_="fetch" type_="application/wasm" crossorigin="anonymous" /> };
-        drop(link.to_html());
+        drop(view! { <Link rel="preload" href=href as_="fetch" type_="application/wasm" crossorigin="anonymous" /> }.to_html());
     }
 }
 

@@ -9,12 +9,16 @@ target=${CARGO_TARGET_DIR:-$repo/target}
 site=$target/site
 wasm=$target/wasm32-unknown-unknown/wasm-release/frontend.wasm
 bindgen=$("$repo/deploy/setup/wasm-bindgen.sh")
-split=$("$repo/deploy/setup/wasm-split.sh")
+# Made beside the page where it is not there yet: that ends in a long step on one processor.
+"$repo/deploy/setup/wasm-split.sh" >/dev/null &
+splitter=$!
 
 # The relocations are what the splitter reads; they are in none of the files that it makes.
 logged web "building the page (wasm)" \
   cargo rustc -p frontend --lib --locked --target wasm32-unknown-unknown --profile wasm-release --features hydrate \
   -- -C link-arg=--emit-relocs
+wait "$splitter"
+split=$("$repo/deploy/setup/wasm-split.sh")
 
 mapfile -t sources < <(find style public -type f | LC_ALL=C sort)
 mark=$("$bindgen" --version; printf '%s\n' "$split"; sha256sum "$wasm" "${sources[@]}" deploy/build/parts.py "$0")
