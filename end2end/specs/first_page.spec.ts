@@ -1,7 +1,7 @@
 // What a person loads for their home page, and how the rest of the page's code comes when it is wanted.
 import type { Page } from '@playwright/test';
 import { expect, test } from '../harness/test';
-import { ADA, MIRA, browserOf, pageOf, settled } from '../harness/people';
+import { MIRA, SANA, browserOf, pageOf, settled } from '../harness/people';
 
 /** The aim, with brotli: home, script, wasm and style. */
 const MOST = 350_000;
@@ -30,7 +30,7 @@ function complaints(page: Page): string[] {
 }
 
 test('a home page is small, and brings nothing of other pages', async ({ browser }) => {
-  const page = await pageOf(browser, ADA);
+  const page = await pageOf(browser, SANA);
   await page.goto('/');
   await settled(page);
   const files = await loaded(page);
