@@ -4,7 +4,8 @@ use crate::{
     browser::Clock,
     components::frame::Frame,
     live::Live,
-    pages::{self, admin},
+    pages,
+    part::{Admin, Own, Page},
 };
 use leptos::prelude::*;
 use leptos_meta::{Title, provide_meta_context};
@@ -24,29 +25,29 @@ pub fn App() -> impl IntoView {
         <Title formatter=|title: String| if title.is_empty() { "ClawLoops".to_owned() } else { format!("{title} · ClawLoops") } />
         <Router>
             <Routes fallback=pages::not_found>
-                <Route path=path!("/sign-in") view=pages::sign_in::page ssr=SsrMode::Async />
-                <Route path=path!("/setup/:token") view=pages::setup::page ssr=SsrMode::Async />
-                <Route path=path!("/invitation/:token") view=pages::invitation::page ssr=SsrMode::Async />
-                <Route path=path!("/runtimes/:id/open") view=pages::open::page ssr=SsrMode::Async />
-                <Route path=path!("/shared/:id") view=pages::shared::page ssr=SsrMode::Async />
+                <Route path=path!("/sign-in") view=Page::SignIn ssr=SsrMode::Async />
+                <Route path=path!("/setup/:token") view=Page::Setup ssr=SsrMode::Async />
+                <Route path=path!("/invitation/:token") view=Page::Invitation ssr=SsrMode::Async />
+                <Route path=path!("/runtimes/:id/open") view=Page::Own(Own::Open) ssr=SsrMode::Async />
+                <Route path=path!("/shared/:id") view=Page::Own(Own::Shared) ssr=SsrMode::Async />
                 <ParentRoute path=path!("") view=Frame ssr=SsrMode::Async>
-                    <Route path=path!("") view=pages::home::page ssr=SsrMode::Async />
-                    <Route path=path!("/runtimes") view=pages::runtimes::page ssr=SsrMode::Async />
-                    <Route path=path!("/runtimes/:id") view=pages::runtime::page ssr=SsrMode::Async />
-                    <Route path=path!("/models") view=pages::models::page ssr=SsrMode::Async />
-                    <Route path=path!("/usage") view=pages::usage::page ssr=SsrMode::Async />
-                    <Route path=path!("/security") view=pages::security::page ssr=SsrMode::Async />
-                    <Route path=path!("/admin") view=admin::overview::page ssr=SsrMode::Async />
-                    <Route path=path!("/admin/people") view=admin::people::page ssr=SsrMode::Async />
-                    <Route path=path!("/admin/people/:id") view=admin::person::page ssr=SsrMode::Async />
-                    <Route path=path!("/admin/groups") view=admin::groups::page ssr=SsrMode::Async />
-                    <Route path=path!("/admin/runtimes") view=admin::runtimes::page ssr=SsrMode::Async />
-                    <Route path=path!("/admin/profiles") view=admin::profiles::page ssr=SsrMode::Async />
-                    <Route path=path!("/admin/models") view=admin::models::page ssr=SsrMode::Async />
-                    <Route path=path!("/admin/budgets") view=admin::budgets::page ssr=SsrMode::Async />
-                    <Route path=path!("/admin/requests") view=admin::requests::page ssr=SsrMode::Async />
-                    <Route path=path!("/admin/usage") view=admin::usage::page ssr=SsrMode::Async />
-                    <Route path=path!("/admin/audit") view=admin::audit::page ssr=SsrMode::Async />
+                    <Route path=path!("") view=Page::Home ssr=SsrMode::Async />
+                    <Route path=path!("/runtimes") view=Page::Own(Own::Runtimes) ssr=SsrMode::Async />
+                    <Route path=path!("/runtimes/:id") view=Page::Own(Own::Runtime) ssr=SsrMode::Async />
+                    <Route path=path!("/models") view=Page::Own(Own::Models) ssr=SsrMode::Async />
+                    <Route path=path!("/usage") view=Page::Own(Own::Usage) ssr=SsrMode::Async />
+                    <Route path=path!("/security") view=Page::Own(Own::Security) ssr=SsrMode::Async />
+                    <Route path=path!("/admin") view=Page::Admin(Admin::Overview) ssr=SsrMode::Async />
+                    <Route path=path!("/admin/people") view=Page::Admin(Admin::People) ssr=SsrMode::Async />
+                    <Route path=path!("/admin/people/:id") view=Page::Admin(Admin::Person) ssr=SsrMode::Async />
+                    <Route path=path!("/admin/groups") view=Page::Admin(Admin::Groups) ssr=SsrMode::Async />
+                    <Route path=path!("/admin/runtimes") view=Page::Admin(Admin::Runtimes) ssr=SsrMode::Async />
+                    <Route path=path!("/admin/profiles") view=Page::Admin(Admin::Profiles) ssr=SsrMode::Async />
+                    <Route path=path!("/admin/models") view=Page::Admin(Admin::Models) ssr=SsrMode::Async />
+                    <Route path=path!("/admin/budgets") view=Page::Admin(Admin::Budgets) ssr=SsrMode::Async />
+                    <Route path=path!("/admin/requests") view=Page::Admin(Admin::Requests) ssr=SsrMode::Async />
+                    <Route path=path!("/admin/usage") view=Page::Admin(Admin::Usage) ssr=SsrMode::Async />
+                    <Route path=path!("/admin/audit") view=Page::Admin(Admin::Audit) ssr=SsrMode::Async />
                 </ParentRoute>
             </Routes>
         </Router>

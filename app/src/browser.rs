@@ -1,6 +1,7 @@
 //! What only a browser has: its clock, its clipboard, its event stream. Called in effects and event handlers only, which never run on the server.
 
 use leptos::{leptos_dom::helpers::set_interval_with_handle, prelude::*};
+use leptos_router::location::Url;
 use std::time::Duration;
 use wasm_bindgen::{JsCast, JsValue, closure::Closure};
 
@@ -165,4 +166,16 @@ pub fn every(period: Duration, call: impl Fn() + 'static) {
     if let Ok(handle) = set_interval_with_handle(call, period) {
         on_cleanup(move || handle.clear());
     }
+}
+
+/// What the head of the page says of this.
+#[cfg(feature = "hydrate")]
+pub fn meta(name: &str) -> Option<String> {
+    document().query_selector(&format!("meta[name={name}]")).ok()??.get_attribute("content")
+}
+
+/// Loads an address as a page of its own.
+pub fn go(to: &Url) {
+    let query = if to.search().is_empty() { "" } else { "?" };
+    drop(window().location().set_href(&[to.path(), query, to.search(), to.hash()].concat()));
 }

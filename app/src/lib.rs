@@ -11,6 +11,7 @@ mod live;
 mod pages;
 #[cfg(feature = "ssr")]
 mod parse;
+mod part;
 #[cfg(feature = "ssr")]
 pub mod ports;
 #[cfg(not(feature = "ssr"))]
@@ -19,9 +20,17 @@ mod post;
 mod request;
 mod routes;
 mod server_fns;
+#[cfg(feature = "ssr")]
 mod shell;
+#[cfg(feature = "ssr")]
+mod site;
 mod words;
 
 pub use api::ApiError;
 pub use app::App;
+#[cfg(feature = "hydrate")]
+pub use part::arrived;
+#[cfg(feature = "ssr")]
 pub use shell::shell;
+#[cfg(feature = "ssr")]
+pub use site::Site;

@@ -1,14 +1,14 @@
 //! The document around the app.
 
-use crate::App;
+use crate::{App, Site};
 use leptos::{nonce::use_nonce, prelude::*};
 use leptos_meta::MetaTags;
 
-/// The whole document. Its scripts carry the nonce of the answer's content policy. `version` stands behind the addresses of the built files and
-/// changes with them, so that a browser may keep each for good; empty where nobody knows it.
-pub fn shell(version: &str) -> impl IntoView + use<> {
-    let built = |name: &str| if version.is_empty() { format!("/pkg/{name}") } else { format!("/pkg/{name}?v={version}") };
-    let (style, script, wasm) = (built("clawloops.css"), built("clawloops.js"), built("clawloops_bg.wasm"));
+/// The whole document. Its scripts carry the nonce of the answer's content policy. It names whatever the page begins with, so that all of it comes at
+/// once: the first file of the code, what ties its parts together, and by [`MetaTags`] the part of the page itself.
+pub fn shell(site: &Site) -> impl IntoView + use<> {
+    let (style, script, wasm) = (site.address("clawloops.css"), site.address("clawloops.js"), site.address("clawloops_bg.wasm"));
+    let module = |href| view! { <link rel="modulepreload" href=href crossorigin="anonymous" nonce=use_nonce() /> };
     let start = format!("import({script:?}).then(page => page.default({{ module_or_path: {wasm:?} }}).then(() => page.hydrate()))");
     view! {
         <!DOCTYPE html>
@@ -22,7 +22,8 @@ pub fn shell(version: &str) -> impl IntoView + use<> {
                 <link rel="preload" href="/inter-latin.woff2" r#as="font" r#type="font/woff2" crossorigin="anonymous" />
                 <link rel="stylesheet" href=style />
                 <link rel="icon" href="/favicon.svg" r#type="image/svg+xml" />
-                <link rel="modulepreload" href=script crossorigin="anonymous" nonce=use_nonce() />
+                {module(script)}
+                {site.joint().map(module)}
                 <link rel="preload" href=wasm r#as="fetch" r#type="application/wasm" crossorigin="anonymous" />
                 <script r#type="module" nonce=use_nonce() inner_html=start></script>
                 <MetaTags />

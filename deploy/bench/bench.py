@@ -115,24 +115,25 @@ def together():
     return max(1, min(TOGETHER, (free - 1024) // RUNTIME_MIB))
 
 
-def sizes(site, loops):
+def sizes(loops):
+    """What home names in its head, itself among it, as a browser that reads brotli is sent it; the font is not counted."""
     total = {"raw": 0, "br": 0}
-    for name in ("clawloops.js", "clawloops_bg.wasm", "clawloops.css"):
-        path = os.path.join(site, "pkg", name)
-        raw = os.path.getsize(path)
-        packed = os.path.getsize(path + ".br") if os.path.exists(path + ".br") else raw
+    how = {"cookie": loops.cookie, "accept": "text/html"}
+    page = ask("GET", loops.port, "/", headers=how, host=loops.host).body
+    named = re.findall(r'href="(/pkg/[^"]+)"', page.decode())
+    for address in ["/", *dict.fromkeys(named)]:
+        raw = len(ask("GET", loops.port, address, headers=how, host=loops.host).body)
+        packed = len(ask("GET", loops.port, address, headers={**how, "accept-encoding": "br"}, host=loops.host).body)
         total["raw"] += raw
         total["br"] += packed
-        line(f"  {name}", f"{raw / 1000:.0f} kB, {packed / 1000:.0f} kB brotli")
-    page = ask("GET", loops.port, "/", headers={"cookie": loops.cookie, "accept": "text/html"}, host=loops.host)
-    small = ask("GET", loops.port, "/", headers={"cookie": loops.cookie, "accept": "text/html", "accept-encoding": "br"}, host=loops.host)
-    line("first page", f"{(total['br'] + len(small.body)) / 1000:.0f} kB brotli, {(total['raw'] + len(page.body)) / 1000:.0f} kB raw (home, script, wasm, style)")
+        line(f"  {address.rsplit('/', 1)[1] or 'home'}", f"{raw / 1000:.0f} kB, {packed / 1000:.1f} kB brotli")
+    line("first page", f"{total['br'] / 1000:.0f} kB brotli, {total['raw'] / 1000:.0f} kB raw (home, script, wasm, style)")
 
 
 def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("bench: ended"))
     print(f"load of the machine before the run: {os.getloadavg()[0]:.2f} on {os.cpu_count()} processors", flush=True)
-    binary, site = os.environ["CLAWLOOPS_BIN"], os.environ["CLAWLOOPS_SITE_DIR"]
+    binary = os.environ["CLAWLOOPS_BIN"]
     with tempfile.TemporaryDirectory(prefix="clb-", dir="/tmp") as folder:
         os.chmod(folder, 0o755)
         fleet(folder)
@@ -158,7 +159,7 @@ def main():
             time.sleep(5)
             line("idle memory", f"{loops.memory_kib() / 1024:.0f} MB resident (the server alone)")
             key = loops.call("make-key", name="bench", ends="never")["secret"]
-            sizes(site, loops)
+            sizes(loops)
             proxy(loops, key, upstream, peer, side, others)
             line("session check", "")
             sessions(loops)

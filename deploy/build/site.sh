@@ -9,20 +9,34 @@ target=${CARGO_TARGET_DIR:-$repo/target}
 site=$target/site
 wasm=$target/wasm32-unknown-unknown/wasm-release/frontend.wasm
 bindgen=$("$repo/deploy/setup/wasm-bindgen.sh")
+# Made beside the page where it is not there yet: that ends in a long step on one processor.
+"$repo/deploy/setup/wasm-split.sh" >/dev/null &
+splitter=$!
 
+# The relocations are what the splitter reads; they are in none of the files that it makes.
 logged web "building the page (wasm)" \
-  cargo build -p frontend --lib --locked --target wasm32-unknown-unknown --profile wasm-release --features hydrate
+  cargo rustc -p frontend --lib --locked --target wasm32-unknown-unknown --profile wasm-release --features hydrate \
+  -- -C link-arg=--emit-relocs
+wait "$splitter"
+split=$("$repo/deploy/setup/wasm-split.sh")
 
 mapfile -t sources < <(find style public -type f | LC_ALL=C sort)
-mark=$("$bindgen" --version; sha256sum "$wasm" "${sources[@]}" "$0")
+mark=$("$bindgen" --version; printf '%s\n' "$split"; sha256sum "$wasm" "${sources[@]}" deploy/build/parts.py "$0")
 if [ -e "$site/.made-from" ] && [ "$(cat "$site/.made-from")" = "$mark" ]; then exit 0; fi
 
 new=$target/site.new
 rm -rf "$new"
 mkdir -p "$new/pkg"
 cp -r public/. "$new/"
-"$bindgen" --target web --no-typescript --remove-name-section --remove-producers-section \
-  --out-name clawloops --out-dir "$new/pkg" "$wasm"
+
+# What every page begins with goes on to wasm-bindgen; the parts stay as they are, and so do the names by which they reach it.
+logged wasm-split "taking the page's code apart" "$split" "$wasm" "$new/pkg"
+mv "$new/pkg/main.wasm" "$target/clawloops.wasm"
+"$bindgen" --target web --no-typescript --keep-lld-exports --remove-name-section --remove-producers-section \
+  --out-name clawloops --out-dir "$new/pkg" "$target/clawloops.wasm"
+rm "$target/clawloops.wasm"
+sed -i 's|"./main.js"|"./clawloops.js"|' "$new/pkg/__wasm_split.js"
+python3 deploy/build/parts.py "$new/pkg"
 
 # The imports of main.css, put in their places, make one sheet and one request.
 while IFS= read -r line; do

@@ -13,7 +13,7 @@ mod sharing;
 mod states;
 mod usage;
 
-use app::{App, ports::Ports};
+use app::{App, Site, ports::Ports};
 use axum::{
     Router,
     body::Body,
@@ -36,16 +36,21 @@ async fn main() -> anyhow::Result<()> {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
     let fake = Arc::new(Fake::new());
     let options = LeptosOptions::builder().output_name("clawloops").site_root(root.join("target/site").display().to_string()).build();
-    let contexts = move || {
-        leptos::nonce::provide_nonce();
-        provide_context(ports(&fake));
-        provide_context(caller());
+    let site = Site::new("", &std::fs::read_to_string(root.join("target/site/pkg/parts.txt")).unwrap_or_default());
+    let contexts = {
+        let site = site.clone();
+        move || {
+            leptos::nonce::provide_nonce();
+            provide_context(ports(&fake));
+            provide_context(site.clone());
+            provide_context(caller());
+        }
     };
-    let shell = || app::shell("");
     let files = {
-        let (contexts, root) = (contexts.clone(), root.clone());
-        move |request: Request<Body>| file_or_page(request, contexts.clone(), root.clone())
+        let (contexts, root, site) = (contexts.clone(), root.clone(), site.clone());
+        move |request: Request<Body>| file_or_page(request, contexts.clone(), root.clone(), site.clone())
     };
+    let shell = move || app::shell(&site);
     let router = Router::new()
         .route("/events", get(events))
         .route("/open/{id}", get(opened))
@@ -98,7 +103,7 @@ async fn style(root: PathBuf) -> Response {
 }
 
 /// Files of `public` and of the script's build; the app's own page for everything else.
-async fn file_or_page(request: Request<Body>, contexts: impl Fn() + Clone + Send + Sync + 'static, root: PathBuf) -> Response {
+async fn file_or_page(request: Request<Body>, contexts: impl Fn() + Clone + Send + Sync + 'static, root: PathBuf, site: Site) -> Response {
     let (parts, body) = request.into_parts();
     for folder in ["public", "target/site"] {
         let asked = Request::from_parts(parts.clone(), Body::empty());
@@ -108,7 +113,7 @@ async fn file_or_page(request: Request<Body>, contexts: impl Fn() + Clone + Send
             return found.into_response();
         }
     }
-    let render = leptos_axum::render_app_async_with_context(contexts, || app::shell(""));
+    let render = leptos_axum::render_app_async_with_context(contexts, move || app::shell(&site));
     render(Request::from_parts(parts, body)).await.into_response()
 }
 

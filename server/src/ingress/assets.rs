@@ -1,5 +1,6 @@
 //! The files of the built page: script, wasm, style, pictures. The same for everyone, so they need no session.
 
+use app::Site;
 use axum::{body::Body, response::Response};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use sha2::{Digest, Sha256};
@@ -12,10 +13,13 @@ use std::{
 pub struct Assets {
     root: PathBuf,
     version: String,
+    site: Site,
 }
 
-/// The files whose addresses carry the version.
-const BUILT: [&str; 3] = ["pkg/clawloops.css", "pkg/clawloops.js", "pkg/clawloops_bg.wasm"];
+/// Where the built files lie: those of the code, which belong together, and the style. Their addresses have the version between this and the name.
+const BUILT: &str = "pkg";
+/// Says in which files the parts of the code are.
+const PARTS: &str = "pkg/parts.txt";
 
 /// A year: the address changes with the file.
 const FOREVER: &str = "public, max-age=31536000, immutable";
@@ -27,22 +31,29 @@ impl Assets {
     #[must_use]
     pub fn at(root: PathBuf) -> Self {
         let version = version(&root);
-        Self { root, version }
+        let parts = std::fs::read_to_string(root.join(PARTS)).unwrap_or_default();
+        Self { site: Site::new(&version, &parts), root, version }
     }
 
-    /// What stands behind the addresses of the built files, as `?v=`: a digest of them all. Empty when nothing is built.
+    /// What pages are told of the built files. Their version is a digest of them all, and empty when nothing is built.
     #[must_use]
-    pub fn version(&self) -> &str {
-        &self.version
+    pub fn site(&self) -> &Site {
+        &self.site
     }
 
-    /// The file at this address; none when there is no such file: then it is a page's address.
+    /// The file at this address; none when there is no such file: then it is a page's address. Code of another version than this is not given out:
+    /// it would be put together with what a page has of the older one. Such a page loads the next address whole.
     pub async fn find(&self, method: &Method, uri: &Uri, request_headers: &HeaderMap) -> Option<Response> {
         if method != Method::GET && method != Method::HEAD {
             return None;
         }
-        let relative = relative(uri.path())?;
-        let kind = kind(&relative)?;
+        let asked = relative(uri.path())?;
+        let kind = kind(&asked)?;
+        let (relative, version) = named(&asked);
+        let present = version.map(|version| version == self.version.as_str());
+        if present == Some(false) && kind != CSS {
+            return Some(respond(StatusCode::NOT_FOUND, HeaderMap::new(), Body::empty()));
+        }
         let plain = self.root.join(&relative);
         let (path, encoding) = self.smallest(&plain, request_headers).await?;
         let metadata = tokio::fs::metadata(&path).await.ok().filter(std::fs::Metadata::is_file)?;
@@ -50,10 +61,7 @@ impl Assets {
         let tag = format!("W/\"{:x}-{modified:x}\"", metadata.len());
 
         let mut headers = HeaderMap::new();
-        let asked = uri.query().and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("v=")));
-        // Of another version is asked by a page that was rendered before the last build: what it gets must not be kept under that name.
-        let versioned = !self.version.is_empty() && asked == Some(self.version.as_str());
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(if versioned { FOREVER } else { ASK }));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(if present == Some(true) { FOREVER } else { ASK }));
         headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
         headers.insert(header::ETAG, HeaderValue::from_str(&tag).ok()?);
         let same = request_headers
@@ -93,14 +101,27 @@ impl Assets {
     }
 }
 
-/// A digest of the built files.
+/// A digest of the built files, by name; empty where there are none.
 fn version(root: &Path) -> String {
+    let Ok(folder) = std::fs::read_dir(root.join(BUILT)) else { return String::new() };
+    let mut built: Vec<PathBuf> = folder.flatten().map(|entry| entry.path()).filter(|path| kind(path).is_some()).collect();
+    built.sort();
     let mut digest = Sha256::new();
-    for file in BUILT {
-        let Ok(bytes) = std::fs::read(root.join(file)) else { return String::new() };
-        digest.update(bytes);
+    for path in &built {
+        let Ok(bytes) = std::fs::read(path) else { return String::new() };
+        digest.update(path.file_name().unwrap_or_default().as_encoded_bytes());
+        digest.update(Sha256::digest(bytes));
     }
-    digest.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+    if built.is_empty() { String::new() } else { digest.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect() }
+}
+
+/// The file that an address asks for, and of which version: only the address of a built file says one.
+fn named(asked: &Path) -> (PathBuf, Option<String>) {
+    let segments: Vec<&str> = asked.iter().filter_map(|segment| segment.to_str()).collect();
+    match segments[..] {
+        [BUILT, version, file] => (Path::new(BUILT).join(file), Some(version.to_owned())),
+        _ => (asked.to_owned(), None),
+    }
 }
 
 /// When the file was written, to the second: a packer that copies the time of its source keeps no more.
@@ -136,12 +157,14 @@ fn relative(path: &str) -> Option<PathBuf> {
     path.split('/').all(plain).then(|| PathBuf::from(path))
 }
 
+const CSS: &str = "text/css; charset=utf-8";
+
 /// The media type. What has none here is not served.
 fn kind(path: &Path) -> Option<&'static str> {
     Some(match path.extension()?.to_str()? {
         "js" => "text/javascript; charset=utf-8",
         "wasm" => "application/wasm",
-        "css" => "text/css; charset=utf-8",
+        "css" => CSS,
         "svg" => "image/svg+xml",
         "png" => "image/png",
         "ico" => "image/x-icon",
@@ -192,26 +215,38 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_built_file_is_kept_for_good_under_its_version_and_no_other() {
+    async fn a_built_file_is_kept_for_good_under_its_version_and_code_of_another_is_not_given_out() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("pkg")).unwrap();
-        assert_eq!(Assets::at(folder.path().to_owned()).version(), "");
+        assert_eq!(Assets::at(folder.path().to_owned()).version, "");
         let built = |text: &str| {
-            for file in BUILT {
-                std::fs::write(folder.path().join(file), format!("{file} {text}")).unwrap();
+            for file in ["clawloops.css", "clawloops.js", "clawloops_bg.wasm", "split_admin.wasm"] {
+                std::fs::write(folder.path().join("pkg").join(file), format!("{file} {text}")).unwrap();
             }
+            std::fs::write(folder.path().join(PARTS), "admin split_admin.wasm\n").unwrap();
             Assets::at(folder.path().to_owned())
         };
-        let (before, now) = (built("one").version().to_owned(), built("two"));
-        assert_ne!(before, now.version());
-        for (address, kept) in [
-            (format!("/pkg/clawloops.js?v={}", now.version()), FOREVER),
-            (format!("/pkg/clawloops.js?v={before}"), ASK),
-            ("/pkg/clawloops.js?v=".to_owned(), ASK),
-            ("/pkg/clawloops.js".to_owned(), ASK),
+        let (before, now) = (built("one").version, built("two"));
+        assert_ne!(before, now.version);
+        let [first] = &now.site().part("admin").collect::<Vec<_>>()[..] else { panic!("one part of one file") };
+        assert_eq!(*first, format!("/pkg/{}/split_admin.wasm", now.version));
+        let (ok, gone) = (StatusCode::OK, StatusCode::NOT_FOUND);
+        for (address, status, kept) in [
+            (first.clone(), ok, Some(FOREVER)),
+            (format!("/pkg/{}/clawloops.js", now.version), ok, Some(FOREVER)),
+            (format!("/pkg/{before}/clawloops.css"), ok, Some(ASK)),
+            (format!("/pkg/{before}/clawloops.js"), gone, None),
+            (format!("/pkg/{before}/clawloops_bg.wasm"), gone, None),
+            (format!("/pkg/{before}/split_admin.wasm"), gone, None),
+            ("/pkg/clawloops.js".to_owned(), ok, Some(ASK)),
         ] {
-            assert_eq!(get(&now, &address, &[]).await.unwrap().headers()["cache-control"], kept, "{address}");
+            let answer = get(&now, &address, &[]).await.unwrap();
+            let caching = answer.headers().get("cache-control").map(|value| value.to_str().unwrap());
+            assert_eq!((answer.status(), caching), (status, kept), "{address}");
         }
+        // Whatever changes of the code changes the version.
+        std::fs::write(folder.path().join("pkg/split_admin.wasm"), "another").unwrap();
+        assert_ne!(Assets::at(folder.path().to_owned()).version, now.version);
     }
 
     #[tokio::test]

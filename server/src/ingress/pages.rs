@@ -1,7 +1,7 @@
 //! The pages and the server functions, rendered by `app`.
 
 use super::{Entry, faults, security};
-use app::ports::Ports;
+use app::{Site, ports::Ports};
 use axum::{
     Router,
     body::{Body, to_bytes},
@@ -19,12 +19,13 @@ use std::{path::Path, sync::Arc, time::Duration};
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What every page, server function and the page of unknown addresses find in their context: the ports, the caller (`Option<Caller>`), and the
-/// policy of this answer with its nonce. The one place.
-fn contexts(ports: Ports, runtimes: String) -> impl Fn() + Clone + Send + Sync + 'static {
+/// policy of this answer with its nonce, and where the built files are. The one place.
+fn contexts(ports: Ports, site: Site, runtimes: String) -> impl Fn() + Clone + Send + Sync + 'static {
     move || {
         let caller = use_context::<Parts>().and_then(|parts| parts.extensions.get::<Option<Caller>>().cloned()).flatten();
         provide_context::<Option<Caller>>(caller);
         provide_context(ports.clone());
+        provide_context(site.clone());
         if let (Some(nonce), Some(answer)) = (use_nonce(), use_context::<ResponseOptions>())
             && let Ok(policy) = HeaderValue::from_str(&security::page_policy(&nonce, &runtimes))
         {
@@ -41,11 +42,11 @@ fn options(site_dir: &Path) -> LeptosOptions {
 /// All pages and server functions, and the page for unknown addresses.
 pub fn routes(entry: &Arc<Entry>, site_dir: &Path) -> Router {
     let options = options(site_dir);
-    let contexts = contexts(entry.ports.clone(), entry.origins.any_runtime());
+    let contexts = contexts(entry.ports.clone(), entry.assets.site().clone(), entry.origins.any_runtime());
     let (list, _) = generate_route_list_with_exclusions_and_ssg_and_context(app::App, None, contexts.clone());
     let shell = {
-        let version = entry.assets.version().to_owned();
-        move || app::shell(&version)
+        let site = entry.assets.site().clone();
+        move || app::shell(&site)
     };
     let unknown = leptos_axum::render_app_async_with_context(contexts.clone(), shell.clone());
     Router::new()

@@ -13,6 +13,7 @@ mod limits;
 mod live;
 mod logs;
 mod outages;
+mod parts;
 mod proxies;
 mod raw;
 mod revocation;
