@@ -1,11 +1,14 @@
 //! A listening socket and its end: plain or TLS, HTTP/1.1 or HTTP/2.
 
-use super::gate::{self, Counted, Gate};
+use super::gate::{self, Counted, Gate, Tongue};
 use crate::config;
 use axum::Router;
 use rustls::ServerConfig;
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    time::Instant,
+};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -85,12 +88,30 @@ async fn connection(
     limits: config::Limits,
     stop: CancellationToken,
 ) {
-    let Some(tls) = tls else { return gate::converse(stream, peer, router, limits, stop).await };
-    match tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await {
-        Ok(Ok(stream)) => gate::converse(stream, peer, router, limits, stop).await,
-        Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
-        Err(_) => tracing::debug!("a TLS handshake took too long"),
-    }
+    let patience = Duration::from_secs(limits.header_seconds);
+    let Some(tls) = tls else {
+        let first_by = Instant::now() + patience;
+        let tongue = tokio::select! {
+            tongue = gate::tongue(stream.stream()) => tongue,
+            // It said nothing yet, so nothing of it is in progress.
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep_until(first_by) => return,
+        };
+        return gate::converse(stream, tongue, peer, router, limits, first_by, stop).await;
+    };
+    // On its own heap: where there is no TLS, nobody holds room for it.
+    Box::pin(async move {
+        match tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await {
+            Ok(Ok(stream)) => {
+                let agreed = stream.get_ref().1.alpn_protocol();
+                let tongue = if agreed == Some(b"http/1.1".as_slice()) { Tongue::Http1 } else { Tongue::Other };
+                gate::converse(stream, tongue, peer, router, limits, Instant::now() + patience, stop).await;
+            }
+            Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
+            Err(_) => tracing::debug!("a TLS handshake took too long"),
+        }
+    })
+    .await;
 }
 
 /// The next connection, whatever becomes of others.

@@ -219,13 +219,16 @@ async fn attempt(mut way: Way) -> Result<Tried, Fault> {
         }
         fault.into_response()
     } else if is_stream(&answer) {
+        way.forget_request();
         trial.went_well();
         let note = note.map(|note| readable::chat_event(&note, way.id, now));
         stream(way, answer, hold, route, note)
     } else if way.shape == Shape::Speech {
+        way.forget_request();
         trial.went_well();
         media::speech(way, answer, hold, route)
     } else {
+        way.forget_request();
         whole(way, answer, hold, trial, note).await
     };
     tell_overhead(&mut response, overhead);

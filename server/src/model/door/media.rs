@@ -132,5 +132,6 @@ async fn play(way: Way, answer: reqwest::Response, hold: Hold, sender: mpsc::Sen
         // Audio alone tells no tokens.
         CountedIn::Tokens | CountedIn::Images | CountedIn::Seconds => (way.estimate(hold.wanted(), way.answered(0)), true),
     };
-    hold.settle(way.used(count, outcome, first, estimated)).await;
+    // Room for a transaction is made when there is one.
+    Box::pin(hold.settle(way.used(count, outcome, first, estimated))).await;
 }

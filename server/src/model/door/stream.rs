@@ -18,7 +18,7 @@ use axum::{
     http::{HeaderName, HeaderValue, header},
     response::{IntoResponse as _, Response},
 };
-use futures::StreamExt as _;
+use futures::{StreamExt as _, stream::BoxStream};
 use std::time::Duration;
 use tokio::{
     sync::mpsc,
@@ -35,11 +35,7 @@ const STALLED: Duration = Duration::from_secs(300);
 pub fn stream(way: Way, answer: reqwest::Response, hold: Hold, route: Route, note: Option<Bytes>) -> Response {
     let (sender, receiver) = mpsc::channel::<Result<Bytes, std::convert::Infallible>>(32);
     let tracker = way.service.tracker.clone();
-    tracker.spawn(async move {
-        pump(way, answer, hold, sender, note).await;
-        // Held to the end, so that a replaced LiteLLM is not ended under its last streams.
-        drop(route);
-    });
+    tracker.spawn(pump(Box::new(way), answer.bytes_stream().boxed(), hold, sender, note, route));
     let mut response = Body::from_stream(ReceiverStream::new(receiver)).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
@@ -47,14 +43,16 @@ pub fn stream(way: Way, answer: reqwest::Response, hold: Hold, route: Route, not
     response
 }
 
+/// What it holds is held by each open stream, of which there may be thousands. `_route` is held to the end, so that a replaced LiteLLM is not ended under its
+/// last streams.
 async fn pump(
-    way: Way,
-    answer: reqwest::Response,
+    way: Box<Way>,
+    mut stream: BoxStream<'static, reqwest::Result<Bytes>>,
     hold: Hold,
     sender: mpsc::Sender<Result<Bytes, std::convert::Infallible>>,
     mut note: Option<Bytes>,
+    _route: Route,
 ) {
-    let mut stream = answer.bytes_stream();
     let mut meter = Meter::new(way.shape, way.call.wants_usage);
     let mut caller = Some(sender);
     let mut first = None;
@@ -125,7 +123,8 @@ async fn pump(
         (false, true) => Outcome::Failed,
         (false, false) => Outcome::Done,
     };
-    hold.settle(way.used(count, outcome, first, estimated)).await;
+    // Room for a transaction is made when there is one.
+    Box::pin(hold.settle(way.used(count, outcome, first, estimated))).await;
 }
 
 /// Ends when the caller went; never when they went before.

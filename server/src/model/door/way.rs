@@ -54,6 +54,13 @@ impl Way {
         self.key.runtime_id.is_some() && self.shape == Shape::Chat && self.call.is_prose()
     }
 
+    /// Lets go of what nobody needs once the answer began: no other model is asked then. An answer may stream for minutes, of a request of megabytes.
+    pub(super) fn forget_request(&mut self) {
+        self.call.forget_body();
+        // Each value would keep what was read with it.
+        self.headers = HeaderMap::new();
+    }
+
     /// Our own time until now, without that of LiteLLM's start and of models that did not answer.
     pub(super) fn overhead(&self) -> Duration {
         self.proving + self.read.elapsed().saturating_sub(self.waited)

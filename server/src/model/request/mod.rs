@@ -152,6 +152,11 @@ impl Call {
         })
     }
 
+    /// Lets go of what was sent. What is told of the call stays.
+    pub fn forget_body(&mut self) {
+        self.body = Body::Json(Object::default());
+    }
+
     /// Tokens sent, at most, where a byte is at most `appetite` tokens and the model takes no more than `context`.
     #[must_use]
     pub fn input_tokens(&self, appetite: f64, context: i64) -> i64 {
