@@ -74,7 +74,8 @@ if [ ! -e "end2end/node_modules/.complete-$lock" ]; then
 fi
 CLAWLOOPS_TEST_NODE=$node/bin/node
 CLAWLOOPS_TEST_PYTHON=$(step clients deploy/setup/clients.sh)
-export CLAWLOOPS_TEST_NODE CLAWLOOPS_TEST_PYTHON
+CLAWLOOPS_TEST_WEBSOCKET=$(step websocket-cases deploy/setup/websocket-cases.sh)
+export CLAWLOOPS_TEST_NODE CLAWLOOPS_TEST_PYTHON CLAWLOOPS_TEST_WEBSOCKET
 
 begun=$(now_ms)
 status=0

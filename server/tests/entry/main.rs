@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod administration;
+mod conformance;
 mod doors;
 mod export;
 mod forward_auth;

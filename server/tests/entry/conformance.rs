@@ -1,0 +1,87 @@
+//! WebSockets by the cases of the Autobahn test suite, against a plain server directly and through the gateway. What the suite thinks of that server does
+//! not matter here: whatever it does must look the same through the gateway, to the close code, its reason and who hangs up.
+//!
+//! `deploy/setup/websocket-cases.sh` makes what this plays; `make test` says where it is, and without it this fails. `CLAWLOOPS_WEBSOCKET_CASES=all`
+//! plays every case.
+
+use crate::support::TestApp;
+use contract::Role;
+use serde_json::{Value, json};
+use server::data::Pool;
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Instant,
+};
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
+    process::{Child, Command},
+};
+
+/// Framing, pings, reserved bits and opcodes, fragments, UTF-8, the end of a connection, and of sizes and of compression those that are quick.
+const QUICK: &[&str] = &[
+    "[1-7].*", "9.1.[1-3]", "9.2.[1-3]", "9.[34].[56]", "9.[56].[56]", "9.[78].[1-3]", "10.*", "12.1.[1-3]", "12.2.11", "12.5.2", "13.[1-7].[13]",
+];
+
+fn python() -> Command {
+    let program = std::env::var_os("CLAWLOOPS_TEST_WEBSOCKET").expect("CLAWLOOPS_TEST_WEBSOCKET is not set; make test does");
+    let mut command = Command::new(PathBuf::from(program));
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
+    command
+}
+
+fn script(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/websocket").join(name)
+}
+
+/// A plain server that echoes, and its port.
+async fn echo() -> (Child, u16) {
+    let mut child = python().arg(script("echo.py")).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let port = lines.next_line().await.unwrap().expect("it says its port").parse().unwrap();
+    (child, port)
+}
+
+/// Plays the cases and returns what came of them, by case and server.
+async fn play(plan: &Value) -> Value {
+    let mut playing = python().arg(script("fuzz.py")).stdin(Stdio::piped()).spawn().unwrap();
+    playing.stdin.take().unwrap().write_all(plan.to_string().as_bytes()).await.unwrap();
+    let played = playing.wait_with_output().await.unwrap();
+    assert!(played.status.success(), "{}", played.status);
+    serde_json::from_slice(&played.stdout).unwrap()
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_websocket_through_the_gateway_is_the_one_that_is_there_without_it(pool: Pool) {
+    let all = std::env::var("CLAWLOOPS_WEBSOCKET_CASES").is_ok_and(|cases| cases == "all");
+    let app = TestApp::on(pool).await;
+    let ada = app.person("ada", Role::Person).await;
+    let (_echo, port) = echo().await;
+    let runtime = app.runtime(&ada, "ada-agent", Some(([127, 0, 0, 1], port).into())).await;
+    let cookie = app.enter(&ada, runtime, "ada-agent").await;
+    let origin = app.runtime_origin("ada-agent");
+    let plan = json!({
+        "cases": if all { &["*"] } else { QUICK },
+        "at_once": if all { 4 } else { 16 },
+        "seconds": if all { 3600 } else { 300 },
+        "servers": {
+            "direct": {"port": port, "url": format!("ws://127.0.0.1:{port}/")},
+            "gateway": {
+                "port": app.port,
+                "url": format!("ws://ada-agent.clawloops.localhost:{}/", app.port),
+                "origin": origin,
+                "headers": {"Cookie": cookie},
+            },
+        },
+    });
+    let began = Instant::now();
+    let outcome = play(&plan).await;
+    let outcome = outcome.as_object().unwrap();
+    let fine = outcome.values().filter(|case| case["direct"]["behavior"] == "OK").count();
+    let different: Vec<_> = outcome.iter().filter(|(_, case)| case["direct"] != case["gateway"]).collect();
+    eprintln!("{} WebSocket cases, {fine} of them in full, {} different, {:?}", outcome.len(), different.len(), began.elapsed());
+    // The suite was played, and by a server that knows its business.
+    assert!(outcome.len() > 280 && fine * 10 > outcome.len() * 9, "{fine} of {}", outcome.len());
+    assert!(outcome.values().all(|case| case["direct"].get("failed").is_none() && case["direct"]["behavior"] != "UNIMPLEMENTED"));
+    assert!(different.is_empty(), "{different:#?}");
+}
