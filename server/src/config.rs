@@ -71,6 +71,12 @@ pub struct Entry {
     /// Address and port of the dashboard and of the runtimes' hosts.
     #[arg(long, env = "CLAWLOOPS_LISTEN", default_value = "127.0.0.1:3000")]
     pub listen: SocketAddr,
+    /// Whether other servers of this account may listen there as well, and at CLAWLOOPS_HTTP_LISTEN: for a restart without a pause.
+    #[arg(long, env = "CLAWLOOPS_LISTEN_SHARED", default_value_t = false, action = clap::ArgAction::Set)]
+    pub listen_shared: bool,
+    /// How long a server that is told to stop serves on, in seconds, while `/readyz` says that another one is to be asked.
+    #[arg(long, env = "CLAWLOOPS_LEAVE_SECONDS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=3600))]
+    pub leave_seconds: u64,
     /// The dashboard's address as browsers see it; runtimes are at `<name>.` before its host.
     #[arg(long, env = "CLAWLOOPS_PUBLIC_URL", default_value = "http://clawloops.localhost:3000")]
     pub public_url: Url,
@@ -146,6 +152,9 @@ pub struct Limits {
     /// addresses, where a proxy may stand, are not counted, nor are the trusted proxies'.
     #[arg(long, env = "CLAWLOOPS_CONNECTIONS_PER_ADDRESS", default_value_t = 512, value_parser = count(0, 1_000_000))]
     pub connections_per_address: usize,
+    /// How long requests in progress have to end when the server stops, in seconds. What is still in progress then is cut.
+    #[arg(long, env = "CLAWLOOPS_GRACE_SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub grace_seconds: u64,
     /// From here everybody comes: the trusted proxies, where this is their listener.
     #[arg(skip)]
     pub uncounted: Vec<Network>,
@@ -172,6 +181,12 @@ impl Limits {
     #[must_use]
     pub fn form_bytes(&self) -> u64 {
         u64::from(self.form_kib) << 10
+    }
+
+    /// How long requests in progress have to end when the server stops.
+    #[must_use]
+    pub fn grace(&self) -> Duration {
+        Duration::from_secs(self.grace_seconds)
     }
 
     /// How long nothing may come of a body; none is any time.

@@ -5,7 +5,7 @@ use crate::{
     clock::Clock,
     config::{Config, Entry, Limits},
     ingress::{
-        listener, redirect,
+        handover, listener, redirect,
         tls::{self, Certificates},
     },
 };
@@ -42,9 +42,9 @@ impl Front {
     /// # Errors
     /// When an address is taken, or may not be listened on.
     pub(super) async fn open(entry: &Entry, certificates: Option<Arc<Certificates>>) -> anyhow::Result<Self> {
-        let listening = bind(entry.listen, "CLAWLOOPS_LISTEN").await?;
+        let listening = bind(entry.listen, entry.listen_shared, "CLAWLOOPS_LISTEN")?;
         let plain = match entry.http_listen {
-            Some(address) => Some(bind(address, "CLAWLOOPS_HTTP_LISTEN").await?),
+            Some(address) => Some(bind(address, entry.listen_shared, "CLAWLOOPS_HTTP_LISTEN")?),
             None => None,
         };
         Ok(Self { listening, plain, certificates })
@@ -73,8 +73,7 @@ impl Front {
     }
 }
 
-async fn bind(address: SocketAddr, variable: &str) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address)
-        .await
+fn bind(address: SocketAddr, shared: bool, variable: &str) -> anyhow::Result<TcpListener> {
+    handover::listen(address, shared)
         .with_context(|| format!("opening {address}: is another server there? {variable} chooses another address"))
 }

@@ -31,6 +31,8 @@ use tower::ServiceExt as _;
 /// A silent HTTP/2 connection is asked so often whether somebody is there, and has so long to answer.
 const PING: Duration = Duration::from_secs(30);
 const PONG: Duration = Duration::from_secs(20);
+/// A connection that asked for nothing when the server stops may have a request under way: it has so long to arrive.
+const UNDER_WAY: Duration = Duration::from_secs(1);
 /// What hyper reads of a head before it gives up, in bytes, where no more is allowed by the settings.
 const HEAD: usize = 400 << 10;
 
@@ -203,6 +205,14 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
     }
 }
 
+/// Waits until the server stops and this connection is to end with the request in progress, if there is one.
+async fn over(stop: &CancellationToken, asked: &AtomicBool) {
+    stop.cancelled().await;
+    if !asked.load(Ordering::Relaxed) {
+        tokio::time::sleep(UNDER_WAY).await;
+    }
+}
+
 fn builder(limits: &config::Limits) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     // Twice as much as is allowed: what is a little too large is answered in our own words (`shape`), and only what is far too large in hyper's.
@@ -240,6 +250,7 @@ where
     let mut serving = pin!(builder.serve_connection_with_upgrades(TokioIo::new(stream), service));
     // hyper's own clock does not run before it knows the version, and HTTP/2 has none.
     let mut first = pin!(tokio::time::sleep(Duration::from_secs(limits.header_seconds)));
+    let mut over = pin!(over(&stop, &asked));
     let (mut waits, mut stopping) = (true, false);
     let ended = loop {
         tokio::select! {
@@ -251,7 +262,7 @@ where
                     return;
                 }
             }
-            () = stop.cancelled(), if !stopping => {
+            () = over.as_mut(), if !stopping => {
                 stopping = true;
                 serving.as_mut().graceful_shutdown();
             }

@@ -15,6 +15,7 @@ pub mod forward_auth;
 pub mod gate;
 pub mod gateway;
 pub mod guard;
+pub mod handover;
 pub mod headers;
 pub mod intake;
 pub mod internal;
@@ -112,6 +113,8 @@ pub struct Parts {
     pub logs: Arc<dyn download::Logs>,
     /// The model door for people's own keys.
     pub models: axum::Router,
+    /// Fires when the server is about to stop: another one is to be asked from now on, and this one answers still.
+    pub leaving: CancellationToken,
     /// Fires when the server is to stop.
     pub stop: CancellationToken,
 }
@@ -137,6 +140,7 @@ pub struct Entry {
     upstream: upstream::Upstream,
     /// Work that outlives its request: upgraded connections. Drained at the end.
     tasks: TaskTracker,
+    leaving: CancellationToken,
     stop: CancellationToken,
 }
 
@@ -161,6 +165,7 @@ impl Entry {
             changes: parts.changes,
             ports: parts.ports,
             throttle: parts.throttle,
+            leaving: parts.leaving,
             stop: parts.stop,
         });
         (entry, parts.models)

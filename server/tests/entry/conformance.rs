@@ -20,7 +20,17 @@ use tokio::{
 
 /// Framing, pings, reserved bits and opcodes, fragments, UTF-8, the end of a connection, and of sizes and of compression those that are quick.
 const QUICK: &[&str] = &[
-    "[1-7].*", "9.1.[1-3]", "9.2.[1-3]", "9.[34].[56]", "9.[56].[56]", "9.[78].[1-3]", "10.*", "12.1.[1-3]", "12.2.11", "12.5.2", "13.[1-7].[13]",
+    "[1-7].*",
+    "9.1.[1-3]",
+    "9.2.[1-3]",
+    "9.[34].[56]",
+    "9.[56].[56]",
+    "9.[78].[1-3]",
+    "10.*",
+    "12.1.[1-3]",
+    "12.2.11",
+    "12.5.2",
+    "13.[1-7].[13]",
 ];
 
 fn python() -> Command {
@@ -60,10 +70,11 @@ async fn a_websocket_through_the_gateway_is_the_one_that_is_there_without_it(poo
     let runtime = app.runtime(&ada, "ada-agent", Some(([127, 0, 0, 1], port).into())).await;
     let cookie = app.enter(&ada, runtime, "ada-agent").await;
     let origin = app.runtime_origin("ada-agent");
+    let (cases, at_once, seconds) = if all { (&["*"][..], 4, 3600) } else { (QUICK, 16, 300) };
     let plan = json!({
-        "cases": if all { &["*"] } else { QUICK },
-        "at_once": if all { 4 } else { 16 },
-        "seconds": if all { 3600 } else { 300 },
+        "cases": cases,
+        "at_once": at_once,
+        "seconds": seconds,
         "servers": {
             "direct": {"port": port, "url": format!("ws://127.0.0.1:{port}/")},
             "gateway": {

@@ -17,6 +17,7 @@ mod outages;
 mod proxies;
 mod raw;
 mod revocation;
+mod rolling;
 mod runtime_log;
 mod sleeping;
 mod smuggling;
