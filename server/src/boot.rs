@@ -16,7 +16,7 @@ use crate::{
     config::Config,
     data::{self, Pool, cluster::Cluster, listen::Changes},
     error::chain,
-    ingress::{self, connections::Connections, internal::InternalDoors, proxies::Proxies, tls::Certificates},
+    ingress::{self, connections::Connections, internal::InternalDoors, proxies::Proxies},
     manager::{self as engines, Engine, docker_address},
     model::{self, door::Side},
     orchestrator::{Orchestrator, logs::Logs},
@@ -84,7 +84,7 @@ async fn up_and_down(config: Arc<Config>, leaving: CancellationToken, stop: Canc
     if config.runtimes.runtime_manager.is_none() {
         docker_address::local(config.runtimes.docker_host.as_deref())?;
     }
-    let certificates = front::certificates(&config.entry).await?;
+    let certificates = front::certificates(&config).await?;
     let proxies = Proxies::of(&config.entry)?;
     let (pool, cluster) = database(&config, &mut steps).await?;
     let keeping = CancellationToken::new();
@@ -154,7 +154,7 @@ async fn connected(url: &str, private: bool, steps: &mut Steps) -> anyhow::Resul
 async fn serve_on(
     config: &Arc<Config>,
     pool: &Pool,
-    (certificates, proxies): (Option<Arc<Certificates>>, Proxies),
+    (certificates, proxies): (Option<front::Source>, Proxies),
     (leaving, stop): (CancellationToken, CancellationToken),
     steps: &mut Steps,
 ) -> anyhow::Result<()> {
@@ -209,6 +209,7 @@ async fn serve_on(
         stop: stop.clone(),
     });
     descriptors::raise(config.limits.connections);
+    let routes = Arc::clone(&orchestrator) as Arc<dyn ingress::Routes>;
     let front = front::Front::open(&config.entry, certificates).await?;
 
     let feed = {
@@ -233,7 +234,7 @@ async fn serve_on(
     steps.done("listening");
     announce(config, pool, clock.as_ref(), engine).await;
 
-    let served = front.serve(config, router, clock, stop.clone()).await;
+    let served = front.serve(config, router, routes, clock, stop.clone()).await;
     stop.cancel();
     say("Stopping. Runtimes keep running.");
     steps.again();

@@ -93,8 +93,22 @@ pub struct Entry {
     /// The key of that certificate: a PEM file.
     #[arg(long, env = "CLAWLOOPS_TLS_KEY", requires = "tls_cert")]
     pub tls_key: Option<PathBuf>,
-    /// Address and port of a second listener, which sends browsers that come over plain http to https and serves nothing else.
-    #[arg(long, env = "CLAWLOOPS_HTTP_LISTEN", requires = "tls_cert")]
+    /// Where certificates are ordered by ACME, in place of files: `letsencrypt`, `letsencrypt-staging`, or the address of another server's directory.
+    /// Whoever sets it agrees to that authority's terms.
+    #[arg(long, env = "CLAWLOOPS_ACME", value_parser = directory, conflicts_with = "tls_cert")]
+    pub acme: Option<Url>,
+    /// A mail address for the authority to write to.
+    #[arg(long, env = "CLAWLOOPS_ACME_CONTACT", requires = "acme")]
+    pub acme_contact: Option<String>,
+    /// The authorities that the ACME server's own certificate is believed by: a PEM file. Without it, the system's.
+    #[arg(long, env = "CLAWLOOPS_ACME_ROOT", requires = "acme")]
+    pub acme_root: Option<PathBuf>,
+    /// A program that writes DNS records: with it one certificate is ordered for the dashboard and for `*.` before it. It is called with `present` or
+    /// `cleanup`, the record's name and its value.
+    #[arg(long, env = "CLAWLOOPS_ACME_DNS_HOOK", requires = "acme")]
+    pub acme_dns_hook: Option<PathBuf>,
+    /// Address and port of a second listener, which sends browsers that come over plain http to https, answers an ACME server, and serves nothing else.
+    #[arg(long, env = "CLAWLOOPS_HTTP_LISTEN")]
     pub http_listen: Option<SocketAddr>,
     /// Proxies in front, as addresses or ranges separated by commas: whom they name in `X-Forwarded-For` is taken for the client.
     #[arg(long, env = "CLAWLOOPS_TRUSTED_PROXIES", value_delimiter = ',')]
@@ -119,8 +133,21 @@ impl Entry {
             listen if listen.is_ipv4() => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), listen.port()),
             listen => SocketAddr::new(Ipv6Addr::LOCALHOST.into(), listen.port()),
         };
-        let scheme = if self.tls_cert.is_some() { "https" } else { "http" };
+        let scheme = if self.tls_cert.is_some() || self.acme.is_some() { "https" } else { "http" };
         self.ingress_url.as_ref().map_or_else(|| format!("{scheme}://{listen}"), |url| url.as_str().trim_end_matches('/').to_owned())
+    }
+}
+
+/// The directory of an ACME server, by its short name or its address.
+fn directory(text: &str) -> Result<Url, String> {
+    let address = match text {
+        "letsencrypt" => "https://acme-v02.api.letsencrypt.org/directory",
+        "letsencrypt-staging" => "https://acme-staging-v02.api.letsencrypt.org/directory",
+        other => other,
+    };
+    match Url::parse(address) {
+        Ok(url) if url.scheme() == "https" => Ok(url),
+        _ => Err("write letsencrypt, letsencrypt-staging, or an address that begins with https://".to_owned()),
     }
 }
 

@@ -4,6 +4,7 @@
 //! through [`guard`] and [`session`] to the pages; a runtime's go through [`tickets`] to the [`gateway`]. The [`watch`] keeps what is cached and what
 //! is open true to the change stream.
 
+pub mod acme;
 pub mod assertion;
 pub mod assets;
 pub mod connections;

@@ -1,6 +1,7 @@
 //! The entry as browsers and runtimes see it: over real sockets, with a database per test and a plain server in a runtime's place.
 #![cfg(test)]
 
+mod acme;
 mod administration;
 mod conformance;
 mod doors;
