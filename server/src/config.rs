@@ -457,3 +457,18 @@ impl Models {
         format!("{named}{}127.0.0.1,localhost,::1", if named.is_empty() { "" } else { "," })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_acme_server_is_named_or_addressed_and_never_over_plain_http() {
+        assert_eq!(directory("letsencrypt").unwrap().host_str(), Some("acme-v02.api.letsencrypt.org"));
+        assert_eq!(directory("letsencrypt-staging").unwrap().host_str(), Some("acme-staging-v02.api.letsencrypt.org"));
+        assert_eq!(directory("https://ca.example:14000/dir").unwrap().path(), "/dir");
+        for wrong in ["", "lets-encrypt", "http://ca.example/dir", "ca.example/dir"] {
+            assert!(directory(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -122,7 +122,10 @@ impl Pebble {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(&root.bytes().await.unwrap()).unwrap()).unwrap();
         let builder = ClientConfig::builder_with_provider(certificate::provider()).with_safe_default_protocol_versions().unwrap();
-        builder.with_root_certificates(roots).with_no_client_auth()
+        let mut config = builder.with_root_certificates(roots).with_no_client_auth();
+        // Whoever resumes is shown nothing, and goes by what was shown before.
+        config.resumption = rustls::client::Resumption::disabled();
+        config
     }
 
     fn settings(&self, data_dir: &Path) -> Config {

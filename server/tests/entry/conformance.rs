@@ -6,7 +6,7 @@
 
 use crate::support::TestApp;
 use contract::Role;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use server::data::Pool;
 use std::{
     path::{Path, PathBuf},
@@ -18,20 +18,11 @@ use tokio::{
     process::{Child, Command},
 };
 
-/// Framing, pings, reserved bits and opcodes, fragments, UTF-8, the end of a connection, and of sizes and of compression those that are quick.
-const QUICK: &[&str] = &[
-    "[1-7].*",
-    "9.1.[1-3]",
-    "9.2.[1-3]",
-    "9.[34].[56]",
-    "9.[56].[56]",
-    "9.[78].[1-3]",
-    "10.*",
-    "12.1.[1-3]",
-    "12.2.11",
-    "12.5.2",
-    "13.[1-7].[13]",
-];
+/// Framing, pings, reserved bits and opcodes, fragments, UTF-8, the end of a connection. Many of them wait a second to see that nothing comes, so
+/// they are played without those that keep a processor busy.
+const RULES: &[&str] = &["[1-7].*", "10.*"];
+/// Of sizes, of many messages and of compression those that are quick.
+const QUICK: &[&str] = &["9.1.[1-3]", "9.2.[1-3]", "9.5.6", "9.[78].[1-3]", "12.1.[1-3]", "13.[1-7].1"];
 
 fn python() -> Command {
     let program = std::env::var_os("CLAWLOOPS_TEST_WEBSOCKET").expect("CLAWLOOPS_TEST_WEBSOCKET is not set; make test does");
@@ -53,7 +44,7 @@ async fn echo() -> (Child, u16) {
 }
 
 /// Plays the cases and returns what came of them, by case and server.
-async fn play(plan: &Value) -> Value {
+async fn play(plan: &Value) -> Map<String, Value> {
     let mut playing = python().arg(script("fuzz.py")).stdin(Stdio::piped()).spawn().unwrap();
     playing.stdin.take().unwrap().write_all(plan.to_string().as_bytes()).await.unwrap();
     let played = playing.wait_with_output().await.unwrap();
@@ -69,30 +60,37 @@ async fn a_websocket_through_the_gateway_is_the_one_that_is_there_without_it(poo
     let (_echo, port) = echo().await;
     let runtime = app.runtime(&ada, "ada-agent", Some(([127, 0, 0, 1], port).into())).await;
     let cookie = app.enter(&ada, runtime, "ada-agent").await;
-    let origin = app.runtime_origin("ada-agent");
-    let (cases, at_once, seconds) = if all { (&["*"][..], 4, 3600) } else { (QUICK, 16, 300) };
-    let plan = json!({
-        "cases": cases,
-        "at_once": at_once,
-        "seconds": seconds,
-        "servers": {
-            "direct": {"port": port, "url": format!("ws://127.0.0.1:{port}/")},
-            "gateway": {
-                "port": app.port,
-                "url": format!("ws://ada-agent.clawloops.localhost:{}/", app.port),
-                "origin": origin,
-                "headers": {"Cookie": cookie},
+    let plan = |cases: &[&str], at_once: usize, seconds: u64| {
+        json!({
+            "cases": cases,
+            "at_once": at_once,
+            "seconds": seconds,
+            "servers": {
+                "direct": {"port": port, "url": format!("ws://127.0.0.1:{port}/")},
+                "gateway": {
+                    "port": app.port,
+                    "url": format!("ws://ada-agent.clawloops.localhost:{}/", app.port),
+                    "origin": app.runtime_origin("ada-agent"),
+                    "headers": {"Cookie": cookie},
+                },
             },
-        },
-    });
+        })
+    };
     let began = Instant::now();
-    let outcome = play(&plan).await;
-    let outcome = outcome.as_object().unwrap();
-    let fine = outcome.values().filter(|case| case["direct"]["behavior"] == "OK").count();
-    let different: Vec<_> = outcome.iter().filter(|(_, case)| case["direct"] != case["gateway"]).collect();
-    eprintln!("{} WebSocket cases, {fine} of them in full, {} different, {:?}", outcome.len(), different.len(), began.elapsed());
+    let mut outcome = play(&plan(RULES, 16, 300)).await;
+    let (heavy, seconds) = if all { (&["9.*", "12.*", "13.*"][..], 3600) } else { (QUICK, 300) };
+    outcome.append(&mut play(&plan(heavy, 4, seconds)).await);
     // The suite was played, and by a server that knows its business.
-    assert!(outcome.len() > 280 && fine * 10 > outcome.len() * 9, "{fine} of {}", outcome.len());
+    let fine = outcome.values().filter(|case| case["direct"]["behavior"] == "OK").count();
+    assert!(outcome.len() > 260 && fine * 10 > outcome.len() * 9, "{fine} of {}", outcome.len());
     assert!(outcome.values().all(|case| case["direct"].get("failed").is_none() && case["direct"]["behavior"] != "UNIMPLEMENTED"));
-    assert!(different.is_empty(), "{different:#?}");
+    let different = |outcome: &Map<String, Value>| -> Map<String, Value> {
+        outcome.clone().into_iter().filter(|(_, case)| case["direct"] != case["gateway"]).collect()
+    };
+    let first = different(&outcome);
+    // The suite waits for fixed times, and a busy machine may have been late for one of the two: what is different is so when it is played alone, too.
+    let names: Vec<&str> = first.keys().map(String::as_str).collect();
+    let again = if names.is_empty() { Map::new() } else { different(&play(&plan(&names, 1, seconds)).await) };
+    eprintln!("{} WebSocket cases, {fine} of them in full, {:?} played again, {:?}", outcome.len(), names, began.elapsed());
+    assert!(again.is_empty(), "{again:#?}");
 }
