@@ -20,7 +20,7 @@ sim: ## Play the orchestrator's simulation: SCHEDULES=n of them (a million), or 
 fuzz: ## Look for what breaks the model door's parsers: TARGET=request, meter or key (each), SECONDS=n (60)
 	@exec deploy/test/fuzz.sh long "$(TARGET)" "$(SECONDS)"
 
-soak: ## The proofs that take long: a million schedules, a minute without PostgreSQL, the server killed 300 times on real Docker
+soak: ## The proofs that take long: a million schedules, a minute without PostgreSQL, every WebSocket case, the server killed 300 times on real Docker
 	@exec deploy/test/soak.sh
 
 ui: ## The page alone, rebuilt as it is edited, beside a running server

@@ -74,7 +74,9 @@ if [ ! -e "end2end/node_modules/.complete-$lock" ]; then
 fi
 CLAWLOOPS_TEST_NODE=$node/bin/node
 CLAWLOOPS_TEST_PYTHON=$(step clients deploy/setup/clients.sh)
-export CLAWLOOPS_TEST_NODE CLAWLOOPS_TEST_PYTHON
+CLAWLOOPS_TEST_WEBSOCKET=$(step websocket-cases deploy/setup/websocket-cases.sh)
+CLAWLOOPS_TEST_PEBBLE=$(step pebble deploy/setup/pebble.sh)
+export CLAWLOOPS_TEST_NODE CLAWLOOPS_TEST_PYTHON CLAWLOOPS_TEST_WEBSOCKET CLAWLOOPS_TEST_PEBBLE
 
 begun=$(now_ms)
 status=0

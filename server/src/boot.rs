@@ -16,7 +16,7 @@ use crate::{
     config::Config,
     data::{self, Pool, cluster::Cluster, listen::Changes},
     error::chain,
-    ingress::{self, connections::Connections, internal::InternalDoors, listener, proxies::Proxies, tls::Certificates},
+    ingress::{self, connections::Connections, internal::InternalDoors, proxies::Proxies},
     manager::{self as engines, Engine, docker_address},
     model::{self, door::Side},
     orchestrator::{Orchestrator, logs::Logs},
@@ -42,22 +42,33 @@ use tokio_util::sync::CancellationToken;
 /// When a part without which nothing can be served does not come up: the data directory, PostgreSQL, the listening address; and when `DOCKER_HOST` names
 /// another machine.
 pub async fn serve(config: Config) -> anyhow::Result<()> {
-    let stop = CancellationToken::new();
-    let forced = signals(stop.clone())?;
+    let (leaving, stop) = (CancellationToken::new(), CancellationToken::new());
+    let forced = signals(leaving.clone())?;
+    let patience = Duration::from_secs(config.entry.leave_seconds);
+    let leave = async {
+        leaving.cancelled().await;
+        if !patience.is_zero() {
+            say(&format!("Leaving. Everything is served for another {} s, and /readyz sends to another server.", patience.as_secs()));
+            tokio::time::sleep(patience).await;
+        }
+        stop.cancel();
+        std::future::pending::<()>().await;
+    };
     tokio::select! {
-        served = up_and_down(Arc::new(config), stop) => served,
+        served = up_and_down(Arc::new(config), leaving.clone(), stop.clone()) => served,
+        () = leave => Ok(()),
         () = forced.cancelled() => anyhow::bail!("ended at once by a second signal; what was in progress is lost"),
     }
 }
 
-/// The first signal fires `stop`, the second the token that is returned.
-fn signals(stop: CancellationToken) -> anyhow::Result<CancellationToken> {
+/// The first signal fires `leaving`, the second the token that is returned.
+fn signals(leaving: CancellationToken) -> anyhow::Result<CancellationToken> {
     let forced = CancellationToken::new();
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let force = forced.clone();
     // Ends with the process.
     drop(tokio::spawn(async move {
-        for token in [stop, force] {
+        for token in [leaving, force] {
             tokio::select! {
                 _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
@@ -68,17 +79,17 @@ fn signals(stop: CancellationToken) -> anyhow::Result<CancellationToken> {
     Ok(forced)
 }
 
-async fn up_and_down(config: Arc<Config>, stop: CancellationToken) -> anyhow::Result<()> {
+async fn up_and_down(config: Arc<Config>, leaving: CancellationToken, stop: CancellationToken) -> anyhow::Result<()> {
     let mut steps = Steps::begin();
     if config.runtimes.runtime_manager.is_none() {
         docker_address::local(config.runtimes.docker_host.as_deref())?;
     }
-    let certificates = front::certificates(&config.entry).await?;
+    let certificates = front::certificates(&config).await?;
     let proxies = Proxies::of(&config.entry)?;
     let (pool, cluster) = database(&config, &mut steps).await?;
     let keeping = CancellationToken::new();
     let keeper = cluster.map(|cluster| tokio::spawn(keep(cluster, Arc::clone(&config), keeping.clone())));
-    let served = serve_on(&config, &pool, (certificates, proxies), stop, &mut steps).await;
+    let served = serve_on(&config, &pool, (certificates, proxies), (leaving, stop), &mut steps).await;
 
     pool.close().await;
     keeping.cancel();
@@ -143,8 +154,8 @@ async fn connected(url: &str, private: bool, steps: &mut Steps) -> anyhow::Resul
 async fn serve_on(
     config: &Arc<Config>,
     pool: &Pool,
-    (certificates, proxies): (Option<Arc<Certificates>>, Proxies),
-    stop: CancellationToken,
+    (certificates, proxies): (Option<front::Source>, Proxies),
+    (leaving, stop): (CancellationToken, CancellationToken),
     steps: &mut Steps,
 ) -> anyhow::Result<()> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -194,9 +205,11 @@ async fn serve_on(
         routes: Arc::clone(&orchestrator) as _,
         logs: Arc::clone(&orchestrator) as _,
         models: model::door::router(Arc::clone(&models), Side::Public),
+        leaving,
         stop: stop.clone(),
     });
     descriptors::raise(config.limits.connections);
+    let routes = Arc::clone(&orchestrator) as Arc<dyn ingress::Routes>;
     let front = front::Front::open(&config.entry, certificates).await?;
 
     let feed = {
@@ -221,11 +234,11 @@ async fn serve_on(
     steps.done("listening");
     announce(config, pool, clock.as_ref(), engine).await;
 
-    let served = front.serve(config, router, clock, stop.clone()).await;
+    let served = front.serve(config, router, routes, clock, stop.clone()).await;
     stop.cancel();
     say("Stopping. Runtimes keep running.");
     steps.again();
-    if tokio::time::timeout(listener::GRACE, async { tokio::join!(entry.drained(), doors.closed()) }).await.is_err() {
+    if tokio::time::timeout(config.limits.grace(), async { tokio::join!(entry.drained(), doors.closed()) }).await.is_err() {
         tracing::warn!("connections that were still open were cut");
     }
     steps.done("connections closed");

@@ -1,6 +1,9 @@
 //! The certificate that this server shows: read from PEM files, checked against its key, and looked at for whom and until when it is good.
 
-use crate::{Result, config::Entry};
+use crate::{
+    Result,
+    config::{Config, Entry},
+};
 use contract::{Code, Problem};
 use rustls::{
     DigitallySignedStruct, SignatureScheme,
@@ -32,6 +35,36 @@ impl Files {
     pub fn named(entry: &Entry) -> Option<Self> {
         Some(Self { certificate: entry.tls_cert.clone()?, key: entry.tls_key.clone()? })
     }
+
+    /// What is kept in a folder for a name: one file with both.
+    #[must_use]
+    pub fn kept(folder: &Path, name: &str) -> Self {
+        let file = folder.join(format!("{name}{KEPT}"));
+        Self { certificate: file.clone(), key: file }
+    }
+
+    /// What the dashboard is shown with: the files that the settings name, or what ACME got; none where this server speaks plain http.
+    #[must_use]
+    pub fn shown(config: &Config) -> Option<Self> {
+        let got = || Self::kept(&folder(&config.data.data_dir), config.entry.public_url.host_str().unwrap_or_default());
+        Self::named(&config.entry).or_else(|| config.entry.acme.is_some().then(got))
+    }
+}
+
+/// What the files of certificates that are kept end with.
+pub const KEPT: &str = ".pem";
+/// Beside them: what went wrong last, by name, as JSON. Nothing where all is well.
+pub const TROUBLES: &str = "troubles.json";
+
+/// Where what ACME got is kept.
+#[must_use]
+pub fn folder(data_dir: &Path) -> PathBuf {
+    data_dir.join("acme")
+}
+
+/// Lets clients that bring no cryptography of their own use ours. Set twice is set once.
+pub fn ensure_provider() {
+    drop(ring::default_provider().install_default());
 }
 
 /// A certificate with its key.

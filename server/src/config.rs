@@ -71,6 +71,12 @@ pub struct Entry {
     /// Address and port of the dashboard and of the runtimes' hosts.
     #[arg(long, env = "CLAWLOOPS_LISTEN", default_value = "127.0.0.1:3000")]
     pub listen: SocketAddr,
+    /// Whether other servers of this account may listen there as well, and at CLAWLOOPS_HTTP_LISTEN: for a restart without a pause.
+    #[arg(long, env = "CLAWLOOPS_LISTEN_SHARED", default_value_t = false, action = clap::ArgAction::Set)]
+    pub listen_shared: bool,
+    /// How long a server that is told to stop serves on, in seconds, while `/readyz` says that another one is to be asked.
+    #[arg(long, env = "CLAWLOOPS_LEAVE_SECONDS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=3600))]
+    pub leave_seconds: u64,
     /// The dashboard's address as browsers see it; runtimes are at `<name>.` before its host.
     #[arg(long, env = "CLAWLOOPS_PUBLIC_URL", default_value = "http://clawloops.localhost:3000")]
     pub public_url: Url,
@@ -87,8 +93,22 @@ pub struct Entry {
     /// The key of that certificate: a PEM file.
     #[arg(long, env = "CLAWLOOPS_TLS_KEY", requires = "tls_cert")]
     pub tls_key: Option<PathBuf>,
-    /// Address and port of a second listener, which sends browsers that come over plain http to https and serves nothing else.
-    #[arg(long, env = "CLAWLOOPS_HTTP_LISTEN", requires = "tls_cert")]
+    /// Where certificates are ordered by ACME, in place of files: `letsencrypt`, `letsencrypt-staging`, or the address of another server's directory.
+    /// Whoever sets it agrees to that authority's terms.
+    #[arg(long, env = "CLAWLOOPS_ACME", value_parser = directory, conflicts_with = "tls_cert")]
+    pub acme: Option<Url>,
+    /// A mail address for the authority to write to.
+    #[arg(long, env = "CLAWLOOPS_ACME_CONTACT", requires = "acme")]
+    pub acme_contact: Option<String>,
+    /// The authorities that the ACME server's own certificate is believed by: a PEM file. Without it, the system's.
+    #[arg(long, env = "CLAWLOOPS_ACME_ROOT", requires = "acme")]
+    pub acme_root: Option<PathBuf>,
+    /// A program that writes DNS records: with it one certificate is ordered for the dashboard and for `*.` before it. It is called with `present` or
+    /// `cleanup`, the record's name and its value.
+    #[arg(long, env = "CLAWLOOPS_ACME_DNS_HOOK", requires = "acme")]
+    pub acme_dns_hook: Option<PathBuf>,
+    /// Address and port of a second listener, which sends browsers that come over plain http to https, answers an ACME server, and serves nothing else.
+    #[arg(long, env = "CLAWLOOPS_HTTP_LISTEN")]
     pub http_listen: Option<SocketAddr>,
     /// Proxies in front, as addresses or ranges separated by commas: whom they name in `X-Forwarded-For` is taken for the client.
     #[arg(long, env = "CLAWLOOPS_TRUSTED_PROXIES", value_delimiter = ',')]
@@ -113,8 +133,21 @@ impl Entry {
             listen if listen.is_ipv4() => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), listen.port()),
             listen => SocketAddr::new(Ipv6Addr::LOCALHOST.into(), listen.port()),
         };
-        let scheme = if self.tls_cert.is_some() { "https" } else { "http" };
+        let scheme = if self.tls_cert.is_some() || self.acme.is_some() { "https" } else { "http" };
         self.ingress_url.as_ref().map_or_else(|| format!("{scheme}://{listen}"), |url| url.as_str().trim_end_matches('/').to_owned())
+    }
+}
+
+/// The directory of an ACME server, by its short name or its address.
+fn directory(text: &str) -> Result<Url, String> {
+    let address = match text {
+        "letsencrypt" => "https://acme-v02.api.letsencrypt.org/directory",
+        "letsencrypt-staging" => "https://acme-staging-v02.api.letsencrypt.org/directory",
+        other => other,
+    };
+    match Url::parse(address) {
+        Ok(url) if url.scheme() == "https" => Ok(url),
+        _ => Err("write letsencrypt, letsencrypt-staging, or an address that begins with https://".to_owned()),
     }
 }
 
@@ -146,6 +179,9 @@ pub struct Limits {
     /// addresses, where a proxy may stand, are not counted, nor are the trusted proxies'.
     #[arg(long, env = "CLAWLOOPS_CONNECTIONS_PER_ADDRESS", default_value_t = 512, value_parser = count(0, 1_000_000))]
     pub connections_per_address: usize,
+    /// How long requests in progress have to end when the server stops, in seconds. What is still in progress then is cut.
+    #[arg(long, env = "CLAWLOOPS_GRACE_SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub grace_seconds: u64,
     /// From here everybody comes: the trusted proxies, where this is their listener.
     #[arg(skip)]
     pub uncounted: Vec<Network>,
@@ -172,6 +208,12 @@ impl Limits {
     #[must_use]
     pub fn form_bytes(&self) -> u64 {
         u64::from(self.form_kib) << 10
+    }
+
+    /// How long requests in progress have to end when the server stops.
+    #[must_use]
+    pub fn grace(&self) -> Duration {
+        Duration::from_secs(self.grace_seconds)
     }
 
     /// How long nothing may come of a body; none is any time.
@@ -413,5 +455,20 @@ impl Models {
     pub fn direct_hosts(&self) -> String {
         let named = self.no_proxy.as_deref().unwrap_or_default().trim_matches(',');
         format!("{named}{}127.0.0.1,localhost,::1", if named.is_empty() { "" } else { "," })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_acme_server_is_named_or_addressed_and_never_over_plain_http() {
+        assert_eq!(directory("letsencrypt").unwrap().host_str(), Some("acme-v02.api.letsencrypt.org"));
+        assert_eq!(directory("letsencrypt-staging").unwrap().host_str(), Some("acme-staging-v02.api.letsencrypt.org"));
+        assert_eq!(directory("https://ca.example:14000/dir").unwrap().path(), "/dir");
+        for wrong in ["", "lets-encrypt", "http://ca.example/dir", "ca.example/dir"] {
+            assert!(directory(wrong).is_err(), "{wrong}");
+        }
     }
 }

@@ -87,7 +87,7 @@ fn judge(own: &CertificateDer<'_>, entry: &Entry, now: OffsetDateTime) -> PartHe
     fine(NAME, detail)
 }
 
-fn day(moment: OffsetDateTime) -> String {
+pub(super) fn day(moment: OffsetDateTime) -> String {
     moment.format(format_description!("[year]-[month]-[day] [hour]:[minute] UTC")).unwrap_or_else(|_| moment.to_string())
 }
 

@@ -53,9 +53,7 @@ async fn ports(config: &Config) -> PartHealth {
             drop(free);
             fine(NAME, format!("{listen} is free"))
         }
-        Err(_) if answers_healthz(listen, Files::named(&config.entry).as_ref()).await => {
-            fine(NAME, format!("{listen} is served by ClawLoops"))
-        }
+        Err(_) if answers_healthz(listen, Files::shown(config).as_ref()).await => fine(NAME, format!("{listen} is served by ClawLoops")),
         Err(error) => wrong(
             NAME,
             listen.to_string(),

@@ -1,5 +1,6 @@
 //! `clawloops doctor`: looks at every part and says what is wrong and what to do.
 
+mod acme;
 pub mod certificate;
 pub mod machine;
 mod master_key;
@@ -27,7 +28,10 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub async fn examine(config: &Config, pool: Option<&Pool>, engine: &dyn Engine, litellm: PartHealth) -> Vec<PartHealth> {
     let (mut parts, postgres) = tokio::join!(docker(config, engine), postgres(pool));
     parts.extend([postgres, master_key(config, pool).await, litellm]);
-    parts.extend(certificate::examine(&config.entry, SystemClock.now()).await);
+    parts.extend(match config.entry.acme {
+        Some(_) => Some(acme::examine(config, SystemClock.now()).await),
+        None => certificate::examine(&config.entry, SystemClock.now()).await,
+    });
     parts.extend(machine::examine(config).await);
     parts
 }

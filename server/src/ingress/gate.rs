@@ -32,6 +32,8 @@ use tower::ServiceExt as _;
 /// A silent HTTP/2 connection is asked so often whether somebody is there, and has so long to answer.
 const PING: Duration = Duration::from_secs(30);
 const PONG: Duration = Duration::from_secs(20);
+/// A connection that asked for nothing when the server stops may have a request under way: it has so long to arrive.
+const UNDER_WAY: Duration = Duration::from_secs(1);
 /// What hyper reads of a head before it gives up, in bytes, where no more is allowed by the settings.
 const HEAD: usize = 400 << 10;
 
@@ -209,6 +211,14 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
     }
 }
 
+/// Waits until the server stops and this connection is to end with the request in progress, if there is one.
+pub(super) async fn over(stop: &CancellationToken, asked: &AtomicBool) {
+    stop.cancelled().await;
+    if !asked.load(Ordering::Relaxed) {
+        tokio::time::sleep(UNDER_WAY).await;
+    }
+}
+
 /// What a connection speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tongue {
@@ -307,6 +317,7 @@ async fn until_over<F: Future<Output = Result<(), E>>, E: fmt::Display>(
 ) {
     // hyper's own clock does not run before it knows the version, and HTTP/2 has none.
     let mut first = pin!(tokio::time::sleep_until(first_by));
+    let mut over = pin!(over(&stop, asked));
     let (mut waits, mut stopping) = (true, false);
     let ended = loop {
         tokio::select! {
@@ -318,7 +329,7 @@ async fn until_over<F: Future<Output = Result<(), E>>, E: fmt::Display>(
                     return;
                 }
             }
-            () = stop.cancelled(), if !stopping => {
+            () = over.as_mut(), if !stopping => {
                 stopping = true;
                 shut_down(serving.as_mut());
             }

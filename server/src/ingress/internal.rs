@@ -1,6 +1,6 @@
 //! The internal listener: models for runtimes, and nothing else. It stands on the gateway address of each runtime's own network, on no other.
 
-use super::listener;
+use super::{handover, listener};
 use crate::{Error, Result, config, orchestrator::Doors};
 use async_trait::async_trait;
 use axum::Router;
@@ -11,18 +11,12 @@ use std::{
     net::{IpAddr, SocketAddr},
     time::Duration,
 };
-use tokio::{
-    net::{TcpListener, TcpSocket},
-    sync::Mutex,
-    task::JoinHandle,
-};
+use tokio::{net::TcpListener, sync::Mutex, task::JoinHandle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// A bridge that was just made shows its address a moment later.
 const TRIES: u32 = 50;
 const PAUSE: Duration = Duration::from_millis(100);
-/// Connections that may wait to be taken, as everywhere in tokio.
-const BACKLOG: u32 = 1024;
 
 /// Opens the internal listener where it is asked for.
 pub struct InternalDoors {
@@ -81,13 +75,9 @@ async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     listen(address)
 }
 
-/// Listens beside another server of the same account, too: at a rolling restart the old one is still there, and one that stands still keeps its door.
+/// Beside another server of the same account, too: at a rolling restart the old one is still there, and one that stands still keeps its door.
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    socket.set_reuseaddr(true)?;
-    socket.set_reuseport(true)?;
-    socket.bind(address)?;
-    socket.listen(BACKLOG)
+    handover::listen(address, true)
 }
 
 #[cfg(test)]

@@ -1,10 +1,20 @@
 //! A listening socket and its end: plain or TLS, HTTP/1.1 or HTTP/2.
 
-use super::gate::{self, Counted, Gate, Tongue};
+use super::{
+    gate::{self, Counted, Gate, Tongue},
+    handover,
+};
 use crate::config;
 use axum::Router;
+use futures::FutureExt as _;
 use rustls::ServerConfig;
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    pin::pin,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 use tokio::{
     net::{TcpListener, TcpStream},
     time::Instant,
@@ -12,14 +22,12 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// Requests in progress get this long to end.
-pub const GRACE: Duration = Duration::from_secs(10);
 /// A browser shakes hands within this time, or is no browser.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// After an error that is the machine's and not a client's (no file descriptors left), it is tried again.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves until `stop`, then lets requests in progress end, for [`GRACE`] at most.
+/// Serves until `stop`, then lets requests in progress end, for the time that the limits give. A port that is shared is left without a connection lost.
 ///
 /// # Errors
 /// Never at present; a socket that fails is tried again.
@@ -38,46 +46,84 @@ pub async fn serve_with(
     limits: config::Limits,
     stop: CancellationToken,
 ) -> io::Result<()> {
-    let gate = Gate::new(limits.clone());
-    let connections = TaskTracker::new();
-    let cut = CancellationToken::new();
+    let hall = Hall {
+        gate: Gate::new(limits.clone()),
+        connections: TaskTracker::new(),
+        cut: CancellationToken::new(),
+        tls: tls.map(TlsAcceptor::from),
+        router,
+        limits,
+        stop,
+    };
     // Also when this future is dropped.
-    let _cuts = cut.clone().drop_guard();
-    let tls = tls.map(TlsAcceptor::from);
+    let _cuts = hall.cut.clone().drop_guard();
     loop {
-        let (stream, peer) = tokio::select! {
-            () = stop.cancelled() => break,
-            accepted = accept(&listener) => accepted,
-        };
-        let pass = match gate.admit(peer.ip()) {
+        tokio::select! {
+            () = hall.stop.cancelled() => break,
+            (stream, peer) = accept(&listener) => hall.admit(stream, peer),
+        }
+    }
+    if handover::is_shared(&listener) {
+        if let Err(error) = handover::take_nobody_new(&listener) {
+            tracing::warn!(%error, "connections that begin just now may be lost");
+        }
+        let mut begun = pin!(tokio::time::sleep(handover::HANDSHAKES));
+        loop {
+            tokio::select! {
+                () = begun.as_mut() => break,
+                (stream, peer) = accept(&listener) => hall.admit(stream, peer),
+            }
+        }
+        while let Some((stream, peer)) = accept(&listener).now_or_never() {
+            hall.admit(stream, peer);
+        }
+    }
+    drop(listener);
+    hall.connections.close();
+    if tokio::time::timeout(hall.limits.grace(), hall.connections.wait()).await.is_err() {
+        tracing::warn!("requests that were still in progress were cut");
+    }
+    Ok(())
+}
+
+/// What the connections of one listener share.
+struct Hall {
+    gate: Arc<Gate>,
+    connections: TaskTracker,
+    cut: CancellationToken,
+    tls: Option<TlsAcceptor>,
+    router: Router,
+    limits: config::Limits,
+    stop: CancellationToken,
+}
+
+impl Hall {
+    /// Serves a connection on a task of its own, or turns it away.
+    fn admit(&self, stream: TcpStream, peer: SocketAddr) {
+        let pass = match self.gate.admit(peer.ip()) {
             Ok(pass) => pass,
             Err(full) => {
                 tracing::debug!(%peer, ?full, "a connection was turned away");
                 // Whoever expects a handshake is told nothing: they would not understand it.
-                if tls.is_none() {
+                if self.tls.is_none() {
                     gate::turn_away(&stream, full);
                 }
-                continue;
+                return;
             }
         };
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "small packets will wait for each other");
         }
-        let served = connection(Counted::new(stream, pass), peer, tls.clone(), router.clone(), limits.clone(), stop.clone());
-        let cut = cut.clone();
-        connections.spawn(async move {
+        let stream = Counted::new(stream, pass);
+        let served = connection(stream, peer, self.tls.clone(), self.router.clone(), self.limits.clone(), self.stop.clone());
+        let cut = self.cut.clone();
+        self.connections.spawn(async move {
             tokio::select! {
                 () = cut.cancelled() => {}
                 () = served => {}
             }
         });
     }
-    drop(listener);
-    connections.close();
-    if tokio::time::timeout(GRACE, connections.wait()).await.is_err() {
-        tracing::warn!("requests that were still in progress were cut");
-    }
-    Ok(())
 }
 
 async fn connection(
@@ -91,10 +137,11 @@ async fn connection(
     let patience = Duration::from_secs(limits.header_seconds);
     let Some(tls) = tls else {
         let first_by = Instant::now() + patience;
+        let nothing_asked = AtomicBool::new(false);
         let tongue = tokio::select! {
             tongue = gate::tongue(stream.stream()) => tongue,
-            // It said nothing yet, so nothing of it is in progress.
-            () = stop.cancelled() => return,
+            // It said nothing yet: what is on its way may still come.
+            () = gate::over(&stop, &nothing_asked) => return,
             () = tokio::time::sleep_until(first_by) => return,
         };
         return gate::converse(stream, tongue, peer, router, limits, first_by, stop).await;

@@ -4,6 +4,7 @@
 //! through [`guard`] and [`session`] to the pages; a runtime's go through [`tickets`] to the [`gateway`]. The [`watch`] keeps what is cached and what
 //! is open true to the change stream.
 
+pub mod acme;
 pub mod assertion;
 pub mod assets;
 pub mod connections;
@@ -15,6 +16,7 @@ pub mod forward_auth;
 pub mod gate;
 pub mod gateway;
 pub mod guard;
+pub mod handover;
 pub mod headers;
 pub mod intake;
 pub mod internal;
@@ -113,6 +115,8 @@ pub struct Parts {
     pub logs: Arc<dyn download::Logs>,
     /// The model door for people's own keys.
     pub models: axum::Router,
+    /// Fires when the server is about to stop: another one is to be asked from now on, and this one answers still.
+    pub leaving: CancellationToken,
     /// Fires when the server is to stop.
     pub stop: CancellationToken,
 }
@@ -138,6 +142,7 @@ pub struct Entry {
     upstream: upstream::Upstream,
     /// Work that outlives its request: upgraded connections. Drained at the end.
     tasks: TaskTracker,
+    leaving: CancellationToken,
     stop: CancellationToken,
 }
 
@@ -162,6 +167,7 @@ impl Entry {
             changes: parts.changes,
             ports: parts.ports,
             throttle: parts.throttle,
+            leaving: parts.leaving,
             stop: parts.stop,
         });
         (entry, parts.models)

@@ -49,6 +49,7 @@ pub fn router(parts: Parts) -> (Arc<Entry>, Router, impl Future<Output = ()> + S
     let (entry, models) = Entry::new(parts);
     let site = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
         .route("/events", get(live::events))
         .route("/open/{runtime_id}", get(tickets::open))
         .route("/runtimes/{id}/log", get(download::log))
@@ -67,6 +68,11 @@ pub fn router(parts: Parts) -> (Arc<Entry>, Router, impl Future<Output = ()> + S
     (entry, whole, watched)
 }
 
+/// Whether another server is to be asked in this one's place: it answers whatever it is asked until it stops.
+async fn ready(State(entry): State<Arc<Entry>>) -> (StatusCode, &'static str) {
+    if entry.leaving.is_cancelled() { (StatusCode::SERVICE_UNAVAILABLE, "leaving\n") } else { (StatusCode::OK, "ready\n") }
+}
+
 #[derive(Clone)]
 struct Hosts {
     entry: Arc<Entry>,
@@ -79,7 +85,7 @@ async fn split(State(hosts): State<Hosts>, mut request: Request, next: Next) -> 
     let id = request_id();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let host = host(&request).unwrap_or_default();
-    let secure = hosts.entry.origins.scheme() == "https";
+    let (secure, leaving) = (hosts.entry.origins.scheme() == "https", hosts.entry.leaving.clone());
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map_or((Ipv4Addr::LOCALHOST, 0).into(), |info| info.0);
     let client = hosts.entry.proxies.client(peer.ip(), request.headers());
     // Who counts as trying too often is the client, and not the proxy that all of them come through.
@@ -103,7 +109,7 @@ async fn split(State(hosts): State<Hosts>, mut request: Request, next: Next) -> 
                     drop_identity(&mut request);
                     if path.starts_with("/v1/") {
                         hosts.models.oneshot(request).await.into_response()
-                    } else if place == Place::Dashboard || path == "/healthz" {
+                    } else if place == Place::Dashboard || path == "/healthz" || path == "/readyz" {
                         within(&hosts.entry, request, next, page).await
                     } else {
                         elsewhere(&hosts.entry, &request)
@@ -117,7 +123,9 @@ async fn split(State(hosts): State<Hosts>, mut request: Request, next: Next) -> 
             Err(_) => broken(page),
         }
     };
-    if coded && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+    // A server that leaves says so with every answer: the next request is then made where another one is.
+    let ends = coded || leaving.is_cancelled();
+    if ends && response.status() != StatusCode::SWITCHING_PROTOCOLS {
         response = closing(response);
     }
     if secure {

@@ -14,6 +14,7 @@ use std::{net::SocketAddr, sync::Arc};
 /// What needs no session. Everything else does; a `*` stands for any rest. A test walks all routes against this list.
 pub const OPEN: &[&str] = &[
     "/healthz",
+    "/readyz",
     // Keys are judged there, never cookies.
     "/v1/*",
     "/sign-in",

@@ -44,16 +44,7 @@ impl Certificates {
     /// # Errors
     /// When the operating system has no randomness to give.
     pub fn listener(self: &Arc<Self>) -> Result<Arc<ServerConfig>> {
-        let failed = |error: rustls::Error| crate::Error::internal("preparing TLS", error);
-        let mut config = ServerConfig::builder_with_provider(certificate::provider())
-            .with_safe_default_protocol_versions()
-            .map_err(failed)?
-            .with_no_client_auth()
-            .with_cert_resolver(Arc::clone(self) as _);
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        // A browser that comes back need not shake hands in full.
-        config.ticketer = Ticketer::new().map_err(failed)?;
-        Ok(Arc::new(config))
+        listener(Arc::clone(self) as _)
     }
 
     /// Shows what the files hold now. The answer is whether that is another certificate.
@@ -73,6 +64,24 @@ impl Certificates {
     fn present(&self) -> Pair {
         self.present.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
+}
+
+/// How this server speaks TLS with the certificates of any source: version 1.2 or 1.3, HTTP/2 where the browser has it, HTTP/1.1 otherwise and for
+/// WebSockets.
+///
+/// # Errors
+/// When the operating system has no randomness to give.
+pub fn listener(source: Arc<dyn ResolvesServerCert>) -> Result<Arc<ServerConfig>> {
+    let failed = |error: rustls::Error| crate::Error::internal("preparing TLS", error);
+    let mut config = ServerConfig::builder_with_provider(certificate::provider())
+        .with_safe_default_protocol_versions()
+        .map_err(failed)?
+        .with_no_client_auth()
+        .with_cert_resolver(source);
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    // A browser that comes back need not shake hands in full.
+    config.ticketer = Ticketer::new().map_err(failed)?;
+    Ok(Arc::new(config))
 }
 
 impl ResolvesServerCert for Certificates {

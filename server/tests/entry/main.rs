@@ -1,7 +1,9 @@
 //! The entry as browsers and runtimes see it: over real sockets, with a database per test and a plain server in a runtime's place.
 #![cfg(test)]
 
+mod acme;
 mod administration;
+mod conformance;
 mod doors;
 mod export;
 mod forward_auth;
@@ -17,6 +19,7 @@ mod parts;
 mod proxies;
 mod raw;
 mod revocation;
+mod rolling;
 mod runtime_log;
 mod sharing;
 mod sleeping;

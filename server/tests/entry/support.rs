@@ -85,6 +85,7 @@ pub struct TestApp {
     pub http: reqwest::Client,
     /// Everything that is served, for another listener.
     pub router: Router,
+    pub leaving: CancellationToken,
     pub stop: CancellationToken,
     _folder: tempfile::TempDir,
 }
@@ -126,7 +127,7 @@ impl TestApp {
         let config = Arc::new(config);
         let limits = config.limits.clone();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let (changes, stop) = (Changes::new(), CancellationToken::new());
+        let (changes, leaving, stop) = (Changes::new(), CancellationToken::new(), CancellationToken::new());
         let models =
             model::Service::new(pool.clone(), Arc::clone(&clock), Arc::clone(&config), Keyring::of(&[[7; 32]]), changes.clone()).unwrap();
         let engine = FakeEngine::well(Arc::clone(&clock));
@@ -165,6 +166,7 @@ impl TestApp {
             routes: Arc::clone(&table) as _,
             logs: orchestrator,
             models: model::door::router(models, Side::Public),
+            leaving: leaving.clone(),
             stop: stop.clone(),
         });
         tokio::spawn(watch);
@@ -175,7 +177,7 @@ impl TestApp {
         // The change stream is on: from here nothing is missed.
         tokio::time::timeout(Duration::from_secs(20), heard.recv()).await.unwrap().unwrap();
         let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().unwrap();
-        Self { pool, clock, backend, engine, table, entry, port, http, router, stop, _folder: folder }
+        Self { pool, clock, backend, engine, table, entry, port, http, router, leaving, stop, _folder: folder }
     }
 
     pub fn origin(&self) -> String {
