@@ -23,6 +23,8 @@ export default defineConfig({
     viewport: { width: 1360, height: 900 },
     locale: 'en-GB',
     timezoneId: 'UTC',
+    // Without a graphics card each frame of an animation is the processor's, which runtimes want to boot.
+    contextOptions: { reducedMotion: 'reduce' },
     actionTimeout: 15_000,
     navigationTimeout: 30_000,
     screenshot: 'only-on-failure',
