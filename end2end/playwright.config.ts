@@ -11,8 +11,8 @@ export default defineConfig({
   testDir: './specs',
   outputDir: './test-results',
   globalSetup: './harness/start.ts',
-  // One server, one machine, real containers: side by side the tests would wait for each other, and OpenClaw for its turn.
-  workers: 1,
+  // Two products side by side, one of the shared tests and one of those that take parts away; the tests of a product come one after another.
+  workers: 2,
   fullyParallel: false,
   retries: 0,
   forbidOnly: !!process.env.CI,
@@ -23,6 +23,8 @@ export default defineConfig({
     viewport: { width: 1360, height: 900 },
     locale: 'en-GB',
     timezoneId: 'UTC',
+    // Without a graphics card each frame of an animation is the processor's, which runtimes want to boot.
+    contextOptions: { reducedMotion: 'reduce' },
     actionTimeout: 15_000,
     navigationTimeout: 30_000,
     screenshot: 'only-on-failure',
@@ -42,8 +44,9 @@ export default defineConfig({
   },
   projects: [
     // The set-up link works once: whoever needs an administrator comes after.
-    { name: 'first', testMatch: 'first.spec.ts' },
-    { name: 'shared', testIgnore: ['first.spec.ts', ...APART], dependencies: ['first'] },
-    { name: 'apart', testMatch: APART },
+    { name: 'first', testMatch: 'first.spec.ts', workers: 1 },
+    { name: 'shared', testIgnore: ['first.spec.ts', ...APART], dependencies: ['first'], workers: 1 },
+    // Nothing of it needs the first: but what waits for nobody runs before whatever waits, and it is to run beside that.
+    { name: 'apart', testMatch: APART, dependencies: ['first'], workers: 1 },
   ],
 });

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The targets of fuzz/, on the stable toolchain: coverage is asked of LLVM by flags, and libFuzzer is built with its crate.
 #
+#   fuzz.sh build                 builds them
 #   fuzz.sh                       each target on a fixed number of inputs, which one seed decides: for `make test`
 #   fuzz.sh long TARGET SECONDS   one target, or each, for so long and from a new seed; what it learns stays in fuzz/corpus
 . "$(dirname "$0")/../setup/lib.sh"
@@ -45,7 +46,7 @@ if [ ${#names[@]} = 0 ]; then fail "there is no fuzz target $only" "There are: $
 
 begun=$(now_ms)
 build
-say "building the fuzz targets took $(seconds "$begun") s"
+if [ "$purpose" = build ]; then exit 0; fi
 if [ "$purpose" = long ]; then
   for name in "${names[@]}"; do run "$name" "fuzz/corpus/$name" -max_total_time="$time"; done
   exit 0

@@ -181,6 +181,8 @@ impl Break {
     /// them, so that a run does not play thousands of schedules that say nothing new.
     pub fn first_tried(self) -> u64 {
         match self {
+            Self::GrowsWithoutRoom => 1500,
+            Self::NeverAdjusts => 500,
             Self::KeepsWeakWalls => 3500,
             Self::KeepsEdits => 6100,
             Self::LeavesFrozen => 5300,
