@@ -54,6 +54,7 @@ async fn play(plan: &Value) -> Map<String, Value> {
 
 #[sqlx::test(migrations = "../migrations")]
 async fn a_websocket_through_the_gateway_is_the_one_that_is_there_without_it(pool: Pool) {
+    #[expect(clippy::disallowed_methods, reason = "a test's own setting")]
     let all = std::env::var("CLAWLOOPS_WEBSOCKET_CASES").is_ok_and(|cases| cases == "all");
     let app = TestApp::on(pool).await;
     let ada = app.person("ada", Role::Person).await;
