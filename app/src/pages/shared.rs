@@ -5,7 +5,7 @@ use crate::{
     ask::ask,
     components::{
         answer::{answer, page_skeleton},
-        icon::{icon, sized},
+        icon::sized,
         notice, sharing, time,
     },
     live::Live,
@@ -48,7 +48,7 @@ fn bar(shared: &SharedView) -> AnyView {
             <span class="small muted">"of "{shared.owner.clone()}</span>
             {sharing::access(shared.access)}
             <span class="grow"></span>
-            <span class="small muted wide-only" title=told>{icon("info")}"Until "{time::exact(shared.ends_at)}</span>
+            <span class="small muted wide-only" title=told>"Until "{time::exact(shared.ends_at)}</span>
         </header>
     }
     .into_any()
