@@ -137,7 +137,6 @@ async fn life(engine: &dyn Engine) -> Vec<(&'static str, String)> {
     let events = engine.events().await;
     ask!(start, id);
     ask!(is_ready, id);
-    ask!(await_ready, id, Duration::from_secs(1));
     ask!(look, id);
     ask!(survey);
     ask!(freeze, id);

@@ -137,7 +137,7 @@ impl World {
         for _ in 0..1000 {
             match server.step(id).await.unwrap() {
                 Next::Again => {}
-                Next::After(time) | Next::WhenReady(time) => self.clock.advance(time.try_into().unwrap()),
+                Next::After(time) => self.clock.advance(time.try_into().unwrap()),
                 Next::Rest => return,
             }
         }
@@ -312,7 +312,7 @@ async fn what_never_becomes_ready_is_named(pool: Pool) {
     let server = world.server();
     let id = server.create(&world.ada, "Main", None).await.unwrap();
     while world.phase(id).await != Phase::Retrying {
-        if let Next::After(_) | Next::WhenReady(_) = server.step(id).await.unwrap() {
+        if let Next::After(_) = server.step(id).await.unwrap() {
             world.clock.advance(time::Duration::seconds(1));
         }
     }

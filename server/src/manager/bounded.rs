@@ -97,10 +97,6 @@ impl Engine for Bounded {
         within(ANSWER, "asking OpenClaw whether it is ready", self.0.is_ready(runtime_id)).await
     }
 
-    async fn await_ready(&self, runtime_id: RuntimeId, patience: Duration) -> Result<bool> {
-        within(patience + ANSWER, "waiting until OpenClaw is ready", self.0.await_ready(runtime_id, patience)).await
-    }
-
     async fn stop(&self, runtime_id: RuntimeId, grace: Duration) -> Result<()> {
         within(grace + DEED, "stopping a container", self.0.stop(runtime_id, grace)).await
     }

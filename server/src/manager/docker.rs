@@ -351,13 +351,12 @@ impl Engine for DockerEngine {
     }
 
     async fn is_ready(&self, runtime_id: RuntimeId) -> Result<bool> {
-        let Some(address) = self.address_of(runtime_id).await? else { return Ok(false) };
-        Ok(self.door.is_ready(address).await)
-    }
-
-    async fn await_ready(&self, runtime_id: RuntimeId, patience: Duration) -> Result<bool> {
-        let Some(address) = self.address_of(runtime_id).await? else { return Ok(false) };
-        Ok(self.door.opens(address, patience).await)
+        match self.look(runtime_id).await?.container {
+            Some(SeenContainer { state: ContainerState::Running { address: Some(address), .. }, .. }) => {
+                Ok(self.door.is_ready(address).await)
+            }
+            _ => Ok(false),
+        }
     }
 
     async fn stop(&self, runtime_id: RuntimeId, grace: Duration) -> Result<()> {
@@ -476,14 +475,6 @@ impl DockerEngine {
     /// Where our container stands; none without one.
     async fn state_of(&self, runtime_id: RuntimeId) -> Result<Option<ContainerStateStatusEnum>> {
         Ok(self.inspect(runtime_id).await?.and_then(|container| container.state?.status))
-    }
-
-    /// Where OpenClaw listens; none unless its container runs.
-    async fn address_of(&self, runtime_id: RuntimeId) -> Result<Option<SocketAddr>> {
-        let Some(container) = self.inspect(runtime_id).await? else { return Ok(None) };
-        let runs = container.state.as_ref().and_then(|state| state.status) == Some(ContainerStateStatusEnum::RUNNING);
-        let networks = container.network_settings.and_then(|settings| settings.networks);
-        Ok(self.address_in(runtime_id, networks.as_ref()).filter(|_| runs))
     }
 
     async fn remove_network(&self, runtime_id: RuntimeId) -> Result<()> {

@@ -10,8 +10,6 @@ use std::{net::SocketAddr, time::Duration};
 
 /// A gateway that takes longer to say whether it is ready is not.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How often one that boots is asked. Until it listens, its kernel says no: that costs next to nothing.
-const ASK_AGAIN: Duration = Duration::from_millis(100);
 /// OpenClaw wants a client address that is not its proxy's own: one that is nobody's (RFC 5737).
 const NOBODY: &str = "192.0.2.1";
 
@@ -41,21 +39,6 @@ impl Door {
             Ok(Ok(response)) => response.status().is_success(),
             Ok(Err(_)) | Err(_) => false,
         }
-    }
-}
-
-impl Door {
-    /// Whether OpenClaw at this address becomes ready within this time. It was asked just now.
-    pub async fn opens(&self, address: SocketAddr, patience: Duration) -> bool {
-        let asks = async {
-            loop {
-                tokio::time::sleep(ASK_AGAIN).await;
-                if self.is_ready(address).await {
-                    return;
-                }
-            }
-        };
-        tokio::time::timeout(patience, asks).await.is_ok()
     }
 }
 

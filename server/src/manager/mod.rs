@@ -42,9 +42,6 @@ use std::{
 };
 use time::OffsetDateTime;
 
-/// How often an engine is asked whether an OpenClaw that boots is ready, where only the engine knows.
-const ASK_AGAIN: Duration = Duration::from_millis(300);
-
 /// What there is of one runtime.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seen {
@@ -206,19 +203,6 @@ pub trait Engine: Send + Sync {
     async fn start(&self, runtime_id: RuntimeId) -> Result<()>;
     /// Whether OpenClaw answers and is ready.
     async fn is_ready(&self, runtime_id: RuntimeId) -> Result<bool>;
-    /// Waits until OpenClaw is ready, so long at most; whether it is then. Of many that boot at once each takes the others' processors, and so does whoever
-    /// looks at them: an engine that can asks OpenClaw and nobody else.
-    async fn await_ready(&self, runtime_id: RuntimeId, patience: Duration) -> Result<bool> {
-        let asks = async {
-            loop {
-                tokio::time::sleep(ASK_AGAIN).await;
-                if self.is_ready(runtime_id).await? {
-                    return Ok(true);
-                }
-            }
-        };
-        tokio::time::timeout(patience, asks).await.unwrap_or(Ok(false))
-    }
     /// Asks the container to end and kills it after `grace`; one that stands still goes on to end.
     async fn stop(&self, runtime_id: RuntimeId, grace: Duration) -> Result<()>;
     /// Lets the running container stand still. One that does not run is left as it is.

@@ -26,10 +26,7 @@ const GRACE_UNLEARNED: Duration = Duration::seconds(20);
 const GRACE_FLOOR: Duration = Duration::seconds(12);
 /// And no longer than this: whoever presses Stop means it.
 const GRACE_CEILING: Duration = Duration::seconds(60);
-/// How long is listened to OpenClaw alone while it boots, before all else is looked at again. What happens to its container, and what anybody wishes, is told
-/// meanwhile: this is for what was not.
-const LISTENS: Duration = Duration::seconds(3);
-/// It is asked no sooner again than after this, however little is left until its deadline.
+/// How long to wait before OpenClaw is asked again.
 const ASK_AGAIN: Duration = Duration::milliseconds(300);
 /// How soon whoever is about to have its turn asks for it again.
 const TURN_AGAIN: std::time::Duration = std::time::Duration::from_secs(1);
@@ -192,8 +189,6 @@ pub enum Action {
     Drain,
     /// Look again after this long.
     Wait(Duration),
-    /// Look again as soon as OpenClaw says that it is ready, or after this long.
-    Listen(Duration),
     /// Note a failed try.
     Fail(Cause),
     /// It was ended with its machine or engine: it failed at nothing, and waits its turn to start again.
@@ -348,7 +343,7 @@ fn running(facts: &Facts<'_>, since: OffsetDateTime) -> Action {
         (_, None) => Action::Ask,
         (_, Some(true)) => Action::Welcome,
         (_, Some(false)) if facts.now - since > facts.deadline => slow(facts),
-        (_, Some(false)) => Action::Listen((since + facts.deadline - facts.now).clamp(ASK_AGAIN, LISTENS)),
+        (_, Some(false)) => Action::Wait(ASK_AGAIN),
     }
 }
 

@@ -338,30 +338,21 @@ impl Orchestrator {
                 Err(closed) => Err(crate::Error::internal("waiting for a place", closed)),
             }
         };
-        let (pause, boots) = match step.await {
+        let pause = match step.await {
             Ok(Next::Again) => return true,
-            Ok(Next::After(time)) => (time, false),
-            Ok(Next::WhenReady(time)) => (time, true),
+            Ok(Next::After(time)) => time,
             Ok(Next::Rest) => return !attending.end(),
             Err(error) => {
                 tracing::warn!(runtime = %attending.runtime_id, error = %chain(&error), "a step failed, and is tried again");
-                (PERIOD, false)
+                PERIOD
             }
         };
         tokio::select! {
             biased;
             () = term.stop.cancelled() => {}
             () = attending.wake.woken() => {}
-            () = self.becomes_ready(attending.runtime_id, pause), if boots => {}
             () = tokio::time::sleep(pause) => {}
         }
         true
-    }
-
-    /// Ends as soon as OpenClaw says that it is ready, and never otherwise.
-    async fn becomes_ready(&self, runtime_id: RuntimeId, patience: Duration) {
-        if !matches!(self.engine.await_ready(runtime_id, patience).await, Ok(true)) {
-            std::future::pending::<()>().await;
-        }
     }
 }

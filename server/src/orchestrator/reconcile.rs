@@ -46,8 +46,6 @@ pub enum Next {
     Again,
     /// Look again after this long, or when something changes.
     After(Duration),
-    /// The same, or as soon as OpenClaw says that it is ready.
-    WhenReady(Duration),
     /// Nothing to do until something changes.
     Rest,
 }
@@ -178,7 +176,6 @@ impl Orchestrator {
                 return Ok(Next::Rest);
             }
             Action::Wait(time) => return Ok(Next::After(Duration::try_from(time).unwrap_or(Duration::ZERO).min(LONGEST_WAIT))),
-            Action::Listen(time) => return Ok(Next::WhenReady(Duration::try_from(time).unwrap_or(Duration::ZERO))),
             // Just asked, or just done.
             Action::Ask | Action::Adjust | Action::Drain | Action::Resume => return Ok(Next::After(ENGINE_AGAIN)),
             Action::Doze(depth) => return self.doze(row, seen, depth).await,

@@ -9,7 +9,7 @@ pub async fn settle(app: &TestApp, runtime: RuntimeId) {
     for _ in 0..200 {
         match app.backend.orchestrator.step(runtime).await.unwrap() {
             Next::Again => {}
-            Next::After(time) | Next::WhenReady(time) => tokio::time::sleep(time.min(std::time::Duration::from_millis(50))).await,
+            Next::After(time) => tokio::time::sleep(time.min(std::time::Duration::from_millis(50))).await,
             Next::Rest => return,
         }
     }

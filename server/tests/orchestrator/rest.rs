@@ -1,8 +1,8 @@
 //! What it costs to have runtimes that need nothing. Statements are counted, not time: a busy machine makes none of them more.
 
-use crate::{World, until};
+use crate::World;
 use contract::{Phase, RuntimeId};
-use server::{data::Pool, manager::fake::Misery, orchestrator::Orchestrator, platform::keyring::Keyring};
+use server::{data::Pool, orchestrator::Orchestrator, platform::keyring::Keyring};
 use sqlx::postgres::PgPoolOptions;
 use std::{
     fmt,
@@ -206,36 +206,4 @@ async fn what_is_asked_at_rest_reads_no_whole_table(pool: Pool) {
     assert_eq!(read().await - before, 0, "rows that were read to find that there is nothing");
     server.pass().await.unwrap();
     assert!(read().await - before >= 4000, "a pass reads them all: what is read is counted");
-}
-
-/// Those that boot share few processors with each other: nobody looks at one of them again and again, and it is ready as soon as it says so.
-#[sqlx::test(migrations = "../migrations")]
-async fn who_boots_is_listened_to_and_hardly_looked_at(pool: Pool) {
-    let world = World::new(pool).await;
-    world.engine.suffer(Misery { never_ready: true, ..Misery::default() });
-    let (server, stop) = (world.server(), CancellationToken::new());
-    let feed = {
-        let (changes, pool) = (world.changes.clone(), world.pool.clone());
-        tokio::spawn(async move { changes.feed(&pool).await })
-    };
-    let running = tokio::spawn(Arc::clone(&server).run(stop.clone()));
-    let id = server.create(&world.ada, "Main", None).await.unwrap();
-    until(&world, id, Phase::Waiting, Duration::from_secs(10)).await;
-    tokio::time::sleep(Duration::from_millis(500)).await;
-    let looked_before = world.engine.looks();
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    let looked = world.engine.looks() - looked_before;
-    assert!(looked <= 1, "{looked} looks within 2 s");
-
-    // Just after a look, and long before the next one.
-    let looked_before = world.engine.looks();
-    while world.engine.looks() == looked_before {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    world.engine.suffer(Misery::default());
-    until(&world, id, Phase::Ready, Duration::from_secs(2)).await;
-    stop.cancel();
-    running.await.unwrap();
-    feed.abort();
 }

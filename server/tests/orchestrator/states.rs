@@ -38,7 +38,7 @@ async fn what_is_wrong_has_a_word_of_its_own(pool: Pool) {
     server.restart(&world.ada, id).await.unwrap();
     world.engine.suffer(Misery { never_ready: true, ..Misery::default() });
     while world.phase(id).await != Phase::Retrying {
-        if let Next::After(time) | Next::WhenReady(time) = server.step(id).await.unwrap() {
+        if let Next::After(time) = server.step(id).await.unwrap() {
             world.clock.advance(time.try_into().unwrap());
         }
     }
@@ -52,7 +52,7 @@ async fn what_is_wrong_has_a_word_of_its_own(pool: Pool) {
     server.restart(&world.ada, id).await.unwrap();
     world.engine.suffer(Misery { never_ready: true, ..Misery::default() });
     while world.phase(id).await != Phase::Retrying {
-        if let Next::After(time) | Next::WhenReady(time) = server.step(id).await.unwrap() {
+        if let Next::After(time) = server.step(id).await.unwrap() {
             world.clock.advance(time.try_into().unwrap());
         }
         world.engine.meddle(id, Meddled { out_of_memory: true, ..Meddled::default() });

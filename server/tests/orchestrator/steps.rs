@@ -170,7 +170,7 @@ async fn cleaned_twice(world: &World, wish: Wish, step: u32) {
     while world.engine.effects() < step {
         match server.step(id).await.unwrap() {
             Next::Again => {}
-            Next::After(time) | Next::WhenReady(time) => world.clock.advance(time.try_into().unwrap()),
+            Next::After(time) => world.clock.advance(time.try_into().unwrap()),
             Next::Rest => panic!("{wish:?} rests before step {step}"),
         }
     }
