@@ -19,6 +19,7 @@ export const JONAS = person('Jonas Berg', 'jonas@acme.example');
 export const SANA = person('Sana Khan', 'sana@acme.example');
 export const WEI = person('Wei Chen', 'wei@acme.example');
 export const NOOR = person('Noor Haddad', 'noor@acme.example');
+export const LIV = person('Liv Dahl', 'liv@acme.example');
 
 const stateOf = (who: Person) => join(running().states, `${who.email}.json`);
 

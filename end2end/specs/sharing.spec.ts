@@ -3,7 +3,7 @@
 import type { Page } from '@playwright/test';
 import { expect, test } from '../harness/test';
 import { answered, chatReady, control, controlFrame, say } from '../harness/control_ui';
-import { NOOR, SANA, pageOf, settled } from '../harness/people';
+import { LIV, SANA, pageOf, settled } from '../harness/people';
 import { type Runtime, created, deleted, ready } from '../harness/runtimes';
 
 const DEMO_ANSWER = /demo model of ClawLoops/;
@@ -13,57 +13,57 @@ const AT_ONCE_MS = 5_000;
 test.describe.configure({ mode: 'serial' });
 test.setTimeout(240_000);
 
-let noor: Page;
+let liv: Page;
 let sana: Page;
 let runtime: Runtime;
 
 test.beforeAll(async ({ browser }) => {
-  noor = await pageOf(browser, NOOR);
+  liv = await pageOf(browser, LIV);
   sana = await pageOf(browser, SANA);
 });
 
 test.afterAll(async () => {
-  await noor?.context().close();
+  await liv?.context().close();
   await sana?.context().close();
 });
 
 test('their owner shares a runtime to watch', async () => {
-  runtime = await created(noor, 'lab');
-  await ready(noor);
-  await expect(section(noor, 'Shared with')).toContainText('Nobody else can open it.');
+  runtime = await created(liv, 'lab');
+  await ready(liv);
+  await expect(section(liv, 'Shared with')).toContainText('Nobody else can open it.');
   await shared('Watch', 'An hour');
-  await expect(section(noor, 'Shared with')).toContainText(`${SANA.name}Watch, until`);
-  await noor.goto(`/runtimes/${runtime.id}/open`);
-  await chatReady(noor);
-  await say(noor, 'Good morning from Noor');
-  await answered(noor, DEMO_ANSWER, 1);
+  await expect(section(liv, 'Shared with')).toContainText(`${SANA.name}Watch, until`);
+  await liv.goto(`/runtimes/${runtime.id}/open`);
+  await chatReady(liv);
+  await say(liv, 'Good morning from Liv');
+  await answered(liv, DEMO_ANSWER, 1);
 });
 
 test('the watcher sees the conversation as it happens, and cannot write', async () => {
   await watching();
   const log = control(sana).getByRole('log');
-  await expect(log.getByText('Good morning from Noor', { exact: true })).toBeVisible({ timeout: 60_000 });
+  await expect(log.getByText('Good morning from Liv', { exact: true })).toBeVisible({ timeout: 60_000 });
   const composer = control(sana).getByRole('textbox', { name: 'Chat composer' });
   if (await composer.isEditable()) {
     await composer.fill('A watcher writes');
     await composer.press('Enter');
   }
-  await say(noor, 'Can you see this, too?');
+  await say(liv, 'Can you see this, too?');
   await expect(log.getByText('Can you see this, too?', { exact: true })).toBeVisible({ timeout: 30_000 });
-  await answered(noor, DEMO_ANSWER, 2);
+  await answered(liv, DEMO_ANSWER, 2);
   await expect(log.getByRole('paragraph').filter({ hasText: DEMO_ANSWER })).toHaveCount(2, { timeout: 30_000 });
   // What the watcher wrote came to nobody.
-  await noor.reload();
-  await chatReady(noor);
-  await expect(control(noor).getByRole('log').getByText('Can you see this, too?', { exact: true })).toBeVisible();
-  await expect(control(noor).getByRole('log').getByText('A watcher writes')).toHaveCount(0);
+  await liv.reload();
+  await chatReady(liv);
+  await expect(control(liv).getByRole('log').getByText('Can you see this, too?', { exact: true })).toBeVisible();
+  await expect(control(liv).getByRole('log').getByText('A watcher writes')).toHaveCount(0);
 });
 
 test('nothing that a watcher asks OpenClaw for changes anything', async () => {
   const offered = (await controlFrame(sana)).evaluate(() => (window as unknown as Watched).heard.methods);
   const methods = await offered;
   expect(methods.length).toBeGreaterThan(100);
-  const before = await conversation(noor);
+  const before = await conversation(liv);
   const answers = await (await controlFrame(sana)).evaluate(asked, methods);
   const refused = methods.filter((method) => answers[method] === 'FORBIDDEN');
   for (const acts of ['chat.send', 'chat.abort', 'sessions.delete', 'sessions.companion.ask', 'config.get', 'config.patch', 'cron.add', 'agents.files.set', 'device.scopes.requestUpgrade']) {
@@ -71,16 +71,16 @@ test('nothing that a watcher asks OpenClaw for changes anything', async () => {
   }
   // What passes is what reads; everything else was refused, whatever it is called.
   expect(methods.filter((method) => answers[method] !== 'FORBIDDEN').filter((method) => !READS.test(method))).toEqual([]);
-  expect(await conversation(noor)).toEqual(before);
-  await chatReady(noor);
+  expect(await conversation(liv)).toEqual(before);
+  await chatReady(liv);
 });
 
 test('to use it fully is to write as its owner', async () => {
-  await noor.goto(`/runtimes/${runtime.id}`);
-  await settled(noor);
+  await liv.goto(`/runtimes/${runtime.id}`);
+  await settled(liv);
   await shared('Use fully', 'A day');
   await sana.goto('/runtimes');
-  await sana.getByRole('link', { name: `Open lab of ${NOOR.name}` }).click();
+  await sana.getByRole('link', { name: `Open lab of ${LIV.name}` }).click();
   await sana.waitForURL(/\/shared\//);
   await chatReady(sana);
   await say(sana, 'Sana writes here');
@@ -92,7 +92,7 @@ test('to use it fully is to write as its owner', async () => {
 });
 
 test('taken back, it is closed at once', async () => {
-  const row = section(noor, 'Shared with').getByRole('listitem').filter({ hasText: SANA.name });
+  const row = section(liv, 'Shared with').getByRole('listitem').filter({ hasText: SANA.name });
   await row.getByText('End', { exact: true }).click();
   await row.getByRole('button', { name: `End sharing with ${SANA.name} now` }).click();
   await expect(sana.getByText('This runtime is not shared with you.')).toBeVisible({ timeout: AT_ONCE_MS });
@@ -100,7 +100,7 @@ test('taken back, it is closed at once', async () => {
   await sana.goto('/runtimes');
   await settled(sana);
   await expect(sana.getByText('Shared with you')).toHaveCount(0);
-  await deleted(noor, runtime.id, 'wipe');
+  await deleted(liv, runtime.id, 'wipe');
 });
 
 /** What of OpenClaw's methods changes nothing: by their names, as a second opinion to the gateway's own list. */
@@ -128,7 +128,7 @@ async function watching(): Promise<void> {
   });
   await sana.goto('/runtimes');
   await settled(sana);
-  await sana.getByRole('link', { name: `Open lab of ${NOOR.name}` }).click();
+  await sana.getByRole('link', { name: `Open lab of ${LIV.name}` }).click();
   await sana.waitForURL(/\/shared\//);
   await expect(sana.getByText('Watch', { exact: true })).toBeVisible();
 }
@@ -160,8 +160,8 @@ const conversation = (page: Page) => control(page).getByRole('log').getByRole('p
 const section = (page: Page, title: string) => page.locator('section.card').filter({ has: page.getByRole('heading', { name: title }) });
 
 async function shared(access: 'Watch' | 'Use fully', time: string): Promise<void> {
-  await section(noor, 'Shared with').getByRole('button', { name: 'Share' }).click();
-  const dialog = noor.getByRole('dialog', { name: 'Share this runtime' });
+  await section(liv, 'Shared with').getByRole('button', { name: 'Share' }).click();
+  const dialog = liv.getByRole('dialog', { name: 'Share this runtime' });
   await dialog.getByRole('textbox', { name: 'E-mail' }).fill(SANA.email);
   await dialog.getByRole('radio', { name: new RegExp(`^${access}`) }).check();
   await dialog.getByLabel('For').selectOption({ label: time });
