@@ -6,8 +6,8 @@ use http::{HeaderValue, StatusCode, header, request::Parts};
 use leptos::prelude::use_context;
 use leptos_axum::ResponseOptions;
 
-/// The name of the cookie that carries a secret over one redirect, to a page without script.
-const SHOWN: &str = "__Host-clawloops_shown";
+/// The name of the cookie that carries a secret over one redirect, to a page without script. By its beginning a browser takes it from a header alone.
+const SHOWN: &str = "__Host-Http-clawloops_shown";
 
 /// Who asks; `Unauthenticated` when nobody is signed in.
 pub fn caller() -> Result<Caller, ApiError> {

@@ -1,6 +1,8 @@
 // The product under test: one `clawloops serve` with ports, data directory and instance name of its own.
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { request as ask } from 'node:http';
+import { request as askSecurely } from 'node:https';
 import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { type AddressInfo, connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -14,7 +16,7 @@ const STOP_MS = 45_000;
 
 /** What the tests need to know of the running product. */
 export interface Running {
-  /** `http://clawloops.localhost:<port>`. */
+  /** `http://clawloops.localhost:<port>`, unless the product was given another address. */
   url: string;
   /** The port of the dashboard and of the runtimes' hosts. */
   port: number;
@@ -44,7 +46,7 @@ export function running(): Running {
 }
 
 /** Free ports, all different. Something else may take one before the product does; it then says so and the run fails at once. */
-async function freePorts(count: number): Promise<number[]> {
+export async function freePorts(count: number): Promise<number[]> {
   const held = await Promise.all(
     Array.from({ length: count }, async () => {
       const server = createServer();
@@ -78,11 +80,10 @@ export async function start(own: Record<string, string> = {}, name = 'server'): 
   const home = mkdtempSync(join(tmpdir(), 'clawloops-e2e-'));
   const instance = `e2e-${randomBytes(3).toString('hex')}`;
   const program = resolve(REPOSITORY, given('CLAWLOOPS_BIN', 'target/release/clawloops'));
-  const url = `http://clawloops.localhost:${port}`;
   const environment: Record<string, string> = {
     ...(process.env as Record<string, string>),
     CLAWLOOPS_LISTEN: `127.0.0.1:${port}`,
-    CLAWLOOPS_PUBLIC_URL: url,
+    CLAWLOOPS_PUBLIC_URL: `http://clawloops.localhost:${port}`,
     CLAWLOOPS_SITE_DIR: resolve(REPOSITORY, given('CLAWLOOPS_SITE_DIR', 'target/site')),
     CLAWLOOPS_INTERNAL_PORT: String(internal),
     CLAWLOOPS_DATA_DIR: join(home, 'data'),
@@ -98,6 +99,7 @@ export async function start(own: Record<string, string> = {}, name = 'server'): 
   // Parts of the machine's own must not be taken for the product's.
   for (const name of ['DATABASE_URL', 'LITELLM_URL', 'LITELLM_MASTER_KEY', 'CLAWLOOPS_MASTER_KEY', 'LD_PRELOAD']) delete environment[name];
   Object.assign(environment, own);
+  const url = environment.CLAWLOOPS_PUBLIC_URL!;
 
   const log = join(REPOSITORY, 'end2end', `${name}.log`);
   closeSync(openSync(log, 'w'));
@@ -105,7 +107,7 @@ export async function start(own: Record<string, string> = {}, name = 'server'): 
   mkdirSync(states);
   const result: Running = {
     url,
-    port,
+    port: Number(new URL(url).port),
     ports: { internal, litellm, local },
     instance,
     data: home,
@@ -120,7 +122,7 @@ export async function start(own: Record<string, string> = {}, name = 'server'): 
 }
 
 /** The set-up link that the server said. */
-const link = (log: string) => readFileSync(log, 'utf8').match(/http:\/\/clawloops\.localhost:\d+\/setup\/[\w-]+/)?.[0];
+const link = (log: string) => readFileSync(log, 'utf8').match(/https?:\/\/[\w.:-]+\/setup\/[\w-]+/)?.[0];
 
 /** The program, once it serves pages and is ready otherwise. */
 async function serving(product: Running, ready = () => true): Promise<ChildProcess> {
@@ -157,12 +159,18 @@ export async function again(product: Started): Promise<Started> {
   return { running: product.running, process: await serving(product.running) };
 }
 
-async function answers(url: string): Promise<boolean> {
-  try {
-    return (await fetch(`${url}/healthz`)).ok;
-  } catch {
-    return false;
-  }
+/** Whether somebody serves there. Whom to trust is not asked: the browser of a test does that. */
+function answers(url: string): Promise<boolean> {
+  return new Promise((done) => {
+    const options = { timeout: 2_000, rejectUnauthorized: false, agent: false };
+    const asked = (url.startsWith('https:') ? askSecurely : ask)(`${url}/healthz`, options, (answer) => {
+      answer.resume();
+      done(answer.statusCode === 200);
+    });
+    asked.once('timeout', () => asked.destroy());
+    asked.once('error', () => done(false));
+    asked.end();
+  });
 }
 
 /** Stops the product as a person would, and tells what it left running. */
@@ -188,7 +196,7 @@ export async function stop(child: ChildProcess, product: Running): Promise<strin
     process.kill(pid, 'SIGKILL');
   }
   for (const [name, port] of Object.entries({ dashboard: product.port, ...product.ports })) {
-    if (await listens(port)) faults.push(`something still listens on the port of ${name}`);
+    if (await listens(port, name === 'dashboard' ? new URL(product.url).hostname : '127.0.0.1')) faults.push(`something still listens on the port of ${name}`);
   }
   return faults;
 }
@@ -207,9 +215,9 @@ export function processesOf(data: string): [number, string][] {
     });
 }
 
-function listens(port: number): Promise<boolean> {
+function listens(port: number, host: string): Promise<boolean> {
   return new Promise((done) => {
-    const socket = connect(port, '127.0.0.1');
+    const socket = connect(port, host);
     socket.once('connect', () => (socket.destroy(), done(true)));
     socket.once('error', () => done(false));
   });

@@ -37,7 +37,7 @@ test.describe('without a session', () => {
   }
 
   test('a forged session cookie is no session', async () => {
-    const answer = await ask('/', { headers: { ...HTML, cookie: `__Host-clawloops_session=${'A'.repeat(43)}` } });
+    const answer = await ask('/', { headers: { ...HTML, cookie: `__Host-Http-clawloops_session=${'A'.repeat(43)}` } });
     expect(answer.status).toBeGreaterThanOrEqual(302);
     expect(answer.status).toBeLessThan(400);
     expect(answer.headers.location).toContain('/sign-in');

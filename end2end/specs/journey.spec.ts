@@ -47,7 +47,7 @@ test('3: the administrator invites a person, who chooses a password and lands at
   await expect(mira.getByRole('button', { name: 'Copy invitation link' })).toBeVisible();
   await accept(ada, link, ADA);
   await expect(ada.getByRole('heading', { level: 1 })).toContainText('Ada');
-  const session = (await home.cookies()).find((cookie) => cookie.name === '__Host-clawloops_session');
+  const session = (await home.cookies()).find((cookie) => cookie.name === '__Host-Http-clawloops_session');
   expect(session).toMatchObject({ httpOnly: true, secure: true, sameSite: 'Lax' });
   await expect(mira.getByRole('cell', { name: ADA.email })).toBeVisible();
 });

@@ -73,7 +73,8 @@ async fn up_and_down(config: Arc<Config>, stop: CancellationToken) -> anyhow::Re
     if config.runtimes.runtime_manager.is_none() {
         docker_address::local(config.runtimes.docker_host.as_deref())?;
     }
-    let certificates = front::certificates(&config.entry).await?;
+    front::check_ports(&config)?;
+    let certificates = front::certificates(&config, Arc::new(SystemClock)).await?;
     let proxies = Proxies::of(&config.entry)?;
     let (pool, cluster) = database(&config, &mut steps).await?;
     let keeping = CancellationToken::new();
@@ -197,7 +198,12 @@ async fn serve_on(
         stop: stop.clone(),
     });
     descriptors::raise(config.limits.connections);
-    let front = front::Front::open(&config.entry, certificates).await?;
+    let ports = orchestrator.ports().cloned();
+    if let Some(ports) = &ports {
+        ingress::ports::settle(pool, ports).await.context("giving runtimes ports of their own")?;
+    }
+    let runtimes = ports.map(|ports| front::Runtimes { pool: pool.clone(), ports, changes: changes.clone() });
+    let front = front::Front::open(&config.entry, certificates, runtimes).await?;
 
     let feed = {
         let (changes, pool) = (changes.clone(), pool.clone());
@@ -262,6 +268,9 @@ async fn announce(config: &Config, pool: &Pool, clock: &dyn Clock, engine: Arc<d
         }
         Ok(None) => {}
         Err(error) => tracing::error!(error = %chain(&error), "the set-up link could not be made"),
+    }
+    if let Some(trust) = front::how_to_trust(config).await {
+        say(&trust);
     }
     // Not waited for: pages are served in the meantime.
     drop(tokio::spawn(async move {

@@ -1,5 +1,8 @@
 //! The certificate that this server shows: read from PEM files, checked against its key, and looked at for whom and until when it is good.
 
+pub mod authority;
+pub mod source;
+
 use crate::{Result, config::Entry};
 use contract::{Code, Problem};
 use rustls::{

@@ -1,9 +1,11 @@
 //! The one reader of the environment: a struct a section, every variable documented. `docs/OPERATING.md` repeats the table.
 
 pub mod network;
+pub mod ports;
 
 use clap::Args;
 use network::Network;
+use ports::Ports;
 use secrecy::SecretString;
 use std::{
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -65,6 +67,13 @@ pub enum LogForm {
     Json,
 }
 
+/// Who makes the certificate to serve https with.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tls {
+    /// A small authority of ClawLoops' own, which people's devices are told to trust.
+    OwnAuthority,
+}
+
 /// Where browsers come in.
 #[derive(Args, Clone, Debug)]
 pub struct Entry {
@@ -80,15 +89,21 @@ pub struct Entry {
     /// Port of the internal listener for runtimes, opened on the gateway address of each runtime's network only.
     #[arg(long, env = "CLAWLOOPS_INTERNAL_PORT", default_value_t = 3100)]
     pub internal_port: u16,
+    /// Ports for runtimes, `20000-20099`: each runtime has one of them at the dashboard's own name or address, and needs no name of its own.
+    #[arg(long, env = "CLAWLOOPS_RUNTIME_PORTS")]
+    pub runtime_ports: Option<Ports>,
+    /// Who makes the certificate, where no file has one.
+    #[arg(long = "tls", env = "CLAWLOOPS_TLS", value_enum, conflicts_with = "tls_cert", group = "https")]
+    pub tls: Option<Tls>,
     /// The certificate to serve https with: a PEM file, the server's own certificate first and those that lead to its authority after it. It must be
     /// good for the dashboard's name and for `*.` before it. Read again when it changes.
-    #[arg(long, env = "CLAWLOOPS_TLS_CERT", requires = "tls_key")]
+    #[arg(long, env = "CLAWLOOPS_TLS_CERT", requires = "tls_key", group = "https")]
     pub tls_cert: Option<PathBuf>,
     /// The key of that certificate: a PEM file.
     #[arg(long, env = "CLAWLOOPS_TLS_KEY", requires = "tls_cert")]
     pub tls_key: Option<PathBuf>,
     /// Address and port of a second listener, which sends browsers that come over plain http to https and serves nothing else.
-    #[arg(long, env = "CLAWLOOPS_HTTP_LISTEN", requires = "tls_cert")]
+    #[arg(long, env = "CLAWLOOPS_HTTP_LISTEN", requires = "https")]
     pub http_listen: Option<SocketAddr>,
     /// Proxies in front, as addresses or ranges separated by commas: whom they name in `X-Forwarded-For` is taken for the client.
     #[arg(long, env = "CLAWLOOPS_TRUSTED_PROXIES", value_delimiter = ',')]
@@ -105,6 +120,12 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// Whether this server shakes hands itself.
+    #[must_use]
+    pub fn speaks_tls(&self) -> bool {
+        self.tls.is_some() || self.tls_cert.is_some()
+    }
+
     /// This server's own address as an ingress reaches it.
     #[must_use]
     pub fn own_url(&self) -> String {
@@ -113,7 +134,7 @@ impl Entry {
             listen if listen.is_ipv4() => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), listen.port()),
             listen => SocketAddr::new(Ipv6Addr::LOCALHOST.into(), listen.port()),
         };
-        let scheme = if self.tls_cert.is_some() { "https" } else { "http" };
+        let scheme = if self.speaks_tls() { "https" } else { "http" };
         self.ingress_url.as_ref().map_or_else(|| format!("{scheme}://{listen}"), |url| url.as_str().trim_end_matches('/').to_owned())
     }
 }

@@ -107,7 +107,7 @@ fn token_of(link: &str) -> String {
 }
 
 fn cookie(session: &NewSession) -> &str {
-    session.set_cookie.strip_prefix("__Host-clawloops_session=").unwrap().split(';').next().unwrap()
+    session.set_cookie.strip_prefix("__Host-Http-clawloops_session=").unwrap().split(';').next().unwrap()
 }
 
 #[track_caller]

@@ -260,7 +260,7 @@ impl Backend {
                 person_id: row.person_id,
                 owner: row.owner,
                 name: row.name,
-                origin: self.orchestrator.origin(&row.host_label),
+                origin: self.orchestrator.origin(&row.host_label, row.port),
                 desired_state: row.desired_state,
                 phase: row.phase,
                 phase_since: row.phase_since,

@@ -1,5 +1,6 @@
 //! The only SQL: one file a noun. Functions take a connection; the business rule above opens the transaction.
 
+pub mod address;
 pub mod audit;
 pub mod breaker;
 pub mod budget;

@@ -25,6 +25,8 @@ pub struct Row {
     pub name: String,
     /// The first label of its host name.
     pub host_label: String,
+    /// Its port, where it has no host name of its own.
+    pub port: Option<i32>,
     /// What was asked for.
     pub desired_state: DesiredState,
     /// What becomes of the workspace, once it is to be deleted.
@@ -132,7 +134,7 @@ macro_rules! rows_with {
         sqlx::query_as!(
             Row,
             r#"select runtime_id as "runtime_id: RuntimeId", person_id as "person_id: PersonId", person.email as person_email, person.name as owner,
-                      runtime.name, host_label, desired_state as "desired_state: DesiredState", retention as "retention: Retention",
+                      runtime.name, host_label, port, desired_state as "desired_state: DesiredState", retention as "retention: Retention",
                       generation, revision, key_number, master_key_id, phase as "phase: Phase", phase_since, problem as "problem: Json<Problem>", attempts, retry_at,
                       profile_id as "profile_id: ProfileId", profile.name as "profile!", "# + $models + r#"
                       profile.sleep_after_minutes as profile_sleep_minutes, profile.sleep_stop_after_minutes as profile_sleep_stop_minutes,
@@ -210,6 +212,11 @@ pub async fn by_host_label(connection: &mut Connection, host_label: &str) -> Res
     Ok(rows!("and host_label = $1", host_label).fetch_optional(connection).await?)
 }
 
+/// The runtime at a port.
+pub async fn by_port(connection: &mut Connection, port: u16) -> Result<Option<Row>> {
+    Ok(rows!("and port = $1", i32::from(port)).fetch_optional(connection).await?)
+}
+
 /// A person's runtimes, by name.
 pub async fn of_person(connection: &mut Connection, person_id: PersonId) -> Result<Vec<Row>> {
     Ok(rows!("and person_id = $1 order by lower(runtime.name)", person_id.0).fetch_all(connection).await?)
@@ -261,13 +268,6 @@ pub async fn kept_volume(connection: &mut Connection, person_id: PersonId, name:
     );
     let last = last.fetch_optional(connection).await?;
     Ok(last.filter(|last| last.retention != Some(Retention::WipeWorkspace)).map(|last| last.volume))
-}
-
-/// Whether a host name is taken.
-pub async fn is_label_taken(connection: &mut Connection, host_label: &str) -> Result<bool> {
-    let taken =
-        sqlx::query_scalar!(r#"select exists (select from runtime where host_label = $1 and deleted_at is null) as "taken!""#, host_label);
-    Ok(taken.fetch_one(connection).await?)
 }
 
 /// A wish.

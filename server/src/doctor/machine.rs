@@ -2,7 +2,8 @@
 
 use super::{fine, wrong};
 use crate::{
-    certificate::{self, Files, Only},
+    certificate::{self, Only, source::Source},
+    clock::SystemClock,
     config::Config,
 };
 use contract::PartHealth;
@@ -53,9 +54,7 @@ async fn ports(config: &Config) -> PartHealth {
             drop(free);
             fine(NAME, format!("{listen} is free"))
         }
-        Err(_) if answers_healthz(listen, Files::named(&config.entry).as_ref()).await => {
-            fine(NAME, format!("{listen} is served by ClawLoops"))
-        }
+        Err(_) if answers(config, listen, "localhost", "/healthz").await => fine(NAME, format!("{listen} is served by ClawLoops")),
         Err(error) => wrong(
             NAME,
             listen.to_string(),
@@ -65,33 +64,34 @@ async fn ports(config: &Config) -> PartHealth {
     }
 }
 
-/// Whether whoever listens there answers as ClawLoops does, and shows the certificate that the settings name.
-async fn answers_healthz(mut at: SocketAddr, files: Option<&Files>) -> bool {
+/// Whether whoever listens there answers as ClawLoops does to this path of this host, and shows the certificate that the settings name.
+pub(super) async fn answers(config: &Config, mut at: SocketAddr, host: &str, path: &str) -> bool {
+    let source = Source::named(config, Arc::new(SystemClock));
     if at.ip().is_unspecified() {
         at.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
     }
     let asked = async {
         let stream = TcpStream::connect(at).await?;
-        match files {
-            None => healthz(stream).await,
-            Some(files) => healthz(pinned(files).await?.connect(ServerName::from(at.ip()), stream).await?).await,
+        match &source {
+            None => ask(stream, host, path).await,
+            Some(source) => ask(pinned(source).await?.connect(ServerName::from(at.ip()), stream).await?, host, path).await,
         }
     };
     let answer = tokio::time::timeout(Duration::from_secs(2), asked).await;
     answer.is_ok_and(|answer| answer.is_ok_and(|text| text.starts_with("HTTP/1.1 200") && text.ends_with("\r\n\r\nok\n")))
 }
 
-async fn healthz(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<String> {
-    stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await?;
+async fn ask(mut stream: impl AsyncRead + AsyncWrite + Unpin, host: &str, path: &str) -> io::Result<String> {
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").as_bytes()).await?;
     let mut answer = String::new();
     stream.take(16_384).read_to_string(&mut answer).await?;
     Ok(answer)
 }
 
-/// Speaks TLS with whoever shows the certificate of these files.
-async fn pinned(files: &Files) -> io::Result<TlsConnector> {
-    let pair = certificate::read(files).await.map_err(io::Error::other)?;
-    let own = pair.own().ok_or_else(|| io::Error::other("no certificate"))?.clone();
+/// Speaks TLS with whoever shows the certificate of this source.
+async fn pinned(source: &Source) -> io::Result<TlsConnector> {
+    let pair = source.look().await.map_err(io::Error::other)?;
+    let own = pair.as_ref().and_then(certificate::Pair::own).ok_or_else(|| io::Error::other("no certificate"))?.clone();
     let config = ClientConfig::builder_with_provider(certificate::provider())
         .with_safe_default_protocol_versions()
         .map_err(io::Error::other)?
@@ -178,7 +178,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_port_with_the_certificate_of_the_settings_is_our_own() {
-        use crate::ingress::{listener, tls::Certificates};
+        use crate::{
+            certificate::Files,
+            ingress::{listener, tls::Certificates},
+        };
         let folder = tempfile::tempdir().unwrap();
         let files = Files { certificate: folder.path().join("cert.pem"), key: folder.path().join("key.pem") };
         let issue = || {

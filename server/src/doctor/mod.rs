@@ -3,6 +3,7 @@
 pub mod certificate;
 pub mod machine;
 mod master_key;
+mod ports;
 
 use crate::{
     Error, Result,
@@ -27,8 +28,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub async fn examine(config: &Config, pool: Option<&Pool>, engine: &dyn Engine, litellm: PartHealth) -> Vec<PartHealth> {
     let (mut parts, postgres) = tokio::join!(docker(config, engine), postgres(pool));
     parts.extend([postgres, master_key(config, pool).await, litellm]);
-    parts.extend(certificate::examine(&config.entry, SystemClock.now()).await);
+    parts.extend(certificate::examine(config, SystemClock.now()).await);
     parts.extend(machine::examine(config).await);
+    parts.extend(ports::examine(config, pool).await);
     parts
 }
 

@@ -73,6 +73,7 @@ pub struct Page {
     title: String,
     body: String,
     refresh: Option<u32>,
+    wide: bool,
 }
 
 /// The style of the small pages. Their policy allows it by the hash that [`style_hash`] makes.
@@ -82,13 +83,27 @@ impl Page {
     /// A page with this heading.
     #[must_use]
     pub fn new(title: &str) -> Self {
-        Self { title: title.to_owned(), body: String::new(), refresh: None }
+        Self { title: title.to_owned(), body: String::new(), refresh: None, wide: false }
     }
 
     /// Adds a paragraph.
     #[must_use]
     pub fn say(mut self, text: &str) -> Self {
         self.body.push_str(&format!("<p>{}</p>", escape(text)));
+        self
+    }
+
+    /// With room for more than a few lines.
+    #[must_use]
+    pub fn wide(mut self) -> Self {
+        self.wide = true;
+        self
+    }
+
+    /// Adds what is markup already: what comes from elsewhere was escaped in it.
+    #[must_use]
+    pub(super) fn raw(mut self, markup: &str) -> Self {
+        self.body.push_str(markup);
         self
     }
 
@@ -119,10 +134,11 @@ impl Page {
     pub fn render(self) -> Response {
         let refresh = self.refresh.map(|s| format!("<meta http-equiv=\"refresh\" content=\"{s}\">")).unwrap_or_default();
         let title = escape(&self.title);
+        let class = if self.wide { " class=\"wide\"" } else { "" };
         let html = format!(
             "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
              <meta name=\"color-scheme\" content=\"light dark\">{refresh}<title>{title} · ClawLoops</title><style>{STYLE}</style></head>\
-             <body><main><p class=\"brand\">ClawLoops</p><h1>{title}</h1>{}</main></body></html>",
+             <body><main{class}><p class=\"brand\">ClawLoops</p><h1>{title}</h1>{}</main></body></html>",
             self.body
         );
         let mut response = Html(html).into_response();
@@ -143,7 +159,7 @@ fn style_hash() -> &'static str {
     HASH.get_or_init(|| base64::engine::general_purpose::STANDARD.encode(sha2::Sha256::digest(STYLE.as_bytes())))
 }
 
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

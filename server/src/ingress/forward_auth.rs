@@ -77,7 +77,7 @@ async fn judge(entry: &Entry, asked: &Asked, said: &HeaderMap, page: bool) -> Re
     if gateway::is_closed(asked.uri.path()) {
         return fault(&Problem::new(Code::AccessDenied, "There is nothing here."));
     }
-    let visit = match tickets::cookie_hash(said) {
+    let visit = match tickets::cookie_hash(entry, &label, said) {
         Some(token_hash) => match entry.visit(token_hash).await {
             Ok(visit) => visit,
             Err(error) => return fault(&error.into_problem()),
@@ -125,7 +125,10 @@ fn passed(entry: &Entry, label: &str, route: &Route, said: &HeaderMap, assertion
     say(HeaderName::from_static(ASSERTION), assertion)?;
     say(header::CACHE_CONTROL, "no-store")?;
     // Our own cookies never reach a runtime. Said when nothing is left, too, so that the ingress has something to put there.
-    to.insert(header::COOKIE, headers::cookies_of_the_runtime(said).unwrap_or(HeaderValue::from_static("")));
+    to.insert(
+        header::COOKIE,
+        headers::cookies_of_the_runtime(said, entry.jar(route, label).as_ref()).unwrap_or(HeaderValue::from_static("")),
+    );
     Some(response)
 }
 

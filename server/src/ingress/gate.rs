@@ -34,7 +34,7 @@ const PONG: Duration = Duration::from_secs(20);
 /// What hyper reads of a head before it gives up, in bytes, where no more is allowed by the settings.
 const HEAD: usize = 400 << 10;
 
-/// Counts the connections of one listener.
+/// Counts the connections of a listener, or of several together.
 pub struct Gate {
     limits: config::Limits,
     count: Mutex<Count>,

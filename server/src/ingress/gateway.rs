@@ -14,7 +14,10 @@ use super::{
     waiting, websocket,
 };
 use crate::{data::ticket::Visit, error::chain, orchestrator::Route};
-use axum::{body::Body, response::Response};
+use axum::{
+    body::Body,
+    response::{IntoResponse as _, Response},
+};
 use contract::{Code, Problem};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, Version, header};
 use hyper_util::rt::TokioIo;
@@ -34,11 +37,14 @@ pub async fn serve(entry: Arc<Entry>, label: String, client: IpAddr, request: Re
         Ok(None) => return fault(&entry, &Problem::new(Code::RuntimeNotFound, "There is no runtime of this name."), page),
         Err(error) => return fault(&entry, &error.into_problem(), page),
     };
+    if request.uri().path() == tickets::ALIVE {
+        return framed(&entry, "ok\n".into_response());
+    }
     if request.uri().path() == tickets::ENTER {
         return tickets::enter(&entry, &route, &label, request.method(), request.uri()).await;
     }
     let epoch = entry.connections.epoch();
-    let token_hash = tickets::cookie_hash(request.headers());
+    let token_hash = tickets::cookie_hash(&entry, &label, request.headers());
     let visit = match token_hash {
         Some(token_hash) => match tickets::visitor(&entry, &route, token_hash).await {
             Ok(visit) => visit,
@@ -103,7 +109,13 @@ async fn pass(
 ) -> Response {
     let authority = entry.origins.runtime_authority(label);
     let client = if client.is_loopback() { SOMEWHERE.to_owned() } else { client.to_string() };
-    let identity = headers::Identity { email: &route.person_email, client: &client, authority: &authority, scheme: entry.origins.scheme() };
+    let identity = headers::Identity {
+        email: &route.person_email,
+        client: &client,
+        authority: &authority,
+        scheme: entry.origins.scheme(),
+        jar: entry.jar(route, label),
+    };
     let (Some(inward), Some(uri)) = (headers::inward(request.headers(), &identity, upgrade), upstream_uri(address, request.uri())) else {
         return fault(&entry, &Problem::new(Code::Invalid, "This request cannot be passed on."), page);
     };
@@ -143,7 +155,7 @@ async fn pass(
     if let Err(why) = outward::judge(status, answer.headers()) {
         return broken(&entry, route, why, page);
     }
-    let mut back = outward::outward(answer.headers(), &entry.origins, label);
+    let mut back = outward::outward(answer.headers(), &entry.origins, label, identity.jar.as_ref());
     let stop = entry.stop.clone();
     if status == StatusCode::SWITCHING_PROTOCOLS {
         let Some(browser) = browser.filter(|_| names(answer.headers(), &header::UPGRADE, "websocket")) else {

@@ -1,5 +1,6 @@
 //! Header hygiene at the gateway: what goes in to a runtime is an allow-list. What comes back is judged in [`super::outward`].
 
+use super::cookies::Jar;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 /// What a browser may say to a runtime. All else stays outside: identity headers under any alias among it.
@@ -47,7 +48,7 @@ const INWARD: &[&str] = &[
 const HANDSHAKE: &[&str] = &["sec-websocket-key", "sec-websocket-version", "sec-websocket-protocol", "sec-websocket-extensions"];
 
 /// Names of our own cookies begin so.
-const OURS: &str = "__host-clawloops";
+const OURS: &[&str] = &["__host-clawloops", "__host-http-clawloops"];
 
 /// Who asks, as a runtime is told.
 pub struct Identity<'a> {
@@ -59,6 +60,8 @@ pub struct Identity<'a> {
     pub authority: &'a str,
     /// `http` or `https`.
     pub scheme: &'a str,
+    /// The runtime's cookies, where its host has others' as well.
+    pub jar: Option<Jar<'a>>,
 }
 
 /// The headers that go in to a runtime. None when the identity cannot be written as a header: then nothing may go in.
@@ -75,7 +78,7 @@ pub fn inward(from: &HeaderMap, identity: &Identity<'_>, upgrade: bool) -> Optio
             to.append(name, value.clone());
         }
     }
-    if let Some(cookie) = cookies_of_the_runtime(from) {
+    if let Some(cookie) = cookies_of_the_runtime(from, identity.jar.as_ref()) {
         to.append(header::COOKIE, cookie);
     }
     let mut say = |name: &'static str, value: &str| {
@@ -110,8 +113,11 @@ pub fn wants_events(headers: &HeaderMap) -> bool {
     headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).any(|accept| accept.contains("text/event-stream"))
 }
 
-/// What a browser's cookies are without ours; none when nothing is left.
-pub(super) fn cookies_of_the_runtime(headers: &HeaderMap) -> Option<HeaderValue> {
+/// What a browser's cookies are without ours, and on a shared host without other runtimes'; none when nothing is left.
+pub(super) fn cookies_of_the_runtime(headers: &HeaderMap, jar: Option<&Jar<'_>>) -> Option<HeaderValue> {
+    if let Some(jar) = jar {
+        return jar.inward(headers);
+    }
     let mut kept: Vec<&str> = Vec::new();
     for value in headers.get_all(header::COOKIE) {
         // Bytes that are no text are no cookie of a browser.
@@ -123,7 +129,8 @@ pub(super) fn cookies_of_the_runtime(headers: &HeaderMap) -> Option<HeaderValue>
 
 /// Whether this pair of a name and a value bears a name of ours. A cookie without a name says its value alone, so a leading `=` is looked past.
 pub(super) fn is_ours(cookie: &str) -> bool {
-    cookie.trim_start_matches([' ', '\t', '=']).get(..OURS.len()).is_some_and(|start| start.eq_ignore_ascii_case(OURS))
+    let cookie = cookie.trim_start_matches([' ', '\t', '=']);
+    OURS.iter().any(|ours| cookie.get(..ours.len()).is_some_and(|start| start.eq_ignore_ascii_case(ours)))
 }
 
 /// The value of one of our cookies. A name that comes twice is nobody's.
@@ -154,7 +161,7 @@ mod tests {
     }
 
     const ADA: Identity<'static> =
-        Identity { email: "ada@example.com", client: "192.0.2.1", authority: "ada.clawloops.localhost:3000", scheme: "http" };
+        Identity { email: "ada@example.com", client: "192.0.2.1", authority: "ada.clawloops.localhost:3000", scheme: "http", jar: None };
 
     #[test]
     fn identity_headers_from_outside_never_go_in() {
@@ -191,7 +198,7 @@ mod tests {
 
     #[test]
     fn our_cookies_stay_outside_and_the_runtimes_own_go_in() {
-        let headers = map(&[("cookie", "__Host-clawloops_runtime=x; theme=dark"), ("cookie", "__host-CLAWLOOPS_session=y; a=b")]);
+        let headers = map(&[("cookie", "__Host-clawloops_runtime=x; theme=dark"), ("cookie", "__host-HTTP-CLAWLOOPS_session=y; a=b")]);
         let inside = inward(&headers, &ADA, false).unwrap();
         assert_eq!(inside.get("cookie").unwrap(), "theme=dark; a=b");
     }

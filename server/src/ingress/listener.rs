@@ -35,7 +35,21 @@ pub async fn serve_with(
     limits: config::Limits,
     stop: CancellationToken,
 ) -> io::Result<()> {
-    let gate = Gate::new(limits.clone());
+    serve_behind(Gate::new(limits.clone()), listener, tls, router, limits, stop).await
+}
+
+/// The same, behind a gate that other listeners have as well: what all of them take together is counted.
+///
+/// # Errors
+/// As of [`serve`].
+pub async fn serve_behind(
+    gate: Arc<Gate>,
+    listener: TcpListener,
+    tls: Option<Arc<ServerConfig>>,
+    router: Router,
+    limits: config::Limits,
+    stop: CancellationToken,
+) -> io::Result<()> {
     let connections = TaskTracker::new();
     let cut = CancellationToken::new();
     // Also when this future is dropped.

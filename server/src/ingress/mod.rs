@@ -7,6 +7,7 @@
 pub mod assertion;
 pub mod assets;
 pub mod connections;
+pub mod cookies;
 pub mod cut;
 pub mod download;
 pub mod export;
@@ -23,6 +24,7 @@ pub mod live;
 pub mod origins;
 pub mod outward;
 pub mod pages;
+pub mod ports;
 pub mod proxies;
 pub mod redirect;
 pub mod router;
@@ -32,6 +34,7 @@ pub mod shape;
 pub mod tickets;
 pub mod tls;
 pub mod traefik;
+pub mod trust;
 pub mod upstream;
 pub mod visits;
 pub mod waiting;
@@ -49,7 +52,7 @@ use crate::{
 use app::ports::Ports;
 use async_trait::async_trait;
 use connections::Connections;
-use contract::RuntimeId;
+use contract::{Problem, RuntimeId};
 use origins::Origins;
 use std::sync::Arc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -65,6 +68,10 @@ pub trait Routes: Send + Sync {
     async fn visited(&self, runtimes: &[RuntimeId]) -> Result<()>;
     /// Somebody stands before one that sleeps: it is to wake.
     async fn wake(&self, runtime: RuntimeId) -> Result<()>;
+    /// Why nobody gets to this origin of a runtime, where that is so for another reason than the runtime itself.
+    fn closed(&self, _origin: &str) -> Option<Problem> {
+        None
+    }
 }
 
 #[async_trait]
@@ -83,6 +90,12 @@ impl Routes for Orchestrator {
 
     async fn wake(&self, runtime: RuntimeId) -> Result<()> {
         Orchestrator::wake(self, &[runtime]).await
+    }
+
+    fn closed(&self, origin: &str) -> Option<Problem> {
+        let ports = self.ports()?;
+        let port = origin.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).unwrap_or_default();
+        if port == 0 { Some(ports.none_given()) } else { ports.fault(port) }
     }
 }
 
@@ -126,7 +139,9 @@ pub struct Entry {
     origins: Origins,
     limits: Limits,
     proxies: proxies::Proxies,
+    keys: Arc<Keyring>,
     signer: assertion::Signer,
+    trust: Option<trust::Trust>,
     /// This server as an ingress reaches it.
     own_url: String,
     assets: assets::Assets,
@@ -144,9 +159,11 @@ impl Entry {
     /// Puts the entry together; `models` is mounted by [`router::router`].
     fn new(parts: Parts) -> (Arc<Self>, axum::Router) {
         let entry = Arc::new(Self {
-            origins: Origins::of(&parts.config.entry.public_url),
+            origins: Origins::configured(&parts.config.entry),
             proxies: parts.proxies,
-            signer: assertion::Signer::new(parts.keys),
+            signer: assertion::Signer::new(Arc::clone(&parts.keys)),
+            keys: parts.keys,
+            trust: trust::Trust::named(&parts.config, Arc::clone(&parts.clock)),
             own_url: parts.config.entry.own_url(),
             assets: assets::Assets::at(parts.config.entry.site_dir.clone()),
             limits: parts.config.limits.clone(),
@@ -164,6 +181,11 @@ impl Entry {
             stop: parts.stop,
         });
         (entry, parts.models)
+    }
+
+    /// The cookies of a runtime, where its host has others' as well.
+    fn jar<'a>(&'a self, route: &Route, label: &'a str) -> Option<cookies::Jar<'a>> {
+        self.origins.by_port().then(|| cookies::Jar::of(&self.keys, route.runtime_id, label))
     }
 
     /// How many streams and WebSockets are open towards runtimes.

@@ -4,6 +4,7 @@
 //! in front of us. `Link` and `Refresh` stay: they do nothing that a page of the runtime could not do by markup or script on its own host.
 
 use super::{
+    cookies::Jar,
     headers::{is_ours, named_by_connection},
     origins::{Origins, Place},
 };
@@ -74,9 +75,10 @@ pub fn judge(status: StatusCode, from: &HeaderMap) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// The headers that come back out of the runtime with this label. The dashboard alone may frame it.
+/// The headers that come back out of the runtime with this label. The dashboard alone may frame it. Where its host has others' cookies as well, its own
+/// go by its `jar`.
 #[must_use]
-pub fn outward(from: &HeaderMap, origins: &Origins, label: &str) -> HeaderMap {
+pub fn outward(from: &HeaderMap, origins: &Origins, label: &str, jar: Option<&Jar<'_>>) -> HeaderMap {
     let dashboard = origins.dashboard();
     let named = named_by_connection(from);
     let shared_with_us = from.get_all(header::ACCESS_CONTROL_ALLOW_ORIGIN).iter().any(|value| names_ours(value, origins, label));
@@ -94,7 +96,7 @@ pub fn outward(from: &HeaderMap, origins: &Origins, label: &str) -> HeaderMap {
         }
         if *name == header::SET_COOKIE {
             if cookies < MOST_COOKIES
-                && let Some(cookie) = own_cookie(value)
+                && let Some(cookie) = own_cookie(value, jar)
             {
                 to.append(name, cookie);
                 cookies += 1;
@@ -144,7 +146,7 @@ fn names_ours(value: &HeaderValue, origins: &Origins, label: &str) -> bool {
 
 /// The cookie as a runtime may set it: on its own host, never by a name of ours. One with `Domain` loses that and stays on the runtime's host, so that a
 /// program that signs its person in so still works; without the attribute a browser keeps it for this very host (RFC 6265, section 5.3).
-fn own_cookie(value: &HeaderValue) -> Option<HeaderValue> {
+fn own_cookie(value: &HeaderValue, jar: Option<&Jar<'_>>) -> Option<HeaderValue> {
     let bytes = value.as_bytes();
     if bytes.len() > LONGEST_COOKIE {
         return None;
@@ -159,7 +161,10 @@ fn own_cookie(value: &HeaderValue) -> Option<HeaderValue> {
         kept.push(b';');
         kept.extend_from_slice(attribute);
     }
-    HeaderValue::from_bytes(&kept).ok()
+    match jar {
+        Some(jar) => jar.outward(&kept),
+        None => HeaderValue::from_bytes(&kept).ok(),
+    }
 }
 
 fn is_domain(attribute: &[u8]) -> bool {
@@ -215,7 +220,7 @@ mod tests {
     }
 
     fn back(pairs: &[(&str, &str)]) -> HeaderMap {
-        outward(&map(pairs), &Origins::of(&"http://clawloops.localhost:3000".parse().unwrap()), "ada")
+        outward(&map(pairs), &Origins::of(&"http://clawloops.localhost:3000".parse().unwrap()), "ada", None)
     }
 
     #[test]
@@ -240,6 +245,7 @@ mod tests {
             ("set-cookie", "__Host-clawloops_session=stolen; Path=/; Secure"),
             ("set-cookie", " \t__hOST-cLawloops_runtime=stolen; Path=/; Secure"),
             ("set-cookie", "=__Host-clawloops_session=stolen; Path=/; Secure"),
+            ("set-cookie", "__Host-Http-clawloops_session=stolen; Path=/; Secure; HttpOnly"),
             ("set-cookie", &format!("long={}", "x".repeat(4096))),
             ("set-cookie2", "old=1"),
             ("clear-site-data", "\"*\""),

@@ -1,8 +1,9 @@
-//! The plain listener beside a TLS one: whoever comes over http is sent to the same place over https.
+//! The plain listener beside a TLS one: whoever comes over http is sent to the same place over https, but for the page that tells how to trust it.
 
 use super::{
     origins::{Origins, Place},
     router,
+    trust::Trust,
 };
 use axum::{
     Router,
@@ -10,18 +11,25 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use http::{HeaderValue, Method, StatusCode, header};
-use url::Url;
+use std::sync::Arc;
 
 /// Answers every request with where it is served. It knows the hosts that the public address makes, and sends nobody elsewhere.
-pub fn router(public_url: &Url) -> Router {
-    Router::new().fallback(answer).with_state(Origins::of(public_url))
+pub fn router(origins: Origins, trust: Option<Trust>) -> Router {
+    Router::new().fallback(answer).with_state(Arc::new((origins, trust)))
 }
 
-async fn answer(State(origins): State<Origins>, request: Request) -> Response {
+async fn answer(State(state): State<Arc<(Origins, Option<Trust>)>>, request: Request) -> Response {
+    let (origins, trust) = &*state;
     if request.method() == Method::CONNECT || request.method() == Method::TRACE {
         return StatusCode::METHOD_NOT_ALLOWED.into_response();
     }
-    let origin = match origins.place(&router::host(&request).unwrap_or_default()) {
+    let place = origins.place(&router::host(&request).unwrap_or_default());
+    if let (Place::Dashboard, Some(trust)) = (&place, trust)
+        && let Some(answer) = trust.answer(request.uri().path()).await
+    {
+        return answer;
+    }
+    let origin = match place {
         Place::Dashboard => origins.dashboard(),
         Place::Runtime(label) => origins.runtime(&label),
         Place::Elsewhere => {

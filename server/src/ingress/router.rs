@@ -2,7 +2,7 @@
 
 use super::{
     Entry, Parts, download, export, faults, forward_auth, gateway, guard, intake, live, origins::Place, pages, security, session, shape,
-    tickets, traefik, watch,
+    tickets, traefik, trust, watch,
 };
 use crate::Error;
 use axum::{
@@ -49,6 +49,8 @@ pub fn router(parts: Parts) -> (Arc<Entry>, Router, impl Future<Output = ()> + S
     let (entry, models) = Entry::new(parts);
     let site = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
+        .route(trust::PAGE, get(trust::answer))
+        .route("/trust/{file}", get(trust::answer))
         .route("/events", get(live::events))
         .route("/open/{runtime_id}", get(tickets::open))
         .route("/runtimes/{id}/log", get(download::log))
@@ -79,7 +81,7 @@ async fn split(State(hosts): State<Hosts>, mut request: Request, next: Next) -> 
     let id = request_id();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let host = host(&request).unwrap_or_default();
-    let secure = hosts.entry.origins.scheme() == "https";
+    let pins = hosts.entry.origins.pins_https();
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map_or((Ipv4Addr::LOCALHOST, 0).into(), |info| info.0);
     let client = hosts.entry.proxies.client(peer.ip(), request.headers());
     // Who counts as trying too often is the client, and not the proxy that all of them come through.
@@ -93,7 +95,7 @@ async fn split(State(hosts): State<Hosts>, mut request: Request, next: Next) -> 
         closing(told(&problem, page))
     } else {
         let answered = async {
-            let place = hosts.entry.origins.place(&host);
+            let place = arrived_at(hosts.entry.origins.place(&host), request.extensions().get::<Arrived>());
             if let Some(answer) = asked_by_ingress(&hosts.entry, &place, peer.ip(), &path, request.headers()).await {
                 return answer;
             }
@@ -120,7 +122,7 @@ async fn split(State(hosts): State<Hosts>, mut request: Request, next: Next) -> 
     if coded && response.status() != StatusCode::SWITCHING_PROTOCOLS {
         response = closing(response);
     }
-    if secure {
+    if pins {
         response.headers_mut().entry(header::STRICT_TRANSPORT_SECURITY).or_insert(HeaderValue::from_static("max-age=31536000"));
     }
     if let Ok(value) = HeaderValue::from_str(&id) {
@@ -128,6 +130,18 @@ async fn split(State(hosts): State<Hosts>, mut request: Request, next: Next) -> 
     }
     tracing::debug!(request = id, %method, host, path = logged(&path), status = response.status().as_u16(), ms = began.elapsed().as_millis(), "answered");
     response
+}
+
+/// Says on a request at which runtime's port it arrived; without it, it came to the dashboard's listener.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrived(pub u16);
+
+/// Whom a request is for: at a runtime's port nobody but this runtime is, whatever host is named.
+fn arrived_at(place: Place, arrived: Option<&Arrived>) -> Place {
+    match arrived {
+        Some(Arrived(port)) if place != Place::Runtime(port.to_string()) => Place::Elsewhere,
+        _ => place,
+    }
 }
 
 /// What the dashboard is sent, within its bounds of size and time.

@@ -44,9 +44,11 @@ fn dress(headers: &mut HeaderMap, framable: bool, origins: &Origins) {
     say(header::REFERRER_POLICY, "same-origin");
     say(HeaderName::from_static("cross-origin-opener-policy"), "same-origin");
     say(HeaderName::from_static("cross-origin-resource-policy"), "same-origin");
+    // Pages of another port, or of a name below, get no process and no `document.domain` in common with ours.
+    say(HeaderName::from_static("origin-agent-cluster"), "?1");
     // Pages show what is private: nothing of them is kept. Files of the page say otherwise for themselves.
     say(header::CACHE_CONTROL, "no-store");
-    if origins.scheme() == "https" {
+    if origins.pins_https() {
         say(header::STRICT_TRANSPORT_SECURITY, "max-age=31536000");
     }
     // A runtime in its frame may listen when its person allows it: OpenClaw takes spoken messages.

@@ -16,6 +16,9 @@ pub const OPEN: &[&str] = &[
     "/healthz",
     // Keys are judged there, never cookies.
     "/v1/*",
+    // How to trust this server, and its authority; nothing else lies there.
+    "/trust",
+    "/trust/*",
     "/sign-in",
     "/setup/*",
     "/invitation/*",
@@ -38,7 +41,8 @@ pub fn is_open(path: &str) -> bool {
 
 /// Finds the caller, hands them on as the extension `Option<Caller>`, and keeps everyone else out of what is not open.
 pub async fn check(State(entry): State<Arc<Entry>>, mut request: Request, next: Next) -> Response {
-    let caller = match headers::cookie(request.headers(), sessions::COOKIE) {
+    let before = || headers::cookie(request.headers(), sessions::COOKIE_BEFORE).filter(|_| !entry.origins.by_port());
+    let caller = match headers::cookie(request.headers(), sessions::COOKIE).or_else(before) {
         Some(token) => match sessions::find(&entry.pool, entry.clock.as_ref(), token).await {
             Ok(caller) => caller,
             Err(error) => return refused(&request, error.into_problem(), request.uri().path()),

@@ -21,8 +21,8 @@ use time::Duration;
 pub const RESERVED: &str = "/__clawloops";
 /// Where a ticket is handed in.
 pub const ENTER: &str = "/__clawloops/enter";
-/// The cookie on a runtime's host.
-pub const COOKIE: &str = "__Host-clawloops_runtime";
+/// Where whoever wants to know finds out that this server answers there.
+pub const ALIVE: &str = "/__clawloops/healthz";
 /// How long a ticket waits to be used.
 const WAITS: Duration = Duration::seconds(60);
 
@@ -66,6 +66,9 @@ async fn ticket(entry: &Entry, caller: &Caller, runtime_id: RuntimeId, to: Optio
     if runtime.person_id != caller.person_id {
         return Err(not_found());
     }
+    if let Some(problem) = entry.routes.closed(&runtime.origin) {
+        return Err(problem);
+    }
     let token = Token::random()?;
     let now = entry.clock.now();
     put(entry, &token, caller, runtime_id, now).await?;
@@ -95,7 +98,7 @@ pub(super) async fn enter(entry: &Entry, route: &Route, label: &str, method: &Me
         Ok(Some(token)) => {
             let to = handed_in.to.as_deref().and_then(local).unwrap_or("/");
             let mut response = see_other(&format!("{}{to}", entry.origins.runtime(label)));
-            let cookie = format!("{COOKIE}={}; Path=/; HttpOnly; Secure; SameSite=Lax", token.as_str());
+            let cookie = format!("{}={}; Path=/; HttpOnly; Secure; SameSite=Lax", entry.origins.cookie(label), token.as_str());
             if let Ok(cookie) = HeaderValue::from_str(&cookie) {
                 response.headers_mut().insert(header::SET_COOKIE, cookie);
             }
@@ -140,9 +143,9 @@ fn refused(entry: &Entry, route: &Route) -> Response {
     gateway::framed(entry, faults::as_page(&problem, Some((&page, "Open it again"))))
 }
 
-/// The hash of the cookie that came, where one did.
-pub(super) fn cookie_hash(request_headers: &HeaderMap) -> Option<[u8; 32]> {
-    headers::cookie(request_headers, COOKIE).map(hash_of)
+/// The hash of the cookie for the runtime of this label, where one came.
+pub(super) fn cookie_hash(entry: &Entry, label: &str, request_headers: &HeaderMap) -> Option<[u8; 32]> {
+    headers::cookie(request_headers, &entry.origins.cookie(label)).map(hash_of)
 }
 
 /// Who visits, when the cookie is good for this very runtime.

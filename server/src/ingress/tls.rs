@@ -1,8 +1,8 @@
-//! TLS at the listener: the certificate of the moment, and the eye on its files.
+//! TLS at the listener: the certificate of the moment, and the eye on where it comes from.
 
 use crate::{
     Result,
-    certificate::{self, Files, Pair},
+    certificate::{self, Pair, source::Source},
     clock::Clock,
     error::chain,
 };
@@ -13,30 +13,31 @@ use rustls::{
     sign::CertifiedKey,
 };
 use std::{
+    fmt,
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-/// How often the files are read again.
+/// How often its source is asked again.
 pub const LOOK: Duration = Duration::from_secs(5);
 
-/// The certificate that is shown, until its files hold another one that can be used.
-#[derive(Debug)]
+/// The certificate that is shown, until its source has another one that can be used.
 pub struct Certificates {
-    files: Files,
+    source: Source,
     present: RwLock<Pair>,
 }
 
 impl Certificates {
-    /// Reads them for the first time.
+    /// Asks for the first one.
     ///
     /// # Errors
-    /// As of [`certificate::read`]: there is nothing to go on with then.
-    pub async fn open(files: Files) -> Result<Arc<Self>> {
-        let present = RwLock::new(certificate::read(&files).await?);
-        Ok(Arc::new(Self { files, present }))
+    /// As of [`Source::read`]: there is nothing to go on with then.
+    pub async fn open(source: impl Into<Source>) -> Result<Arc<Self>> {
+        let source = source.into();
+        let present = RwLock::new(source.read().await?);
+        Ok(Arc::new(Self { source, present }))
     }
 
     /// How this server speaks TLS: version 1.2 or 1.3, HTTP/2 where the browser has it, HTTP/1.1 otherwise and for WebSockets.
@@ -56,12 +57,12 @@ impl Certificates {
         Ok(Arc::new(config))
     }
 
-    /// Shows what the files hold now. The answer is whether that is another certificate.
+    /// Shows what its source has now. The answer is whether that is another certificate.
     ///
     /// # Errors
     /// When it cannot be used: the one before stays.
     pub async fn renew(&self) -> Result<bool> {
-        let pair = certificate::read(&self.files).await?;
+        let pair = self.source.read().await?;
         let mut present = self.present.write().unwrap_or_else(PoisonError::into_inner);
         let other = pair.digest != present.digest;
         if other {
@@ -75,13 +76,19 @@ impl Certificates {
     }
 }
 
+impl fmt::Debug for Certificates {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.debug_struct("Certificates").field("source", &self.source.place()).finish_non_exhaustive()
+    }
+}
+
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         Some(self.present().key)
     }
 }
 
-/// Reads the files again every [`LOOK`] until `stop`. What cannot be used is said once, and not again until it is something else.
+/// Asks again every [`LOOK`] until `stop`. What cannot be used is said once, and not again until it is something else.
 pub async fn follow(certificates: Arc<Certificates>, clock: Arc<dyn Clock>, stop: CancellationToken) {
     say(&certificates.present(), clock.as_ref());
     let mut look = interval(LOOK);
@@ -96,7 +103,7 @@ pub async fn follow(certificates: Arc<Certificates>, clock: Arc<dyn Clock>, stop
             Ok(renewed) => {
                 said.clear();
                 if renewed {
-                    tracing::info!(path = %certificates.files.certificate.display(), "another certificate is shown from now on");
+                    tracing::info!(path = certificates.source.place(), "another certificate is shown from now on");
                     say(&certificates.present(), clock.as_ref());
                 }
             }

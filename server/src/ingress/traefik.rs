@@ -51,7 +51,8 @@ const NOT_OUTWARD: &[&str] = &[
 
 /// `GET /internal/traefik`, with the bearer token of the settings.
 pub(super) async fn configuration(entry: &Entry, said: &HeaderMap) -> Response {
-    if !entry.proxies.has_token() {
+    // Traefik finds runtimes by their host names, and cannot rename what cookies a runtime sets on a host that others share.
+    if !entry.proxies.has_token() || entry.origins.by_port() {
         return super::router::nothing_here();
     }
     if !entry.proxies.bears_token(said) {

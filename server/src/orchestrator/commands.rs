@@ -48,6 +48,7 @@ impl Orchestrator {
             name,
             volume: &Names::new(&self.config.runtimes.instance).workspace(runtime_id),
             profile_id,
+            ports: self.ports().map(|ports| &**ports),
             house: self.house(),
         };
         self.store.create(&creation, self.clock.now()).await?;

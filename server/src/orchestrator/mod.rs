@@ -14,6 +14,7 @@ mod lease;
 pub mod logs;
 mod memory;
 mod pass;
+pub mod ports;
 pub mod profile;
 pub mod reconcile;
 mod rendered;
@@ -55,6 +56,8 @@ pub struct Orchestrator {
     clock: Arc<dyn Clock>,
     engine: Arc<dyn Engine>,
     config: Arc<Config>,
+    /// Where runtimes have ports in place of host names.
+    ports: Option<Arc<ports::Ports>>,
     /// The master keys, from which the runtimes' keys are derived.
     keys: Arc<Keyring>,
     doors: Arc<dyn Doors>,
@@ -107,11 +110,13 @@ impl Orchestrator {
         let engine: Arc<dyn Engine> = Arc::new(Bounded::new(engine));
         let room = tokio::sync::OnceCell::new();
         let began = clock.now();
+        let ports = ports::Ports::of(&config.entry).map(Arc::new);
         Self {
             store,
             clock,
             engine,
             config,
+            ports,
             keys,
             doors,
             changes,
@@ -179,6 +184,12 @@ impl Orchestrator {
             Ok::<_, crate::Error>(Room { memory_bytes: whole, starts, starts_a_core })
         });
         room.await.copied()
+    }
+
+    /// The ports of runtimes, where they have no host names of their own.
+    #[must_use]
+    pub fn ports(&self) -> Option<&Arc<ports::Ports>> {
+        self.ports.as_ref()
     }
 
     /// The engine, for its health.

@@ -36,6 +36,7 @@ struct Source<'a> {
     master_key_id: &'a str,
     person_email: &'a str,
     host_label: &'a str,
+    port: Option<i32>,
     gateway: IpAddr,
     /// The models that its profile allows; none allows all that are offered.
     models: Option<&'a [Uuid]>,
@@ -78,6 +79,7 @@ impl Orchestrator {
             master_key_id: root.id(),
             person_email: &row.person_email,
             host_label: &row.host_label,
+            port: row.port,
             gateway,
             models: row.models.as_deref(),
             offer: offer.print,
@@ -107,7 +109,7 @@ impl Orchestrator {
         let key = token::derive(root.runtimes(), source.runtime_id, source.revision, source.key_number);
         openclaw::render(&openclaw::Setting {
             person: source.person_email,
-            origin: &self.origin(source.host_label),
+            origin: &self.origin(source.host_label, source.port),
             gateway: source.gateway,
             internal_port: self.config.entry.internal_port,
             models,

@@ -1,6 +1,6 @@
 //! Where a runtime's host name leads. Asked with every request of the gateway, so the answer is kept until something changes.
 
-use super::Orchestrator;
+use super::{Orchestrator, ports::Ports};
 use crate::{
     Result,
     data::{listen::Change, runtime::Row},
@@ -116,7 +116,7 @@ fn touches_routes(change: &Result<Change, TryRecvError>) -> bool {
 }
 
 impl Orchestrator {
-    /// All runtimes that are ready and where they are, by host label. Listed anew when one of them changed: the engine is not asked for each.
+    /// All runtimes that are ready and where they are, by label. Listed anew when one of them changed: the engine is not asked for each.
     pub async fn ready_routes(&self) -> Result<Vec<(String, Route)>> {
         // Held while it is listed: whoever asks meanwhile gets the same list.
         let mut listed = self.listed.0.lock().await;
@@ -144,20 +144,26 @@ impl Orchestrator {
             let Some(ContainerState::Running { address: Some(address), .. }) = container.map(|container| &container.state) else {
                 continue;
             };
-            routes.push((row.host_label.clone(), route(row, Some(*address))));
+            if let Some(label) = self.label(&row) {
+                routes.push((label, route(row, Some(*address))));
+            }
         }
         routes.sort_by(|(one, _), (other, _)| one.cmp(other));
         *list = Some((asked, routes.clone()));
         Ok(routes)
     }
 
-    /// Where the host of this label leads; none when no runtime has it.
+    /// Where the host of this label leads, or the port that is its label where runtimes have ports; none when no runtime has it.
     pub async fn address_of(&self, host_label: &str) -> Result<Option<Route>> {
         if let Some(route) = self.kept.find(host_label) {
             return Ok(Some(route));
         }
         let asked = Instant::now();
-        let row = self.store.by_host_label(host_label).await?;
+        let row = match (&self.ports, host_label.parse::<u16>()) {
+            (None, _) => self.store.by_host_label(host_label).await?,
+            (Some(ports), Ok(port)) if ports.range().contains(port) => self.store.by_port(port).await?,
+            (Some(_), _) => None,
+        };
         let Some(row) = row else { return Ok(None) };
         let address = if matches!(row.phase, Phase::Ready | Phase::Asleep | Phase::Waking) {
             match self.engine.look(row.runtime_id).await?.container.map(|container| container.state) {
@@ -172,11 +178,29 @@ impl Orchestrator {
         Ok(Some(route))
     }
 
-    /// The origin of a runtime's own host, `http://name.clawloops.localhost:3000`.
+    /// The origin of a runtime: its own host, `http://name.clawloops.localhost:3000`, or its own port, `https://192.0.2.7:20001`. Where it was given none of
+    /// those that there are now, it is at port 0, where nobody comes.
     #[must_use]
-    pub fn origin(&self, host_label: &str) -> String {
+    pub fn origin(&self, host_label: &str, port: Option<i32>) -> String {
         let public = &self.config.entry.public_url;
+        let (scheme, host) = (public.scheme(), public.host_str().unwrap_or_default());
+        if let Some(ports) = &self.ports {
+            return format!("{scheme}://{host}:{}", listed(ports, port).unwrap_or_default());
+        }
         let port = public.port().map(|port| format!(":{port}")).unwrap_or_default();
-        format!("{}://{host_label}.{}{port}", public.scheme(), public.host_str().unwrap_or_default())
+        format!("{scheme}://{host_label}.{host}{port}")
     }
+
+    /// What tells this runtime from others in an address: the first label of its host name, or its port.
+    fn label(&self, row: &Row) -> Option<String> {
+        match &self.ports {
+            None => Some(row.host_label.clone()),
+            Some(ports) => listed(ports, row.port).map(|port| port.to_string()),
+        }
+    }
+}
+
+/// A runtime's port, if it is one of those that there are now.
+fn listed(ports: &Ports, port: Option<i32>) -> Option<u16> {
+    port.and_then(|port| u16::try_from(port).ok()).filter(|port| ports.range().contains(*port))
 }

@@ -13,6 +13,7 @@ use crate::{
     data::sleep::Nap,
     data::transition_history::{Lesson, Transition},
     manager::epoch::Restarted,
+    orchestrator::ports::Ports,
     platform::audit::Actor,
 };
 use async_trait::async_trait;
@@ -36,6 +37,8 @@ pub struct Creation<'a> {
     pub volume: &'a str,
     /// Its profile; none takes the first that is offered.
     pub profile_id: Option<ProfileId>,
+    /// Where it gets a port of its own from, where runtimes have ports.
+    pub ports: Option<&'a Ports>,
     /// What the settings say of all runtimes.
     pub house: House<'a>,
 }
@@ -148,6 +151,8 @@ pub trait Store: Send + Sync {
     async fn get(&self, runtime_id: RuntimeId) -> Result<Option<Row>>;
     /// The runtime behind a host name.
     async fn by_host_label(&self, host_label: &str) -> Result<Option<Row>>;
+    /// The runtime at a port.
+    async fn by_port(&self, port: u16) -> Result<Option<Row>>;
     /// All runtimes that are not gone, in no order.
     async fn all(&self) -> Result<Vec<Row>>;
     /// Those of these runtimes that are not gone, in no order.

@@ -29,6 +29,7 @@ pub struct MasterKey {
     vault: SecretBox<[u8; 32]>,
     runtimes: SecretBox<[u8; 32]>,
     assertions: SecretBox<[u8; 32]>,
+    cookies: SecretBox<[u8; 32]>,
     id: String,
 }
 
@@ -38,9 +39,9 @@ impl MasterKey {
     pub fn new(bits: [u8; 32]) -> Self {
         let of = |purpose: &str| Box::new(derive(&bits, purpose));
         let (vault, runtimes) = (SecretBox::new(of("vault")), SecretBox::new(of("runtime-key")));
-        let assertions = SecretBox::new(of("assertion"));
+        let (assertions, cookies) = (SecretBox::new(of("assertion")), SecretBox::new(of("runtime-cookie")));
         let digest = Sha256::digest([b"clawloops vault key id", vault.expose_secret().as_slice()].concat());
-        Self { id: hex(&digest[..6]), bits: SecretBox::new(Box::new(bits)), vault, runtimes, assertions }
+        Self { id: hex(&digest[..6]), bits: SecretBox::new(Box::new(bits)), vault, runtimes, assertions, cookies }
     }
 
     /// Draws a new one.
@@ -78,6 +79,12 @@ impl MasterKey {
     #[must_use]
     pub fn assertions(&self) -> &[u8; 32] {
         self.assertions.expose_secret()
+    }
+
+    /// Proves which runtime set a cookie, where runtimes share a host.
+    #[must_use]
+    pub fn cookies(&self) -> &[u8; 32] {
+        self.cookies.expose_secret()
     }
 
     fn parse(text: &str, place: &str) -> Result<Self> {

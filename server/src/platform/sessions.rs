@@ -17,8 +17,11 @@ use crate::{
 use contract::{Caller, Code, NewSession, PersonId, PersonStatus, Problem, SessionId, SessionView};
 use time::Duration;
 
-/// The cookie's name. With `__Host-` the browser itself holds it to this host, to `Secure` and to the whole path.
-pub const COOKIE: &str = "__Host-clawloops_session";
+/// The cookie's name. With `__Host-` the browser itself holds it to this host, to `Secure` and to the whole path; where it knows `__Host-Http-`, it takes it
+/// from a header alone, so that no script of another port of the host can plant it.
+pub const COOKIE: &str = "__Host-Http-clawloops_session";
+/// What it was called before. Read where no runtime shares the dashboard's host, until such sessions have ended by themselves.
+pub const COOKIE_BEFORE: &str = "__Host-clawloops_session";
 /// Unused for so long, a session ends.
 pub const IDLE: Duration = Duration::days(7);
 /// So long after signing in, a session ends in any case.

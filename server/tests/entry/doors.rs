@@ -9,7 +9,7 @@ fn all_routes() -> Vec<(String, String)> {
     let mut routes: Vec<(String, String)> =
         leptos_axum::generate_route_list(app::App).iter().map(|page| ("GET".to_owned(), page.path().to_owned())).collect();
     routes.extend(leptos::server_fn::axum::server_fn_paths().map(|(path, method)| (method.to_string(), path.to_owned())));
-    for own in ["/healthz", "/events", "/open/{id}", "/runtimes/{id}/log", "/nowhere"] {
+    for own in ["/healthz", "/events", "/open/{id}", "/runtimes/{id}/log", "/trust", "/trust/clawloops.crt", "/nowhere"] {
         routes.push(("GET".to_owned(), own.to_owned()));
     }
     routes

@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod administration;
+mod authority;
 mod doors;
 mod export;
 mod forward_auth;
@@ -13,6 +14,7 @@ mod limits;
 mod live;
 mod logs;
 mod outages;
+mod ports;
 mod proxies;
 mod raw;
 mod revocation;

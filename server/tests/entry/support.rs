@@ -8,7 +8,7 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::any,
 };
-use contract::{Caller, Phase, Role, RuntimeId};
+use contract::{Caller, Phase, Problem, Role, RuntimeId};
 use futures::StreamExt as _;
 use server::{
     Result,
@@ -19,7 +19,7 @@ use server::{
     ingress::{self, Routes, connections::Connections, proxies::Proxies, router::router},
     manager::fake::{FakeEngine, Misery},
     model::{self, door::Side},
-    orchestrator::{Doors, Orchestrator, Route, logs::Logs},
+    orchestrator::{Doors, Orchestrator, Route, logs::Logs, ports::Ports},
     platform::{keyring::Keyring, passwords::Passwords, people, sessions, throttle::Throttle},
 };
 use std::{
@@ -33,9 +33,9 @@ use tokio_util::sync::CancellationToken;
 
 pub const PASSWORD: &str = "three plain words";
 
-/// Where runtimes are, as the test says.
+/// Where runtimes are, as the test says, and what became of their ports, where they have some.
 #[derive(Default)]
-pub struct Table(pub Mutex<HashMap<String, Route>>);
+pub struct Table(pub Mutex<HashMap<String, Route>>, pub Mutex<Option<Arc<Ports>>>);
 
 #[async_trait]
 impl Routes for Table {
@@ -53,6 +53,11 @@ impl Routes for Table {
 
     async fn visited(&self, _runtimes: &[RuntimeId]) -> Result<()> {
         Ok(())
+    }
+
+    fn closed(&self, origin: &str) -> Option<Problem> {
+        let ports = self.1.lock().unwrap();
+        ports.as_ref()?.fault(origin.rsplit_once(':')?.1.parse().ok()?)
     }
 
     /// Wakes at once.
@@ -80,6 +85,7 @@ pub struct TestApp {
     pub backend: Arc<Backend>,
     pub engine: Arc<FakeEngine>,
     pub table: Arc<Table>,
+    pub changes: Changes,
     pub entry: Arc<ingress::Entry>,
     pub port: u16,
     pub http: reqwest::Client,
@@ -151,7 +157,7 @@ impl TestApp {
             models: Arc::clone(&models),
             open: Arc::clone(&connections) as _,
         });
-        let table = Arc::new(Table::default());
+        let table = Arc::new(Table(Mutex::default(), Mutex::new(orchestrator.ports().cloned())));
         let (entry, router, watch) = router(ingress::Parts {
             pool: pool.clone(),
             clock: Arc::clone(&clock),
@@ -175,7 +181,7 @@ impl TestApp {
         // The change stream is on: from here nothing is missed.
         tokio::time::timeout(Duration::from_secs(20), heard.recv()).await.unwrap().unwrap();
         let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().unwrap();
-        Self { pool, clock, backend, engine, table, entry, port, http, router, stop, _folder: folder }
+        Self { pool, clock, backend, engine, table, changes, entry, port, http, router, stop, _folder: folder }
     }
 
     pub fn origin(&self) -> String {

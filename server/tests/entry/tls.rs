@@ -17,7 +17,9 @@ use server::{
     config::{Config, Limits},
     data::Pool,
     ingress::{
-        listener, redirect,
+        listener,
+        origins::Origins,
+        redirect,
         tls::{self, Certificates},
     },
 };
@@ -250,7 +252,7 @@ async fn whoever_does_not_shake_hands_holds_up_nobody() {
 async fn plain_http_is_sent_to_https_and_nowhere_else() {
     let (stop, listening) = (CancellationToken::new(), TcpListener::bind("127.0.0.1:0").await.unwrap());
     let at = listening.local_addr().unwrap();
-    let router = redirect::router(&"https://claw.example:8443".parse().unwrap());
+    let router = redirect::router(Origins::of(&"https://claw.example:8443".parse().unwrap()), None);
     tokio::spawn(listener::serve(listening, router, limits(), stop.clone()));
     let ask = async |method: &str, host: &str, path: &str| {
         let mut stream = TcpStream::connect(at).await.unwrap();

@@ -177,6 +177,10 @@ impl Store for SimStore {
         self.call(|tables| Ok(tables.alive().into_iter().find(|row| row.host_label == host_label))).await
     }
 
+    async fn by_port(&self, port: u16) -> Result<Option<Row>> {
+        self.call(|tables| Ok(tables.alive().into_iter().find(|row| row.port == Some(port.into())))).await
+    }
+
     async fn all(&self) -> Result<Vec<Row>> {
         let dice = Arc::clone(&self.database.dice);
         self.call(|tables| {
@@ -232,6 +236,7 @@ impl Store for SimStore {
                 owner: caller.name.clone(),
                 name: creation.name.to_owned(),
                 host_label: creation.runtime_id.to_string(),
+                port: None,
                 desired_state: DesiredState::Running,
                 retention: None,
                 generation: 1,

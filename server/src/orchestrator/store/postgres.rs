@@ -16,7 +16,7 @@ use crate::{
     },
     manager::epoch::Restarted,
     model::catalog,
-    orchestrator::{decide::drift::Drift, profile},
+    orchestrator::{decide::drift::Drift, ports::Ports, profile},
     platform::{
         audit::{self, Actor},
         profiles, quotas,
@@ -59,6 +59,10 @@ impl Store for Postgres {
 
     async fn by_host_label(&self, host_label: &str) -> Result<Option<Row>> {
         data::runtime::by_host_label(&mut *self.0.acquire().await?, host_label).await
+    }
+
+    async fn by_port(&self, port: u16) -> Result<Option<Row>> {
+        data::runtime::by_port(&mut *self.0.acquire().await?, port).await
     }
 
     async fn all(&self) -> Result<Vec<Row>> {
@@ -114,6 +118,9 @@ impl Store for Postgres {
             volume,
         };
         data::runtime::insert(&mut transaction, &new, now).await.map_err(taken)?;
+        if let Some(ports) = creation.ports {
+            give_port(&mut transaction, creation.runtime_id, ports).await?;
+        }
         data::quota::keep_workspace(&mut transaction, person_id, volume).await?;
         let task =
             NewTask { task_id: creation.task_id, runtime_id: creation.runtime_id, person_id: Some(person_id), kind: TaskKind::Create };
@@ -517,11 +524,18 @@ async fn free_label(connection: &mut Connection, name: &str) -> Result<String> {
     let base = slug(name);
     for number in 1..LABELS {
         let label = if number == 1 { base.clone() } else { format!("{base}-{number}") };
-        if !data::runtime::is_label_taken(connection, &label).await? {
+        if !data::address::is_label_taken(connection, &label).await? {
             return Ok(label);
         }
     }
     Err(Problem::new(Code::Conflict, "Too many runtimes have this name.").remedy("Choose another name.").field("name").into())
+}
+
+async fn give_port(connection: &mut Connection, runtime_id: RuntimeId, ports: &Ports) -> Result<()> {
+    if data::address::give_port(connection, runtime_id, ports.range(), &ports.busy()).await?.is_some() {
+        return Ok(());
+    }
+    Err(ports.used_up().into())
 }
 
 #[cfg(test)]
