@@ -65,6 +65,9 @@ fn judge(path: &str, source: &str) -> Vec<String> {
             wrong.push(format!("{path}: {word} has no place here: {reason}"));
         }
     }
+    for line in product(source).lines().filter(|line| line.contains("tracing::") && line.contains("path()") && !line.contains("logged(")) {
+        wrong.push(format!("{path}: {} tells a whole address; one-use links are in some, so it is told by `logged`", line.trim()));
+    }
     wrong.extend(judge_shape(path, source));
     wrong
 }
@@ -310,6 +313,7 @@ fn this_test_can_fail() {
         ("backend/mod.rs", "use axum::Router;", "axum has no place"),
         ("boot.rs", "let x = std::env::var(\"X\");", "std::env has no place"),
         ("model/utils.rs", "", "named for what it is"),
+        ("ingress/pages.rs", "tracing::warn!(path = head.uri.path(), \"late\");", "tells a whole address"),
     ];
     for (path, source, expected) in faults {
         let wrong = judge(path, source);
@@ -325,6 +329,7 @@ fn this_test_can_fail() {
         ("platform/people.rs", "fn f<'a>(x: &'a str) {}\n#[cfg(test)]\nmod tests { use crate::model; use sqlx::PgPool; }"),
         ("boot.rs", "use crate::{ingress, model, manager::docker};\nuse axum::Router;"),
         ("platform/people.rs", "let sqlx_like = data::sqlx_thing();"),
+        ("ingress/pages.rs", "tracing::warn!(path = logged(head.uri.path()), \"late\");"),
     ];
     for (path, source) in fine {
         assert_eq!(judge(path, source), Vec::<String>::new(), "{source}");

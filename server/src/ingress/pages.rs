@@ -1,6 +1,6 @@
 //! The pages and the server functions, rendered by `app`.
 
-use super::{Entry, faults, security};
+use super::{Entry, faults, router::logged, security};
 use app::{Site, ports::Ports};
 use axum::{
     Router,
@@ -74,8 +74,8 @@ async fn in_time(request: Request, next: Next, patience: Duration) -> Response {
         };
         match tokio::time::timeout(patience, drawn).await {
             Ok(Ok(page)) => return page,
-            Ok(Err(error)) => tracing::warn!(path = head.uri.path(), %error, "a page broke off while it was drawn"),
-            Err(_) => tracing::warn!(path = head.uri.path(), "a page was not drawn in time"),
+            Ok(Err(error)) => tracing::warn!(path = logged(head.uri.path()), %error, "a page broke off while it was drawn"),
+            Err(_) => tracing::warn!(path = logged(head.uri.path()), "a page was not drawn in time"),
         }
     }
     let problem =

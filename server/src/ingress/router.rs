@@ -187,7 +187,7 @@ fn broken(page: bool) -> Response {
 }
 
 /// A path as the log may have it: one-use links open something, so their tokens are left out.
-fn logged(path: &str) -> &str {
+pub(super) fn logged(path: &str) -> &str {
     ["/setup/", "/invitation/"].into_iter().find(|start| path.starts_with(start)).unwrap_or(path)
 }
 
