@@ -7,6 +7,7 @@ pub mod invitation;
 pub mod models;
 pub mod open;
 pub mod runtime;
+mod runtime_log;
 pub mod runtimes;
 pub mod security;
 pub mod setup;

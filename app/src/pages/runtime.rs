@@ -18,7 +18,11 @@ use crate::{
     },
     deed::Deed,
     live::Live,
-    pages::{gone, runtimes::offered},
+    pages::{
+        gone,
+        runtime_log::{Log, log_card, searched_for},
+        runtimes::offered,
+    },
     routes,
     server_fns::runtimes::{
         AskRuntimeStats, ChangeRuntimeProfile, ChooseSleep, CreateRuntime, DeleteRuntime, ResumeCalls, RotateRuntimeKey, Runtime,
@@ -26,9 +30,9 @@ use crate::{
     },
     words,
 };
-use contract::{DesiredState, LogView, MoreMemory, Phase, ProfileView, RuntimeId, RuntimeView, TaskView};
+use contract::{DesiredState, MoreMemory, Phase, ProfileView, RuntimeId, RuntimeView, TaskView};
 use leptos::prelude::*;
-use leptos_router::hooks::{use_params_map, use_query_map};
+use leptos_router::hooks::use_params_map;
 use std::time::Duration;
 
 /// The runtime that the address names; one that cannot be is nobody's.
@@ -113,19 +117,6 @@ pub fn page() -> AnyView {
         })}
     }
     .into_any()
-}
-
-/// What the log is searched for by the address, where it is.
-fn searched_for() -> Memo<Option<String>> {
-    let query = use_query_map();
-    Memo::new(move |_| query.with(|query| query.get("find")).filter(|find| !find.trim().is_empty()))
-}
-
-/// The log: what it is searched for, and the lines.
-#[derive(Clone, Copy)]
-struct Log {
-    find: Memo<Option<String>>,
-    lines: Asked<LogView>,
 }
 
 pub(super) type Tasks = Asked<Vec<TaskView>>;
@@ -244,61 +235,6 @@ fn usage_now(stats: Stats) -> AnyView {
         }
         None => ().into_any(),
     })
-}
-
-fn log_card(log: Log, runtime: &RuntimeView) -> AnyView {
-    let title = if runtime.phase == Phase::Failed { "Last lines before it ended" } else { "What it is doing" };
-    let find = log.find.get_untracked();
-    let none = match (&find, runtime.phase) {
-        (Some(find), _) => format!("No line contains “{find}”."),
-        (None, Phase::Stopped | Phase::Failed | Phase::Stopping | Phase::Deleting | Phase::Deleted) => {
-            "It has said nothing yet.".to_owned()
-        }
-        (
-            None,
-            Phase::Pending
-            | Phase::Queued
-            | Phase::Creating
-            | Phase::Starting
-            | Phase::Waiting
-            | Phase::Waking
-            | Phase::Retrying
-            | Phase::Ready
-            | Phase::Draining
-            | Phase::Asleep,
-        ) => "Its first lines come once the container runs.".to_owned(),
-    };
-    let clear = find.is_some().then(|| view! { <a class="btn quiet" href=routes::runtime(runtime.runtime_id)>"Show all"</a> });
-    let searching = find.is_some();
-    view! {
-        <section class="card">
-            <header>
-                <h2>{title}</h2>
-                <span class="grow"></span>
-                <a class="btn quiet" href=routes::log(runtime.runtime_id) download="">"Download"</a>
-            </header>
-            <div class="body stack close">
-                <form class="row" method="get" role="search">
-                    <input class="input grow" r#type="search" name="find" value=find maxlength="200" placeholder="Search the whole log" aria-label="Search the log" />
-                    <button class="btn" r#type="submit">"Search"</button>
-                    {clear}
-                </form>
-                {aside(log.lines, list_skeleton, move |log| {
-                    if log.lines.is_empty() {
-                        return view! { <p class="small muted">{none.clone()}</p> }.into_any();
-                    }
-                    let older = if searching { "Older lines contain it, too: the file has them all." } else { "Older lines are in the file." };
-                    let more = log.more.then_some(older);
-                    view! {
-                        <pre class="log tall" tabindex="0" aria-label="Log">{log.lines.join("\n")}</pre>
-                        <p class="tiny faint">"Times are UTC. Keys are masked. "{more}</p>
-                    }
-                    .into_any()
-                })}
-            </div>
-        </section>
-    }
-    .into_any()
 }
 
 pub(super) fn task_card(tasks: Tasks) -> AnyView {

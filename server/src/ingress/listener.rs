@@ -1,7 +1,8 @@
 //! A listening socket and its end: plain or TLS, HTTP/1.1 or HTTP/2.
 
 use super::{
-    gate::{self, Counted, Gate, Tongue},
+    conversation::{self, Tongue},
+    gate::{self, Counted, Gate},
     handover,
 };
 use crate::config;
@@ -139,12 +140,12 @@ async fn connection(
         let first_by = Instant::now() + patience;
         let nothing_asked = AtomicBool::new(false);
         let tongue = tokio::select! {
-            tongue = gate::tongue(stream.stream()) => tongue,
+            tongue = conversation::tongue(stream.stream()) => tongue,
             // It said nothing yet: what is on its way may still come.
-            () = gate::over(&stop, &nothing_asked) => return,
+            () = conversation::over(&stop, &nothing_asked) => return,
             () = tokio::time::sleep_until(first_by) => return,
         };
-        return gate::converse(stream, tongue, peer, router, limits, first_by, stop).await;
+        return conversation::converse(stream, tongue, peer, router, limits, first_by, stop).await;
     };
     // On its own heap: where there is no TLS, nobody holds room for it.
     Box::pin(async move {
@@ -152,7 +153,7 @@ async fn connection(
             Ok(Ok(stream)) => {
                 let agreed = stream.get_ref().1.alpn_protocol();
                 let tongue = if agreed == Some(b"http/1.1".as_slice()) { Tongue::Http1 } else { Tongue::Other };
-                gate::converse(stream, tongue, peer, router, limits, Instant::now() + patience, stop).await;
+                conversation::converse(stream, tongue, peer, router, limits, Instant::now() + patience, stop).await;
             }
             Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
             Err(_) => tracing::debug!("a TLS handshake took too long"),

@@ -8,6 +8,7 @@ pub mod acme;
 pub mod assertion;
 pub mod assets;
 pub mod connections;
+pub mod conversation;
 pub mod cut;
 pub mod download;
 pub mod export;
