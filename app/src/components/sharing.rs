@@ -14,7 +14,7 @@ use crate::{
     routes,
     server_fns::sharing::{EndShare, ShareRuntime, SharesOf},
 };
-use contract::{Access, RuntimeId, RuntimeView, ShareView, SharedView};
+use contract::{RuntimeId, RuntimeView, ShareView, SharedView};
 use leptos::prelude::*;
 
 /// With whom a runtime is shared, and what changes that. A page has one, made outside of what is drawn anew.
@@ -157,9 +157,4 @@ pub fn with_me(shared: &[SharedView], end: Deed) -> AnyView {
         </section>
     }
     .into_any()
-}
-
-/// The word for what the caller may do here.
-pub fn access(access: Access) -> AnyView {
-    view! { <span class="chip">{access.label()}</span> }.into_any()
 }

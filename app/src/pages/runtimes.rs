@@ -2,6 +2,7 @@
 
 use crate::{
     ask::{Asked, ask},
+    browser,
     components::{
         answer::{answer, aside, list_skeleton, no_skeleton, page_skeleton},
         form::{Field, Form, cancel, dialog, form_problem, opener, submit, wrong, wrongs},
@@ -20,6 +21,7 @@ use crate::{
 };
 use contract::ProfileView;
 use leptos::prelude::*;
+use std::time::Duration;
 
 /// The page of one's runtimes.
 pub fn page() -> AnyView {
@@ -37,6 +39,12 @@ pub fn page() -> AnyView {
         live.runtimes.track();
         leave.done();
         SharedWithMe {}
+    });
+    // Nobody is told of what happens to another's runtime: who has one shared looks now and then.
+    Effect::new(move |_| {
+        if shared.now().is_some_and(|shared| !shared.is_empty()) {
+            browser::every(Duration::from_secs(5), move || shared.again());
+        }
     });
     let Some(MyRuntimes(runtimes)) = use_context::<MyRuntimes>() else {
         return ().into_any();

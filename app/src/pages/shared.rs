@@ -6,7 +6,7 @@ use crate::{
     components::{
         answer::{answer, page_skeleton},
         icon::sized,
-        notice, sharing, time,
+        notice, time,
     },
     live::Live,
     routes,
@@ -46,9 +46,9 @@ fn bar(shared: &SharedView) -> AnyView {
             <a class="btn quiet icon" href=routes::RUNTIMES aria-label="Back to ClawLoops">{sized("back", 18)}</a>
             <b>{shared.name.clone()}</b>
             <span class="small muted">"of "{shared.owner.clone()}</span>
-            {sharing::access(shared.access)}
+            <span class="chip">{shared.access.label()}</span>
             <span class="grow"></span>
-            <span class="small muted wide-only" title=told>"Until "{time::exact(shared.ends_at)}</span>
+            <span class="small muted wide-only">{told}" Until "{time::exact(shared.ends_at)}</span>
         </header>
     }
     .into_any()

@@ -62,6 +62,16 @@ pub async fn lock_runtime(connection: &mut Connection, runtime_id: RuntimeId) ->
     .await?)
 }
 
+/// Whose a runtime is; none where it is not there.
+pub async fn owner(connection: &mut Connection, runtime_id: RuntimeId) -> Result<Option<PersonId>> {
+    Ok(sqlx::query_scalar!(
+        r#"select person_id as "person_id: PersonId" from runtime where runtime_id = $1 and deleted_at is null"#,
+        runtime_id as RuntimeId
+    )
+    .fetch_optional(connection)
+    .await?)
+}
+
 /// Keeps a share in place of an earlier one with the same person.
 pub async fn put(
     connection: &mut Connection,

@@ -106,7 +106,7 @@ async fn judge(entry: &Entry, asked: &Asked, said: &HeaderMap, page: bool) -> Re
     }
     let route = match waiting::awake(entry, &label, route).await {
         Ok((route, _)) => route,
-        Err(asleep) => return waiting::room(entry, &asleep, page),
+        Err(asleep) => return waiting::room(entry, &asleep, &visit, page),
     };
     let claims =
         Claims { issuer: &entry.origins.dashboard(), audience: &origin, visit: &visit, email: &route.person_email, now: entry.clock.now() };

@@ -72,7 +72,7 @@ pub async fn serve(entry: Arc<Entry>, label: String, client: IpAddr, request: Re
     }
     let (route, address) = match waiting::awake(&entry, &label, route).await {
         Ok(awake) => awake,
-        Err(asleep) => return waiting::room(&entry, &asleep, page),
+        Err(asleep) => return waiting::room(&entry, &asleep, &visit, page),
     };
 
     let Some(share) = entry.connections.share(visit.person_id, entry.limits.streams_per_person) else {
@@ -148,7 +148,7 @@ async fn pass(
                 return broken(&entry, route, &chain(&error), page);
             }
             tracing::info!(runtime = %route.runtime_id, error = %chain(&error), "a runtime did not answer");
-            return waiting::silent(&entry, route, page);
+            return waiting::silent(&entry, route, hold.visit(), page);
         }
     };
     let status = answer.status();

@@ -76,11 +76,13 @@ async fn ticket(entry: &Entry, caller: &Caller, runtime_id: RuntimeId, to: Optio
 /// The origin of a runtime that the caller may enter: their own, or one that is shared with them. An administrator sees everyone's runtimes, but works
 /// in nobody's.
 async fn origin_for(entry: &Entry, caller: &Caller, runtime_id: RuntimeId) -> Result<String, Problem> {
-    if let Some(shared) = entry.ports.sharing.shared(caller, Some(runtime_id)).await?.pop() {
-        return Ok(shared.origin);
+    match entry.ports.runtimes.get(caller, runtime_id).await {
+        Ok(runtime) if runtime.person_id == caller.person_id => return Ok(runtime.origin),
+        Err(problem) if problem.code != Code::RuntimeNotFound => return Err(problem),
+        Ok(_) | Err(_) => {}
     }
-    let runtime = entry.ports.runtimes.get(caller, runtime_id).await?;
-    if runtime.person_id == caller.person_id { Ok(runtime.origin) } else { Err(not_found()) }
+    let shared = entry.ports.sharing.shared(caller, Some(runtime_id)).await?.pop();
+    shared.map(|shared| shared.origin).ok_or_else(not_found)
 }
 
 async fn put(entry: &Entry, token: &Token, caller: &Caller, runtime_id: RuntimeId, now: time::OffsetDateTime) -> Result<()> {

@@ -1,7 +1,11 @@
 //! The waiting room: what a runtime's host shows while there is nobody to talk to.
 
 use super::{Entry, faults, gateway};
-use crate::{data::listen::Change, error::chain, orchestrator::Route};
+use crate::{
+    data::{listen::Change, ticket::Visit},
+    error::chain,
+    orchestrator::Route,
+};
 use axum::response::{IntoResponse, Response};
 use contract::{Code, Phase, Problem, RuntimeId};
 use http::{HeaderValue, StatusCode, header};
@@ -67,9 +71,9 @@ async fn changed(changes: &mut Receiver<Change>, runtime_id: RuntimeId) {
     }
 }
 
-/// The truth about a runtime that is not ready, as a page or as JSON.
-pub(super) fn room(entry: &Entry, route: &Route, page: bool) -> Response {
-    let (title, text, moving) = words(route.phase);
+/// The truth about a runtime that is not ready, as a page or as JSON, for its owner or for somebody whom it is shared with.
+pub(super) fn room(entry: &Entry, route: &Route, visit: &Visit, page: bool) -> Response {
+    let (title, text, moving) = words(route.phase, visit.access.is_some());
     if !page {
         let mut problem = Problem::new(Code::Unavailable, format!("{}: {text}", route.name));
         if moving {
@@ -84,8 +88,11 @@ pub(super) fn room(entry: &Entry, route: &Route, page: bool) -> Response {
             waiting = waiting.say(remedy);
         }
     }
-    let home = format!("{}/runtimes/{}", entry.origins.dashboard(), route.runtime_id);
-    waiting = waiting.link(&home, "Go to its page");
+    // Its page is its owner's.
+    waiting = match visit.access {
+        None => waiting.link(&format!("{}/runtimes/{}", entry.origins.dashboard(), route.runtime_id), "Go to its page"),
+        Some(_) => waiting.link(&format!("{}/runtimes", entry.origins.dashboard()), "Go to your runtimes"),
+    };
     if moving {
         waiting = waiting.refresh(AGAIN);
     }
@@ -98,13 +105,14 @@ pub(super) fn room(entry: &Entry, route: &Route, page: bool) -> Response {
 }
 
 /// Said when a runtime that is ready by all accounts does not answer: mostly it is just going away.
-pub(super) fn silent(entry: &Entry, route: &Route, page: bool) -> Response {
-    room(entry, &Route { phase: Phase::Retrying, ..route.clone() }, page)
+pub(super) fn silent(entry: &Entry, route: &Route, visit: &Visit, page: bool) -> Response {
+    room(entry, &Route { phase: Phase::Retrying, ..route.clone() }, visit, page)
 }
 
 /// The end of the heading, the sentence, and whether it moves on by itself.
-fn words(phase: Phase) -> (&'static str, &'static str, bool) {
+fn words(phase: Phase, shared: bool) -> (&'static str, &'static str, bool) {
     match phase {
+        Phase::Stopped | Phase::Failed if shared => ("does not run", "Its owner can start it. This page looks again by itself.", true),
         Phase::Stopped => ("is stopped", "Start it on its page. The workspace is kept.", false),
         Phase::Queued => ("waits its turn", "It starts as soon as there is memory for it. This page moves on by itself.", true),
         Phase::Pending | Phase::Creating => ("is starting", "Its container is being made. This page moves on by itself.", true),

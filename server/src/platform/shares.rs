@@ -21,12 +21,12 @@ use time::Duration;
 /// # Errors
 /// `RuntimeNotFound`, or when the database fails.
 pub async fn of_runtime(pool: &Pool, clock: &dyn Clock, caller: &Caller, runtime_id: RuntimeId) -> Result<Vec<ShareView>> {
-    let mut transaction = data::begin(pool).await?;
-    let runtime = data::share::lock_runtime(&mut transaction, runtime_id).await?;
-    if !runtime.is_some_and(|runtime| runtime.person_id == caller.person_id || caller.is_administrator()) {
+    let mut connection = pool.acquire().await?;
+    let owner = data::share::owner(&mut connection, runtime_id).await?;
+    if !owner.is_some_and(|owner| owner == caller.person_id || caller.is_administrator()) {
         return Err(no_runtime().into());
     }
-    data::share::of_runtime(&mut transaction, runtime_id, clock.now()).await
+    data::share::of_runtime(&mut connection, runtime_id, clock.now()).await
 }
 
 /// What others share with the caller now; with `runtime_id` that one alone.

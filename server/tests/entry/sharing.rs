@@ -273,3 +273,23 @@ async fn a_shared_runtime_that_is_deleted_is_shared_no_more(pool: Pool) {
     assert!(shared.app.backend.ports().sharing.shared(&shared.bob.caller, None).await.unwrap().is_empty());
     assert_eq!(shared.opens(&shared.bob).await, 404);
 }
+
+#[sqlx::test(migrations = "../migrations")]
+async fn whoever_it_is_shared_with_is_told_that_its_owner_starts_it(pool: Pool) {
+    let shared = shared(pool, Access::Full).await;
+    let bob = shared.app.enter(&shared.bob, shared.runtime, LABEL).await;
+    let ada = shared.app.enter(&shared.ada, shared.runtime, LABEL).await;
+    {
+        let mut table = shared.app.table.0.lock().unwrap();
+        let route = table.get_mut(LABEL).unwrap();
+        (route.phase, route.address) = (contract::Phase::Stopped, None);
+    }
+    let page = async |cookie: &str| {
+        let asked = shared.app.ask_runtime("GET", LABEL, "/").header("cookie", cookie).header("accept", "text/html");
+        asked.send().await.unwrap().text().await.unwrap()
+    };
+    let (own, others) = (page(&ada).await, page(&bob).await);
+    let its_page = format!("/runtimes/{}", shared.runtime);
+    assert!(own.contains("Start it on its page.") && own.contains(&its_page), "{own}");
+    assert!(others.contains("Its owner can start it.") && !others.contains(&its_page), "its page is its owner's: {others}");
+}
